@@ -1,0 +1,77 @@
+package carousel.engine;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.ServiceLoader;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Finds and opens engines. */
+public final class Engines {
+    /** The name that stands for the best available engine. */
+    public static final String AUTO = "auto";
+
+    private static final Logger LOG = LoggerFactory.getLogger(Engines.class);
+
+    private Engines() {}
+
+    /** All providers on the class path, the preferred ones first. */
+    public static List<EngineProvider> providers() {
+        List<EngineProvider> providers = new ArrayList<>();
+        ServiceLoader.load(EngineProvider.class, Engines.class.getClassLoader()).forEach(providers::add);
+        providers.sort(Comparator.comparingInt(EngineProvider::preference)
+                .reversed()
+                .thenComparing(EngineProvider::name));
+        return providers;
+    }
+
+    /** Opens an engine with default options: see {@link #open(String, EngineOptions)}. */
+    public static Engine open(String name) {
+        return open(name, EngineOptions.defaults());
+    }
+
+    /**
+     * Opens the named engine, or for {@code auto} the best available one, saying in the log which and why. A named engine
+     * never falls back to another.
+     *
+     * @throws EngineException when the name is unknown or the engine is unavailable, with the reason and the remedy
+     */
+    public static Engine open(String name, EngineOptions options) {
+        List<EngineProvider> providers = providers();
+        if (name.equals(AUTO)) {
+            return automatic(providers, options);
+        }
+        for (EngineProvider provider : providers) {
+            if (provider.name().equals(name)) {
+                Optional<Throwable> reason = provider.unavailable();
+                if (reason.isPresent()) {
+                    throw new EngineException(
+                            "the engine '" + name + "' is unavailable: " + reason.get().getMessage(), reason.get());
+                }
+                return provider.open(options);
+            }
+        }
+        throw new EngineException("there is no engine '" + name + "' in this build: choose auto, "
+                + providers.stream().map(EngineProvider::name).collect(Collectors.joining(", ")));
+    }
+
+    private static Engine automatic(List<EngineProvider> providers, EngineOptions options) {
+        List<String> passedOver = new ArrayList<>();
+        for (EngineProvider provider : providers) {
+            Optional<Throwable> reason = provider.unavailable();
+            if (reason.isEmpty()) {
+                Engine engine = provider.open(options);
+                LOG.info(
+                        "engine auto: {}, the best available{}",
+                        engine.description(),
+                        passedOver.isEmpty() ? "" : " (" + String.join("; ", passedOver) + ")");
+                return engine;
+            }
+            passedOver.add(provider.name() + ": " + reason.get().getMessage());
+        }
+        throw new EngineException("no engine is available: " + String.join("; ", passedOver));
+    }
+}

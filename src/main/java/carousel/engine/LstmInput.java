@@ -1,0 +1,31 @@
+package carousel.engine;
+
+import carousel.tensor.Tensor;
+
+/**
+ * What a stack reads.
+ *
+ * @param x {@code [T, N, C]}; elements past a sequence's end are never used, whatever they are
+ * @param lengths the number of valid steps of each of the {@code N} sequences, each in [0, T], sequences being padded on
+ *     the right; null when all have T steps. With length 0 a sequence keeps its initial state.
+ * @param initial the state before the first step; null for zeros
+ * @param dropout the random numbers of this call; null for none, as in inference, whatever the specification says
+ */
+public record LstmInput(Tensor x, int[] lengths, LstmState initial, RandomKey dropout) {
+    /** Whole sequences from a zero state, without dropout. */
+    public static LstmInput of(Tensor x) {
+        return new LstmInput(x, null, null, null);
+    }
+
+    public LstmInput withLengths(int... value) {
+        return new LstmInput(x, value, initial, dropout);
+    }
+
+    public LstmInput withInitial(LstmState value) {
+        return new LstmInput(x, lengths, value, dropout);
+    }
+
+    public LstmInput withDropout(RandomKey value) {
+        return new LstmInput(x, lengths, initial, value);
+    }
+}

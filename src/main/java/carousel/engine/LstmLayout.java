@@ -1,0 +1,76 @@
+package carousel.engine;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Where each weight of an LSTM stack lies in its flat parameter buffer: the one place that knows. For layer {@code l} and
+ * each cell (forward, then reverse) in turn, with {@code D} the width of the layer's input and {@code P} that of h,
+ *
+ * <pre>
+ *   weight_ih_l{l}  W [4H, D]     rows packed i, f, g, o
+ *   weight_hh_l{l}  R [4H, P]
+ *   bias_l{l}       b [4H]        where the specification has a bias
+ *   weight_hr_l{l}  W_p [P, H]    where it has a projection
+ * </pre>
+ *
+ * with {@code _reverse} behind the names of the second cell of a bidirectional layer, as PyTorch has it. PyTorch keeps two
+ * biases that are only ever added; here there is their sum, and files hold the sum and a zero.
+ */
+public final class LstmLayout {
+    private final List<Cell> cells;
+    private final ParameterLayout layout;
+
+    private LstmLayout(List<Cell> cells, ParameterLayout layout) {
+        this.cells = cells;
+        this.layout = layout;
+    }
+
+    /** The layout of this specification. It depends on nothing else: every engine uses the same. */
+    public static LstmLayout of(LstmSpec spec) {
+        ParameterLayout layout = new ParameterLayout();
+        List<Cell> cells = new ArrayList<>();
+        int rows = Gate.COUNT * spec.hiddenSize();
+        for (int layer = 0; layer < spec.layers(); layer++) {
+            for (int cell = 0; cell < spec.direction().cells(); cell++) {
+                String suffix = "_l" + layer + (cell == 1 ? "_reverse" : "");
+                cells.add(new Cell(
+                        layout.add("weight_ih" + suffix, rows, spec.layerInputSize(layer)),
+                        layout.add("weight_hh" + suffix, rows, spec.outputSize()),
+                        spec.bias() ? layout.add("bias" + suffix, rows) : null,
+                        spec.projected()
+                                ? layout.add("weight_hr" + suffix, spec.projectionSize(), spec.hiddenSize())
+                                : null));
+            }
+        }
+        return new LstmLayout(List.copyOf(cells), layout);
+    }
+
+    /**
+     * The weights of one cell.
+     *
+     * @param state {@code layer * cells + cell}, the index its state has in {@link LstmState}
+     */
+    public Cell cell(int state) {
+        return cells.get(state);
+    }
+
+    /** All parameters in the order of their offsets. */
+    public List<ParameterView> views() {
+        return layout.views();
+    }
+
+    /** Elements of the buffer. */
+    public long elements() {
+        return layout.elements();
+    }
+
+    /**
+     * The weights of one cell: {@code W [4H, D]}, {@code R [4H, P]}, {@code b [4H]}, {@code W_p [P, H]}.
+     *
+     * @param bias null without a bias
+     * @param projection null without a projection
+     */
+    public record Cell(
+            ParameterView inputWeights, ParameterView recurrentWeights, ParameterView bias, ParameterView projection) {}
+}

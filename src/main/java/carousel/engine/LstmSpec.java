@@ -1,0 +1,179 @@
+package carousel.engine;
+
+/**
+ * What an LSTM stack computes, in full: everything about it but its weights. For each time step, with {@code sigma} the
+ * logistic function and {@code *} the elementwise product,
+ *
+ * <pre>
+ *   a = W x + R h_prev + b                                  the pre-activations of all four gates
+ *   i = sigma(a_i)   f = sigma(a_f)   g = tanh(a_g)   o = sigma(a_o)
+ *   c = f * c_prev + i * g                                  the constant error carousel
+ *   h = o * tanh(c)
+ * </pre>
+ *
+ * (Hochreiter &amp; Schmidhuber 1997; the forget gate from Gers, Schmidhuber &amp; Cummins 2000.) The other components vary
+ * this. An engine that does not compute one of them says so: see {@link Engine#refusal(LstmSpec)}.
+ *
+ * <p>Make one with {@link #of(int, int)} and the {@code with} methods, so that further components can be added.
+ *
+ * @param inputSize {@code C}, features per time step, 1 or more
+ * @param hiddenSize {@code H}, cells per layer and direction, 1 or more
+ * @param layers stacked layers, 1 or more; each reads the outputs of the one below
+ * @param direction forward, reverse, or both
+ * @param bias whether there is a bias {@code b [4H]}
+ * @param projectionSize {@code P}: {@code h = W_p (o * tanh(c))} with {@code W_p [P, H]} (Sak, Senior &amp; Beaufays 2014);
+ *     0 for none, otherwise less than {@code H}
+ * @param dropout probability of dropping an output of any layer but the last, in [0, 1)
+ * @param recurrentDropout probability of dropping an element of {@code h_prev}, one mask a sequence (Gal &amp; Ghahramani
+ *     2016), in [0, 1)
+ * @param zoneoutHidden probability that an element of {@code h} keeps its previous value (Krueger et al. 2017), in [0, 1)
+ * @param zoneoutCell the same for {@code c}, in [0, 1)
+ * @param peepholes whether gates also see the cell state (Gers &amp; Schmidhuber 2000)
+ * @param layerNormalization whether the pre-activations are normalised (Ba, Kiros &amp; Hinton 2016)
+ * @param cellClip {@code c} is limited to {@code [-cellClip, cellClip]} at every step and the gradient is zero where the
+ *     limit acts; 0 for no limit
+ */
+public record LstmSpec(
+        int inputSize,
+        int hiddenSize,
+        int layers,
+        Direction direction,
+        boolean bias,
+        int projectionSize,
+        double dropout,
+        double recurrentDropout,
+        double zoneoutHidden,
+        double zoneoutCell,
+        boolean peepholes,
+        boolean layerNormalization,
+        double cellClip) {
+
+    public LstmSpec {
+        atLeastOne("input size", inputSize);
+        atLeastOne("hidden size", hiddenSize);
+        atLeastOne("number of layers", layers);
+        if (direction == null) {
+            throw new IllegalArgumentException("the direction must be given: FORWARD, REVERSE or BIDIRECTIONAL");
+        }
+        if (projectionSize < 0 || projectionSize >= hiddenSize && projectionSize > 0) {
+            throw new IllegalArgumentException("projection size should be 0 (none) or in the [1, " + (hiddenSize - 1)
+                    + "] range, less than the hidden size, but got " + projectionSize);
+        }
+        probability("dropout", dropout);
+        probability("recurrent dropout", recurrentDropout);
+        probability("zoneout of the hidden state", zoneoutHidden);
+        probability("zoneout of the cell state", zoneoutCell);
+        if (!(cellClip >= 0) || Double.isInfinite(cellClip)) {
+            throw new IllegalArgumentException(
+                    "cell clip should be 0 (none) or a positive finite number but got " + cellClip);
+        }
+    }
+
+    /** One forward layer with bias and nothing else. */
+    public static LstmSpec of(int inputSize, int hiddenSize) {
+        return new LstmSpec(inputSize, hiddenSize, 1, Direction.FORWARD, true, 0, 0, 0, 0, 0, false, false, 0);
+    }
+
+    public LstmSpec withInputSize(int value) {
+        return new LstmSpec(
+                value, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withLayers(int value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, value, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withDirection(Direction value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, value, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withBias(boolean value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, value, projectionSize, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withProjectionSize(int value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, bias, value, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withDropout(double value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, bias, projectionSize, value, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withRecurrentDropout(double value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, value, zoneoutHidden, zoneoutCell,
+                peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withZoneout(double hidden, double cell) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, hidden, cell,
+                peepholes, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withPeepholes(boolean value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, value, layerNormalization, cellClip);
+    }
+
+    public LstmSpec withLayerNormalization(boolean value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, value, cellClip);
+    }
+
+    public LstmSpec withCellClip(double value) {
+        return new LstmSpec(
+                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
+                zoneoutCell, peepholes, layerNormalization, value);
+    }
+
+    /** Whether {@code h} is a projection of the cell's output. */
+    public boolean projected() {
+        return projectionSize > 0;
+    }
+
+    /** The width of {@code h}: {@code P} with a projection, otherwise {@code H}. */
+    public int outputSize() {
+        return projected() ? projectionSize : hiddenSize;
+    }
+
+    /** The width of {@code y}: the outputs of all cells of a layer side by side. */
+    public int sequenceWidth() {
+        return direction.cells() * outputSize();
+    }
+
+    /** The width of what a layer reads: {@code C} for layer 0, then {@link #sequenceWidth()}. */
+    public int layerInputSize(int layer) {
+        return layer == 0 ? inputSize : sequenceWidth();
+    }
+
+    /** How many states there are: {@code layers} times 1 or 2. State {@code layer * cells + cell} is one cell's. */
+    public int states() {
+        return layers * direction.cells();
+    }
+
+    private static void atLeastOne(String what, int value) {
+        if (value < 1) {
+            throw new IllegalArgumentException(what + " should be 1 or more but got " + value);
+        }
+    }
+
+    private static void probability(String what, double value) {
+        if (!(value >= 0 && value < 1)) {
+            throw new IllegalArgumentException(what + " should be in the [0, 1) range but got " + value);
+        }
+    }
+}

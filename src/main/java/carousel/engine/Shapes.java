@@ -1,0 +1,179 @@
+package carousel.engine;
+
+import carousel.tensor.Shape;
+import carousel.tensor.Tensor;
+
+/** The checks of the seam, which every engine makes before it computes: one place, so that all refuse the same. */
+public final class Shapes {
+    private Shapes() {}
+
+    /** Throws {@link IllegalArgumentException} unless the tensor has this shape. */
+    public static void require(String what, Tensor tensor, int... extents) {
+        Shape expected = Shape.of(extents);
+        if (tensor == null) {
+            throw new IllegalArgumentException(what + " should be " + expected + " but is missing");
+        }
+        if (!tensor.shape().equals(expected)) {
+            throw new IllegalArgumentException(what + " should be " + expected + " but got " + tensor);
+        }
+    }
+
+    /** Throws {@link IllegalArgumentException} unless the tensor has this many elements, under any shape. */
+    public static void requireElements(String what, Tensor tensor, long elements) {
+        if (tensor == null || tensor.elements() != elements) {
+            throw new IllegalArgumentException(what + " should have " + elements + " elements but "
+                    + (tensor == null ? "is missing" : "got " + tensor));
+        }
+    }
+
+    /** Checks an LSTM forward pass and returns nothing; after it, every shape is as the Javadoc of the seam says. */
+    public static void requireForward(
+            LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        requireElements("parameters", parameters, LstmLayout.of(spec).elements());
+        Tensor x = input.x();
+        if (x == null || x.shape().rank() != 3 || x.shape().extent(2) != spec.inputSize()) {
+            throw new IllegalArgumentException("x should be [T, N, " + spec.inputSize() + "] but got " + x);
+        }
+        int timeSteps = x.shape().extent(0);
+        int batchSize = x.shape().extent(1);
+        if (timeSteps < 1 || batchSize < 1) {
+            throw new IllegalArgumentException("x should have 1 or more time steps and sequences but got " + x);
+        }
+        requireLengths(input.lengths(), timeSteps, batchSize);
+        require("y", output.y(), timeSteps, batchSize, spec.sequenceWidth());
+        requireState("initial state", spec, input.initial(), batchSize, false);
+        requireState("last state", spec, output.last(), batchSize, true);
+        if (tape != null && !(tape.spec().equals(spec) && tape.timeSteps() == timeSteps && tape.batchSize() == batchSize)) {
+            throw new IllegalArgumentException("the tape was opened for " + tape.timeSteps() + " steps of "
+                    + tape.batchSize() + " sequences of " + tape.spec() + " but got " + x + " and " + spec);
+        }
+    }
+
+    /** Checks an LSTM backward pass; the tape has been recorded. */
+    public static void requireBackward(
+            LstmTape tape, LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
+        LstmSpec spec = tape.spec();
+        if (parameterGradients != null) {
+            requireElements(
+                    "parameter gradients", parameterGradients, LstmLayout.of(spec).elements());
+        }
+        if (outputGradient.y() != null) {
+            require("the gradient of y", outputGradient.y(), tape.timeSteps(), tape.batchSize(), spec.sequenceWidth());
+        }
+        requireState("the last state's gradient", spec, outputGradient.last(), tape.batchSize(), true);
+        if (inputGradient.dx() != null) {
+            require("dx", inputGradient.dx(), tape.timeSteps(), tape.batchSize(), spec.inputSize());
+        }
+        requireState("the initial state's gradient", spec, inputGradient.initial(), tape.batchSize(), true);
+    }
+
+    private static void requireState(String what, LstmSpec spec, LstmState state, int batchSize, boolean partly) {
+        if (state == null) {
+            return;
+        }
+        if (state.h() != null || !partly) {
+            require("h of the " + what, state.h(), spec.states(), batchSize, spec.outputSize());
+        }
+        if (state.c() != null || !partly) {
+            require("c of the " + what, state.c(), spec.states(), batchSize, spec.hiddenSize());
+        }
+    }
+
+    private static void requireLengths(int[] lengths, int timeSteps, int batchSize) {
+        if (lengths == null) {
+            return;
+        }
+        if (lengths.length != batchSize) {
+            throw new IllegalArgumentException(
+                    "there should be " + batchSize + " lengths, one a sequence, but got " + lengths.length);
+        }
+        for (int n = 0; n < batchSize; n++) {
+            if (lengths[n] < 0 || lengths[n] > timeSteps) {
+                throw new IllegalArgumentException("the length of sequence " + n + " should be in the [0, " + timeSteps
+                        + "] range but got " + lengths[n]);
+            }
+        }
+    }
+
+    /** Checks {@code y [M, O] = x [M, I] W [O, I]^T + b [O]}. */
+    public static void requireLinear(Tensor x, Tensor weights, Tensor bias, Tensor y) {
+        requireRank("x", x, 2);
+        requireRank("weights", weights, 2);
+        int inputs = x.shape().extent(1);
+        int outputs = weights.shape().extent(0);
+        require("weights", weights, outputs, inputs);
+        if (bias != null) {
+            require("bias", bias, outputs);
+        }
+        require("y", y, x.shape().extent(0), outputs);
+    }
+
+    /** Checks {@code y [M, E] = table [V, E] [ids [M]]}. */
+    public static void requireEmbedding(Tensor ids, Tensor table, Tensor y) {
+        requireRank("ids", ids, 1);
+        requireRank("table", table, 2);
+        require("y", y, ids.shape().extent(0), table.shape().extent(1));
+    }
+
+    /** The sentence about an id that the embedding table does not have. */
+    public static IllegalArgumentException badId(int row, int id, int vocabulary) {
+        return new IllegalArgumentException(
+                "id " + row + " should be in the [0, " + (vocabulary - 1) + "] range but got " + id);
+    }
+
+    /** Checks a dropout call. */
+    public static void requireDropout(Tensor x, double rate, Tensor y) {
+        if (!(rate >= 0 && rate < 1)) {
+            throw new IllegalArgumentException("dropout should be in the [0, 1) range but got " + rate);
+        }
+        requireElements("y", y, x.elements());
+    }
+
+    /** Checks a loss call. */
+    public static void requireLoss(
+            Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions) {
+        requireRank("predictions", predictions, 2);
+        int rows = predictions.shape().extent(0);
+        int columns = predictions.shape().extent(1);
+        if (loss.labelled()) {
+            require("labels", targets, rows);
+        } else {
+            require("targets", targets, rows, columns);
+        }
+        if (rowWeights != null) {
+            require("row weights", rowWeights, rows);
+        }
+        require("report", report, 3);
+        if (dPredictions != null) {
+            require("the gradient of the predictions", dPredictions, rows, columns);
+        }
+    }
+
+    /** The sentence about a label that is no class. */
+    public static IllegalArgumentException badLabel(int row, int label, int classes) {
+        return new IllegalArgumentException(
+                "the label of row " + row + " should be in the [0, " + (classes - 1) + "] range but got " + label);
+    }
+
+    /** Checks an optimizer step. */
+    public static void requireUpdate(
+            Update update, Tensor parameters, Tensor gradients, Tensor firstMoment, Tensor secondMoment) {
+        requireElements("gradients", gradients, parameters.elements());
+        if (update.rule().moments() >= 1) {
+            requireElements("first moment", firstMoment, parameters.elements());
+        }
+        if (update.rule().moments() >= 2) {
+            requireElements("second moment", secondMoment, parameters.elements());
+        }
+        if (update.maxNorm() > 0) {
+            require("squared norm", update.squaredNorm(), 1);
+        }
+    }
+
+    private static void requireRank(String what, Tensor tensor, int rank) {
+        if (tensor == null || tensor.shape().rank() != rank) {
+            throw new IllegalArgumentException(
+                    what + " should have " + rank + " dimensions but " + (tensor == null ? "is missing" : "got " + tensor));
+        }
+    }
+}
