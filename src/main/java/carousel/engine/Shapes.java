@@ -43,7 +43,8 @@ public final class Shapes {
         require("y", output.y(), timeSteps, batchSize, spec.sequenceWidth());
         requireState("initial state", spec, input.initial(), batchSize, false);
         requireState("last state", spec, output.last(), batchSize, true);
-        if (tape != null && !(tape.spec().equals(spec) && tape.timeSteps() == timeSteps && tape.batchSize() == batchSize)) {
+        if (tape != null
+                && !(tape.spec().equals(spec) && tape.timeSteps() == timeSteps && tape.batchSize() == batchSize)) {
             throw new IllegalArgumentException("the tape was opened for " + tape.timeSteps() + " steps of "
                     + tape.batchSize() + " sequences of " + tape.spec() + " but got " + x + " and " + spec);
         }
@@ -55,7 +56,9 @@ public final class Shapes {
         LstmSpec spec = tape.spec();
         if (parameterGradients != null) {
             requireElements(
-                    "parameter gradients", parameterGradients, LstmLayout.of(spec).elements());
+                    "parameter gradients",
+                    parameterGradients,
+                    LstmLayout.of(spec).elements());
         }
         if (outputGradient.y() != null) {
             require("the gradient of y", outputGradient.y(), tape.timeSteps(), tape.batchSize(), spec.sequenceWidth());
@@ -92,6 +95,24 @@ public final class Shapes {
                 throw new IllegalArgumentException("the length of sequence " + n + " should be in the [0, " + timeSteps
                         + "] range but got " + lengths[n]);
             }
+        }
+    }
+
+    /** Checks a copy of columns between {@code [M, .]} and {@code [M, .]}. */
+    public static void requireColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
+        requireRank("source", source, 2);
+        requireRank("target", target, 2);
+        if (source.shape().extent(0) != target.shape().extent(0)) {
+            throw new IllegalArgumentException(
+                    "source and target should have as many rows but got " + source + " and " + target);
+        }
+        if (columns < 0
+                || sourceColumn < 0
+                || targetColumn < 0
+                || columns > source.shape().extent(1) - sourceColumn
+                || columns > target.shape().extent(1) - targetColumn) {
+            throw new IllegalArgumentException(columns + " columns from " + sourceColumn + " of " + source + " to "
+                    + targetColumn + " of " + target + " reach outside");
         }
     }
 
@@ -172,8 +193,8 @@ public final class Shapes {
 
     private static void requireRank(String what, Tensor tensor, int rank) {
         if (tensor == null || tensor.shape().rank() != rank) {
-            throw new IllegalArgumentException(
-                    what + " should have " + rank + " dimensions but " + (tensor == null ? "is missing" : "got " + tensor));
+            throw new IllegalArgumentException(what + " should have " + rank + " dimensions but "
+                    + (tensor == null ? "is missing" : "got " + tensor));
         }
     }
 }
