@@ -77,13 +77,22 @@ public final class Model implements AutoCloseable {
      * @throws EngineException when the engine does not compute the specification
      */
     public static Model create(Engine engine, ModelSpec spec, long seed) {
-        Model model = new Model(engine, spec);
+        Model model = empty(engine, spec);
         double[] values = new double[Math.toIntExact(model.parameters.elements())];
         for (Node node : model.nodes) {
             node.initialize(values, new RandomSequence(seed, INITIAL_WEIGHTS, node.index));
         }
         engine.write(model.parameters, values);
         return model;
+    }
+
+    /**
+     * A model whose parameters are all zero, to be filled with {@link #writeParameters}.
+     *
+     * @throws EngineException when the engine does not compute the specification
+     */
+    public static Model empty(Engine engine, ModelSpec spec) {
+        return new Model(engine, spec);
     }
 
     public Engine engine() {
