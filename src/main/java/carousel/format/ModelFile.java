@@ -51,26 +51,14 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
             int first = Math.toIntExact(view.offset());
             double[] values = Arrays.copyOfRange(parameters, first, Math.toIntExact(view.end()));
             if (view.name().contains(OUR_BIAS)) {
-                add(writer, view.name().replace(OUR_BIAS, INPUT_BIAS), view.shape(), values, type);
-                add(writer, view.name().replace(OUR_BIAS, RECURRENT_BIAS), view.shape(), new double[values.length], type);
+                writer.tensor(view.name().replace(OUR_BIAS, INPUT_BIAS), view.shape(), values, type);
+                writer.tensor(
+                        view.name().replace(OUR_BIAS, RECURRENT_BIAS), view.shape(), new double[values.length], type);
             } else {
-                add(writer, view.name(), view.shape(), values, type);
+                writer.tensor(view.name(), view.shape(), values, type);
             }
         }
         writer.writeTo(path);
-    }
-
-    /** Adds a tensor in the type it is stored in on the engine; the doubles come from there, so nothing is lost. */
-    static void add(SafetensorsWriter writer, String name, Shape shape, double[] values, ElementType type) {
-        if (type == ElementType.FLOAT64) {
-            writer.tensor(name, shape, values);
-            return;
-        }
-        float[] narrow = new float[values.length];
-        for (int e = 0; e < values.length; e++) {
-            narrow[e] = (float) values[e];
-        }
-        writer.tensor(name, shape, narrow);
     }
 
     /**

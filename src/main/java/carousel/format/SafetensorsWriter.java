@@ -1,5 +1,6 @@
 package carousel.format;
 
+import carousel.tensor.ElementType;
 import carousel.tensor.Shape;
 import com.google.gson.stream.JsonWriter;
 import java.io.ByteArrayOutputStream;
@@ -55,6 +56,24 @@ public final class SafetensorsWriter {
     /** Adds a tensor of type F64. */
     public SafetensorsWriter tensor(String name, Shape shape, double[] values) {
         return tensor(name, shape, values, 0, values.length);
+    }
+
+    /**
+     * Adds a tensor of doubles in the type in which an engine stores it: F64 or F32, values read from such an engine being
+     * exact in it.
+     */
+    public SafetensorsWriter tensor(String name, Shape shape, double[] values, ElementType type) {
+        return switch (type) {
+            case FLOAT64 -> tensor(name, shape, values);
+            case FLOAT32, FLOAT16, BFLOAT16 -> {
+                float[] narrow = new float[values.length];
+                for (int e = 0; e < values.length; e++) {
+                    narrow[e] = (float) values[e];
+                }
+                yield tensor(name, shape, narrow);
+            }
+            case INT32 -> throw new IllegalArgumentException("the tensor '" + name + "' holds no real numbers");
+        };
     }
 
     /** Adds a tensor of type I32. */

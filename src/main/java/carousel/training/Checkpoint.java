@@ -5,7 +5,6 @@ import carousel.format.ModelJson;
 import carousel.format.SafetensorsFile;
 import carousel.format.SafetensorsWriter;
 import carousel.layer.ModelSpec;
-import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Shape;
 import com.google.gson.Gson;
@@ -64,18 +63,9 @@ public record Checkpoint(
     }
 
     private void add(SafetensorsWriter writer, String name, double[] values) {
-        if (values == null) {
-            return;
+        if (values != null) {
+            writer.tensor(name, Shape.of(values.length), values, precision.storage());
         }
-        if (precision.storage() == ElementType.FLOAT64) {
-            writer.tensor(name, Shape.of(values.length), values);
-            return;
-        }
-        float[] narrow = new float[values.length];
-        for (int e = 0; e < values.length; e++) {
-            narrow[e] = (float) values[e];
-        }
-        writer.tensor(name, Shape.of(values.length), narrow);
     }
 
     /**

@@ -258,9 +258,8 @@ public final class Trainer implements AutoCloseable {
         Evaluation training = epochTotals.evaluation(loss);
         epochTotals.clear();
         double learningRate = learningRate();
-        Evaluation held = validation == null
-                ? new Evaluation(Double.NaN, Double.NaN, 0)
-                : evaluator.evaluate(validation);
+        Evaluation held =
+                validation == null ? new Evaluation(Double.NaN, Double.NaN, 0) : evaluator.evaluate(validation);
         if (validation != null) {
             if (!Double.isFinite(held.loss())) {
                 throw new DivergenceException(step, held.loss(), learningRate);
