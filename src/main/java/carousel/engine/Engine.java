@@ -97,8 +97,7 @@ public interface Engine extends AutoCloseable {
      * @param biasGradient {@code [O]}, added to, or null
      * @param dx {@code [M, I]}, or null when not wanted
      */
-    void linearBackward(
-            Tensor x, Tensor weights, Tensor dy, Tensor weightsGradient, Tensor biasGradient, Tensor dx);
+    void linearBackward(Tensor x, Tensor weights, Tensor dy, Tensor weightsGradient, Tensor biasGradient, Tensor dx);
 
     /**
      * {@code y_m = table[ids_m]}.
@@ -130,8 +129,7 @@ public interface Engine extends AutoCloseable {
      * @param dPredictions {@code [M, K]} gets the gradient of {@code sum_m w_m loss_m / sum_m w_m}, all zeros where the weights
      *     sum to 0; null when not wanted
      */
-    void loss(
-            Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions);
+    void loss(Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions);
 
     /** {@code result[0] = sum_e x_e^2}. */
     void squaredNorm(Tensor x, Tensor result);

@@ -22,9 +22,8 @@ public final class Engines {
     public static List<EngineProvider> providers() {
         List<EngineProvider> providers = new ArrayList<>();
         ServiceLoader.load(EngineProvider.class, Engines.class.getClassLoader()).forEach(providers::add);
-        providers.sort(Comparator.comparingInt(EngineProvider::preference)
-                .reversed()
-                .thenComparing(EngineProvider::name));
+        providers.sort(
+                Comparator.comparingInt(EngineProvider::preference).reversed().thenComparing(EngineProvider::name));
         return providers;
     }
 
@@ -49,7 +48,9 @@ public final class Engines {
                 Optional<Throwable> reason = provider.unavailable();
                 if (reason.isPresent()) {
                     throw new EngineException(
-                            "the engine '" + name + "' is unavailable: " + reason.get().getMessage(), reason.get());
+                            "the engine '" + name + "' is unavailable: "
+                                    + reason.get().getMessage(),
+                            reason.get());
                 }
                 return provider.open(options);
             }

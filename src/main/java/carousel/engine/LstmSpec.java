@@ -76,68 +76,189 @@ public record LstmSpec(
 
     public LstmSpec withInputSize(int value) {
         return new LstmSpec(
-                value, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, layerNormalization, cellClip);
+                value,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withLayers(int value) {
         return new LstmSpec(
-                inputSize, hiddenSize, value, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                value,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withDirection(Direction value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, value, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                value,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withBias(boolean value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, value, projectionSize, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                value,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withProjectionSize(int value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, bias, value, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                value,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withDropout(double value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, bias, projectionSize, value, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                value,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withRecurrentDropout(double value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, value, zoneoutHidden, zoneoutCell,
-                peepholes, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                value,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withZoneout(double hidden, double cell) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, hidden, cell,
-                peepholes, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                hidden,
+                cell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withPeepholes(boolean value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, value, layerNormalization, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                value,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withLayerNormalization(boolean value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, value, cellClip);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                value,
+                cellClip);
     }
 
     public LstmSpec withCellClip(double value) {
         return new LstmSpec(
-                inputSize, hiddenSize, layers, direction, bias, projectionSize, dropout, recurrentDropout, zoneoutHidden,
-                zoneoutCell, peepholes, layerNormalization, value);
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                value);
     }
 
     /** Whether {@code h} is a projection of the cell's output. */

@@ -43,7 +43,8 @@ public final class Shapes {
         require("y", output.y(), timeSteps, batchSize, spec.sequenceWidth());
         requireState("initial state", spec, input.initial(), batchSize, false);
         requireState("last state", spec, output.last(), batchSize, true);
-        if (tape != null && !(tape.spec().equals(spec) && tape.timeSteps() == timeSteps && tape.batchSize() == batchSize)) {
+        if (tape != null
+                && !(tape.spec().equals(spec) && tape.timeSteps() == timeSteps && tape.batchSize() == batchSize)) {
             throw new IllegalArgumentException("the tape was opened for " + tape.timeSteps() + " steps of "
                     + tape.batchSize() + " sequences of " + tape.spec() + " but got " + x + " and " + spec);
         }
@@ -55,7 +56,9 @@ public final class Shapes {
         LstmSpec spec = tape.spec();
         if (parameterGradients != null) {
             requireElements(
-                    "parameter gradients", parameterGradients, LstmLayout.of(spec).elements());
+                    "parameter gradients",
+                    parameterGradients,
+                    LstmLayout.of(spec).elements());
         }
         if (outputGradient.y() != null) {
             require("the gradient of y", outputGradient.y(), tape.timeSteps(), tape.batchSize(), spec.sequenceWidth());
@@ -172,8 +175,8 @@ public final class Shapes {
 
     private static void requireRank(String what, Tensor tensor, int rank) {
         if (tensor == null || tensor.shape().rank() != rank) {
-            throw new IllegalArgumentException(
-                    what + " should have " + rank + " dimensions but " + (tensor == null ? "is missing" : "got " + tensor));
+            throw new IllegalArgumentException(what + " should have " + rank + " dimensions but "
+                    + (tensor == null ? "is missing" : "got " + tensor));
         }
     }
 }

@@ -24,10 +24,12 @@ public record Update(UpdateRule rule, long step, double learningRate, double max
         }
         if (!(maxNorm >= 0) || Double.isInfinite(maxNorm)) {
             throw new IllegalArgumentException(
-                    "the largest gradient norm should be 0 (no clipping) or a positive finite number but got " + maxNorm);
+                    "the largest gradient norm should be 0 (no clipping) or a positive finite number but got "
+                            + maxNorm);
         }
         if (maxNorm > 0 && squaredNorm == null) {
-            throw new IllegalArgumentException("clipping to a norm of " + maxNorm + " needs the gradients' squared norm");
+            throw new IllegalArgumentException(
+                    "clipping to a norm of " + maxNorm + " needs the gradients' squared norm");
         }
     }
 }

@@ -57,7 +57,8 @@ public final class Tensor {
     public Tensor reshape(int... extents) {
         Shape other = Shape.of(extents);
         if (other.elements() != elements()) {
-            throw new IllegalArgumentException(this + " cannot be seen as " + other + ": the number of elements differs");
+            throw new IllegalArgumentException(
+                    this + " cannot be seen as " + other + ": the number of elements differs");
         }
         return new Tensor(name, other, scope, storage, offset);
     }
