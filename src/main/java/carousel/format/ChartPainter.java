@@ -9,8 +9,11 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import javax.imageio.stream.MemoryCacheImageOutputStream;
@@ -28,6 +31,9 @@ final class ChartPainter {
     private static final int HEIGHT = 480;
     /** With fewer points than this each is marked: a single one would not show as a line. */
     private static final int FEW_POINTS = 25;
+
+    /** So many labels of the x axis fit side by side. */
+    private static final int MOST_TICKS = 12;
 
     private static final Color TEXT = new Color(0x33, 0x33, 0x33);
     private static final Color GRID = new Color(0xE3, 0xE3, 0xE3);
@@ -79,8 +85,9 @@ final class ChartPainter {
                 .yAxisTitle(chart.yLabel())
                 .build();
         style(painted.getStyler());
-        double lowest = Double.POSITIVE_INFINITY;
-        double highest = Double.NEGATIVE_INFINITY;
+        int points = 0;
+        double first = Double.POSITIVE_INFINITY;
+        double last = Double.NEGATIVE_INFINITY;
         for (Charts.Curve curve : chart.curves()) {
             int[] shown = IntStream.range(0, curve.x().length)
                     .filter(k -> Double.isFinite(curve.x()[k])
@@ -91,20 +98,42 @@ final class ChartPainter {
                 continue;
             }
             double[] x = IntStream.of(shown).mapToDouble(k -> curve.x()[k]).toArray();
-            double[] y = IntStream.of(shown).mapToDouble(k -> curve.y()[k]).toArray();
+            double[] y = IntStream.of(shown)
+                    .mapToDouble(k -> chart.logarithmic() ? Math.log10(curve.y()[k]) : curve.y()[k])
+                    .toArray();
             XYSeries series = painted.addSeries(curve.name(), x, y);
             series.setMarker(shown.length < FEW_POINTS ? SeriesMarkers.CIRCLE : SeriesMarkers.NONE);
-            lowest = Math.min(
-                    lowest,
-                    IntStream.range(0, y.length).mapToDouble(k -> y[k]).min().getAsDouble());
-            highest = Math.max(
-                    highest,
-                    IntStream.range(0, y.length).mapToDouble(k -> y[k]).max().getAsDouble());
+            points = Math.max(points, shown.length);
+            first = Math.min(first, DoubleStream.of(x).min().getAsDouble());
+            last = Math.max(last, DoubleStream.of(x).max().getAsDouble());
         }
-        painted.getStyler().setYAxisLogarithmic(chart.logarithmic() && lowest <= highest);
+        if (first < last) {
+            // Between ends that no evenly spaced curve continues to, the library puts the ticks at round numbers; it
+            // puts
+            // them at the points otherwise, at 20, 520, 1020.
+            painted.getStyler().setXAxisMin(first - 0.001 * (last - first));
+            painted.getStyler().setXAxisMax(last + 0.002 * (last - first));
+        }
+        if (chart.logarithmic()) {
+            // The library's own logarithmic axis draws a line for each of ten steps of each decade, too many for
+            // gradients
+            // that vanish over dozens of decades.
+            painted.getStyler().setyAxisTickLabelsFormattingFunction(ChartPainter::powerOfTen);
+        }
         painted.getStyler().setLegendVisible(!painted.getSeriesMap().isEmpty());
         painted.paint(graphics, WIDTH, HEIGHT);
         graphics.dispose();
+    }
+
+    private static String powerOfTen(double exponent) {
+        double value = Math.pow(10, exponent);
+        if (Math.abs(exponent) <= 4) {
+            return new BigDecimal(value, new MathContext(2))
+                    .stripTrailingZeros()
+                    .toPlainString();
+        }
+        // 1.0e-06 becomes 1e-6.
+        return String.format(Locale.ROOT, "%.1e", value).replace(".0e", "e").replaceFirst("e\\+?(-?)0?", "e$1");
     }
 
     private static void style(XYStyler styler) {
@@ -128,6 +157,8 @@ final class ChartPainter {
         styler.setLegendLayout(LegendLayout.Horizontal);
         styler.setLegendBorderColor(Color.WHITE);
         styler.setSeriesColors(PALETTE);
+        styler.setXAxisTickMarkSpacingHint(110);
+        styler.setYAxisTickMarkSpacingHint(45);
         styler.setMarkerSize(7);
         styler.setAntiAlias(true);
     }
