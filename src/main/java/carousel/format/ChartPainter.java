@@ -32,9 +32,6 @@ final class ChartPainter {
     /** With fewer points than this each is marked: a single one would not show as a line. */
     private static final int FEW_POINTS = 25;
 
-    /** So many labels of the x axis fit side by side. */
-    private static final int MOST_TICKS = 12;
-
     private static final Color TEXT = new Color(0x33, 0x33, 0x33);
     private static final Color GRID = new Color(0xE3, 0xE3, 0xE3);
 
@@ -85,7 +82,7 @@ final class ChartPainter {
                 .yAxisTitle(chart.yLabel())
                 .build();
         style(painted.getStyler());
-        int points = 0;
+        boolean whole = true;
         double first = Double.POSITIVE_INFINITY;
         double last = Double.NEGATIVE_INFINITY;
         for (Charts.Curve curve : chart.curves()) {
@@ -103,21 +100,23 @@ final class ChartPainter {
                     .toArray();
             XYSeries series = painted.addSeries(curve.name(), x, y);
             series.setMarker(shown.length < FEW_POINTS ? SeriesMarkers.CIRCLE : SeriesMarkers.NONE);
-            points = Math.max(points, shown.length);
+            whole &= DoubleStream.of(x).allMatch(value -> value == Math.rint(value));
             first = Math.min(first, DoubleStream.of(x).min().getAsDouble());
             last = Math.max(last, DoubleStream.of(x).max().getAsDouble());
         }
+        if (whole) {
+            // No ticks at 1.2 and 1.4 epochs.
+            painted.getStyler().setXAxisDecimalPattern("#,##0");
+        }
         if (first < last) {
-            // Between ends that no evenly spaced curve continues to, the library puts the ticks at round numbers; it
-            // puts
-            // them at the points otherwise, at 20, 520, 1020.
+            // The library puts the ticks of evenly spaced curves at their points, for instance at the steps
+            // 20, 520, 1020. Ends that the spacing does not reach make it choose round numbers.
             painted.getStyler().setXAxisMin(first - 0.001 * (last - first));
             painted.getStyler().setXAxisMax(last + 0.002 * (last - first));
         }
         if (chart.logarithmic()) {
-            // The library's own logarithmic axis draws a line for each of ten steps of each decade, too many for
-            // gradients
-            // that vanish over dozens of decades.
+            // The library's own logarithmic axis draws ten lines a decade, too many for gradients that vanish
+            // over dozens of decades.
             painted.getStyler().setyAxisTickLabelsFormattingFunction(ChartPainter::powerOfTen);
         }
         painted.getStyler().setLegendVisible(!painted.getSeriesMap().isEmpty());
