@@ -32,6 +32,9 @@ final class ChartPainter {
     /** With fewer points than this each is marked: a single one would not show as a line. */
     private static final int FEW_POINTS = 25;
 
+    /** Beyond it the distance between two points may overflow. */
+    private static final double LARGEST = 1e300;
+
     private static final Color TEXT = new Color(0x33, 0x33, 0x33);
     private static final Color GRID = new Color(0xE3, 0xE3, 0xE3);
 
@@ -87,8 +90,8 @@ final class ChartPainter {
         double last = Double.NEGATIVE_INFINITY;
         for (Charts.Curve curve : chart.curves()) {
             int[] shown = IntStream.range(0, curve.x().length)
-                    .filter(k -> Double.isFinite(curve.x()[k])
-                            && Double.isFinite(curve.y()[k])
+                    .filter(k -> Math.abs(curve.x()[k]) <= LARGEST
+                            && Math.abs(curve.y()[k]) <= LARGEST
                             && (!chart.logarithmic() || curve.y()[k] > 0))
                     .toArray();
             if (shown.length == 0) {
@@ -111,8 +114,9 @@ final class ChartPainter {
         if (first < last) {
             // The library puts the ticks of evenly spaced curves at their points, for instance at the steps
             // 20, 520, 1020. Ends that the spacing does not reach make it choose round numbers.
-            painted.getStyler().setXAxisMin(first - 0.001 * (last - first));
-            painted.getStyler().setXAxisMax(last + 0.002 * (last - first));
+            double margin = 0.001 * (last - first);
+            painted.getStyler().setXAxisMin(first - margin);
+            painted.getStyler().setXAxisMax(last + 2 * margin);
         }
         if (chart.logarithmic()) {
             // The library's own logarithmic axis draws ten lines a decade, too many for gradients that vanish

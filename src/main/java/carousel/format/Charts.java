@@ -15,8 +15,8 @@ public final class Charts {
     private Charts() {}
 
     /**
-     * A named curve: one point per element of {@code x} and {@code y}, which are equally long. Points that are infinite,
-     * not a number, or not above zero on a logarithmic axis are left out; a curve may be empty.
+     * A named curve: one point per element of {@code x} and {@code y}, which are equally long. Points are left out that are
+     * not a number, larger in size than 1e300, or not above zero on a logarithmic axis; a curve may be empty.
      */
     public record Curve(String name, double[] x, double[] y) {
         public Curve {
@@ -111,10 +111,11 @@ public final class Charts {
         if (failure instanceof NoClassDefFoundError && what.startsWith("org/knowm/xchart")) {
             return "the library XChart is missing; add org.knowm.xchart:xchart to the class path";
         }
-        if (failure instanceof NoClassDefFoundError && what.startsWith("java/awt")) {
+        if (failure instanceof NoClassDefFoundError
+                && (what.startsWith("java/awt") || what.startsWith("javax/imageio"))) {
             return "this JDK lacks the module java.desktop; use one that has it";
         }
         return "the JDK cannot draw here (" + failure.getClass().getSimpleName() + ": " + what
-                + "); install fontconfig and a font, for instance the package fonts-dejavu-core";
+                + "); where fonts are missing, install fontconfig and a font such as fonts-dejavu-core";
     }
 }
