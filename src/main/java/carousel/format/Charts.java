@@ -15,8 +15,8 @@ public final class Charts {
     private Charts() {}
 
     /**
-     * A named curve: one point per element of {@code x} and {@code y}, which are equally long. Points are left out that are
-     * not a number, larger in size than 1e300, or not above zero on a logarithmic axis; a curve may be empty.
+     * A named curve: one point per element of {@code x} and {@code y}, which are equally long. Points are left out
+     * that are not a number, larger in size than 1e300, or not above zero on a logarithmic axis; a curve may be empty.
      */
     public record Curve(String name, double[] x, double[] y) {
         public Curve {
@@ -49,7 +49,8 @@ public final class Charts {
      * The picture of a training run: the loss above the accuracy, each for training and validation.
      *
      * @param xLabel what is counted, for instance "Step" or "Epoch"
-     * @param trainingAccuracy and {@code validationAccuracy} are fractions of 1; when both are empty only the loss is drawn
+     * @param trainingAccuracy and {@code validationAccuracy} are fractions of 1; when both are empty only the loss is
+     *     drawn
      * @return the reason why nothing was written, in one sentence, or empty when the picture was written
      * @throws IOException when the file cannot be written
      */

@@ -24,8 +24,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The JSON at the head of a safetensors file, checked in full: after it, every tensor's bytes lie inside the file, agree
- * with its shape and type, and belong to no other tensor.
+ * The JSON at the head of a safetensors file, checked in full: after it, every tensor's bytes lie inside the file,
+ * agree with its shape and type, and belong to no other tensor.
  */
 final class SafetensorsHeader {
     /** The limit of the reference implementation, in bytes. */
