@@ -108,7 +108,7 @@ public final class Charts {
     }
 
     private static String reason(Throwable failure) {
-        String what = String.valueOf(failure.getMessage()).strip().replaceAll("\\s*\\R\\s*", " ");
+        String what = String.valueOf(failure.getMessage());
         if (failure instanceof NoClassDefFoundError && what.startsWith("org/knowm/xchart")) {
             return "the library XChart is missing; add org.knowm.xchart:xchart to the class path";
         }
@@ -116,7 +116,15 @@ public final class Charts {
                 && (what.startsWith("java/awt") || what.startsWith("javax/imageio"))) {
             return "this JDK lacks the module java.desktop; use one that has it";
         }
-        return "the JDK cannot draw here (" + failure.getClass().getSimpleName() + ": " + what
+        Throwable root = failure;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        return "the JDK cannot draw here (" + oneLine(root)
                 + "); where fonts are missing, install fontconfig and a font such as fonts-dejavu-core";
+    }
+
+    private static String oneLine(Throwable failure) {
+        return failure.toString().strip().replaceAll("\\s*\\R\\s*", " ");
     }
 }
