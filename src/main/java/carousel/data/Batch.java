@@ -1,0 +1,104 @@
+package carousel.data;
+
+/**
+ * One batch of sequences in host memory, time-major. A batch belongs to the source that filled it and is reused by it: its
+ * arrays are valid until the source's next call, and whoever keeps them longer copies them.
+ */
+public final class Batch {
+    private final int timeSteps;
+    private final int batchSize;
+    private final int features;
+    private final int targetSize;
+    private final float[] inputs;
+    private final int[] lengths;
+    private final int[] labels;
+    private final float[] targets;
+
+    /**
+     * A batch of zeros.
+     *
+     * @param timeSteps T, 1 or more
+     * @param batchSize N, 1 or more
+     * @param features C, 1 or more
+     * @param targetSize K, the number of real targets of a sequence; 0 for class labels instead
+     * @param variableLengths whether each sequence says how many of its steps are valid
+     * @throws IllegalArgumentException if an extent is out of range or the inputs exceed one array
+     */
+    public Batch(int timeSteps, int batchSize, int features, int targetSize, boolean variableLengths) {
+        requireExtent("time steps", timeSteps, 1);
+        requireExtent("sequences", batchSize, 1);
+        requireExtent("features", features, 1);
+        requireExtent("real targets", targetSize, 0);
+        this.timeSteps = timeSteps;
+        this.batchSize = batchSize;
+        this.features = features;
+        this.targetSize = targetSize;
+        this.inputs = new float[requireArray(timeSteps, batchSize, features)];
+        this.lengths = variableLengths ? new int[batchSize] : null;
+        this.labels = targetSize == 0 ? new int[batchSize] : null;
+        this.targets = targetSize > 0 ? new float[requireArray(1, batchSize, targetSize)] : null;
+    }
+
+    private static void requireExtent(String what, int extent, int least) {
+        if (extent < least) {
+            throw new IllegalArgumentException(
+                    "the " + what + " of a batch should be " + least + " or more but got " + extent);
+        }
+    }
+
+    private static int requireArray(int steps, int sequences, int width) {
+        // Not one product: three extents can pass 2^63.
+        long perStep = (long) sequences * width;
+        if (perStep > Integer.MAX_VALUE / steps) {
+            throw new IllegalArgumentException("a batch should have at most " + Integer.MAX_VALUE + " values but got "
+                    + steps + " x " + sequences + " x " + width + ": lower the batch size");
+        }
+        return (int) (perStep * steps);
+    }
+
+    /** T. */
+    public int timeSteps() {
+        return timeSteps;
+    }
+
+    /** N. */
+    public int batchSize() {
+        return batchSize;
+    }
+
+    /** C. */
+    public int features() {
+        return features;
+    }
+
+    /** K, the number of real targets of a sequence; 0 with class labels. */
+    public int targetSize() {
+        return targetSize;
+    }
+
+    /** x {@code [T, N, C]}, exactly that long: feature c of step t of sequence n is at {@code (t * N + n) * C + c}. */
+    public float[] inputs() {
+        return inputs;
+    }
+
+    /** The number of valid steps of each sequence {@code [N]}, in [0, T]; null when all have T. */
+    public int[] lengths() {
+        return lengths;
+    }
+
+    /** The class of each sequence {@code [N]}; null with real targets. */
+    public int[] labels() {
+        return labels;
+    }
+
+    /** The targets of each sequence {@code [N, K]}, row-major; null with class labels. */
+    public float[] targets() {
+        return targets;
+    }
+
+    @Override
+    public String toString() {
+        return "batch [" + timeSteps + ", " + batchSize + ", " + features + "] with "
+                + (labels != null ? "labels" : targetSize + " targets");
+    }
+}
