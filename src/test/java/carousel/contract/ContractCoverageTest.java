@@ -22,7 +22,8 @@ class ContractCoverageTest {
     @Test
     void everyRegisteredProviderHasAContract() throws ReflectiveOperationException {
         Set<String> covered = new TreeSet<>();
-        for (JavaClass contract : new ClassFileImporter().importPackages(getClass().getPackageName())) {
+        for (JavaClass contract :
+                new ClassFileImporter().importPackages(getClass().getPackageName())) {
             if (contract.isAssignableTo(EngineContract.class) && contract.isTopLevelClass() && !isAbstract(contract)) {
                 EngineContract instance = (EngineContract)
                         contract.reflect().getDeclaredConstructor().newInstance();
@@ -45,7 +46,8 @@ class ContractCoverageTest {
         List<String> names =
                 Engines.providers().stream().map(EngineProvider::name).toList();
         for (String required : AvailableEngines.required()) {
-            assertTrue(names.contains(required), AvailableEngines.REQUIRED + " names '" + required + "', not in " + names);
+            assertTrue(
+                    names.contains(required), AvailableEngines.REQUIRED + " names '" + required + "', not in " + names);
         }
     }
 
@@ -75,10 +77,12 @@ class ContractCoverageTest {
                         && each.spec().layers() > 1
                         && each.batchSize() * each.spec().outputSize() > 8)
                 .toList()) {
-            LstmResult without = ReferenceResults.of(
-                    (engine, bench) -> bench.run(lstm.withDropout(null), LstmData.of(lstm)));
+            LstmResult without =
+                    ReferenceResults.of((engine, bench) -> bench.run(lstm.withDropout(null), LstmData.of(lstm)));
             assertTrue(
-                    !java.util.Arrays.equals(without.y(), ReferenceResults.of(lstm).y()), "no effect in " + lstm);
+                    !java.util.Arrays.equals(
+                            without.y(), ReferenceResults.of(lstm).y()),
+                    "no effect in " + lstm);
         }
     }
 }

@@ -82,7 +82,9 @@ final class LstmCases {
             LstmSpec spec = LstmSpec.of(4, 6).withDirection(direction);
             cases.add(LstmCase.of(spec, 5, 4).withLengths(5, 4, 2, 1));
             cases.add(LstmCase.of(spec, 5, 4).withLengths(1, 5, 0, 3).withInitial());
-            cases.add(LstmCase.of(spec.withLayers(2), 5, 4).withLengths(0, 2, 5, 2).withInitial());
+            cases.add(LstmCase.of(spec.withLayers(2), 5, 4)
+                    .withLengths(0, 2, 5, 2)
+                    .withInitial());
             cases.add(LstmCase.of(spec, 3, 2).withLengths(0, 0).withInitial());
             cases.add(LstmCase.of(spec, 6, 3).withLengths(2, 3, 1).withInitial());
             cases.add(LstmCase.of(spec.withLayers(2).withDropout(0.3), 6, 5)
@@ -95,8 +97,10 @@ final class LstmCases {
     }
 
     private static Stream<LstmCase> omissions() {
-        LstmSpec spec =
-                LstmSpec.of(3, 5).withLayers(2).withDirection(Direction.BIDIRECTIONAL).withProjectionSize(2);
+        LstmSpec spec = LstmSpec.of(3, 5)
+                .withLayers(2)
+                .withDirection(Direction.BIDIRECTIONAL)
+                .withProjectionSize(2);
         LstmCase base = LstmCase.of(spec, 4, 3).withLengths(4, 2, 0).withInitial();
         return Stream.of(
                 base.without(Part.LAST_H),

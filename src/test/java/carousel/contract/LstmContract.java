@@ -49,7 +49,8 @@ interface LstmContract extends ContractPart {
             double reduction = Tolerance.forwardReduction(lstm);
             ReferenceResults.of(lstm)
                     .visitForwardWith(
-                            inference, (what, one, other) -> tolerance().check(what + " of " + lstm, one, other, reduction));
+                            inference,
+                            (what, one, other) -> tolerance().check(what + " of " + lstm, one, other, reduction));
         }
     }
 
@@ -123,9 +124,17 @@ interface LstmContract extends ContractPart {
             LstmResult expected = ReferenceResults.of(lstm);
             tolerance().check("dx", expected.dx(), bench.read(inputGradient.dx()), reduction);
             tolerance()
-                    .check("dh0", expected.dh0(), bench.read(inputGradient.initial().h()), reduction);
+                    .check(
+                            "dh0",
+                            expected.dh0(),
+                            bench.read(inputGradient.initial().h()),
+                            reduction);
             tolerance()
-                    .check("dc0", expected.dc0(), bench.read(inputGradient.initial().c()), reduction);
+                    .check(
+                            "dc0",
+                            expected.dc0(),
+                            bench.read(inputGradient.initial().c()),
+                            reduction);
             return null;
         });
     }
@@ -140,7 +149,9 @@ interface LstmContract extends ContractPart {
         }
         for (int e = 0; e < used.length; e++) {
             assertEquals(
-                    0.0, used[e] ? 0.0 : actual.parameterGradients()[e], "the gradient at " + e + ", a gap in the layout");
+                    0.0,
+                    used[e] ? 0.0 : actual.parameterGradients()[e],
+                    "the gradient at " + e + ", a gap in the layout");
         }
     }
 
@@ -165,7 +176,8 @@ interface LstmContract extends ContractPart {
             new RandomKey(key.seed(), key.stream(), key.call() + 1),
             new RandomKey(key.seed(), key.stream(), key.call() + (1L << 32))
         }) {
-            double[] changed = use((engine, bench) -> bench.run(lstm.withDropout(other), data)).y();
+            double[] changed = use((engine, bench) -> bench.run(lstm.withDropout(other), data))
+                    .y();
             assertFalse(Arrays.equals(y, changed), other + " gives the outputs of " + key);
         }
     }

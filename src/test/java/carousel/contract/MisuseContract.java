@@ -73,18 +73,19 @@ interface MisuseContract extends ContractPart {
             refuses(() -> engine.lstmForward(spec, parameters, empty, output, null), "x", "[4, 0, 3]");
             LstmOutput narrow = new LstmOutput(bench.blank("y", 4, 6, 5), null);
             refuses(() -> engine.lstmForward(spec, parameters, input, narrow, null), "y", "[4, 6, 2]", "[4, 6, 5]");
-            refuses(() -> engine.lstmForward(spec, parameters, input, new LstmOutput(null, null), null), "y", "missing");
+            refuses(
+                    () -> engine.lstmForward(spec, parameters, input, new LstmOutput(null, null), null),
+                    "y",
+                    "missing");
             Tensor h = bench.blank("h0", 2, 6, 2);
             Tensor c = bench.blank("c0", 2, 6, 5);
             refuses(
-                    () -> engine.lstmForward(
-                            spec, parameters, input.withInitial(new LstmState(c, c)), output, null),
+                    () -> engine.lstmForward(spec, parameters, input.withInitial(new LstmState(c, c)), output, null),
                     "initial state",
                     "[2, 6, 2]",
                     "[2, 6, 5]");
             refuses(
-                    () -> engine.lstmForward(
-                            spec, parameters, input.withInitial(new LstmState(h, null)), output, null),
+                    () -> engine.lstmForward(spec, parameters, input.withInitial(new LstmState(h, null)), output, null),
                     "initial state",
                     "missing");
             LstmOutput wrongLast = new LstmOutput(output.y(), new LstmState(h, bench.blank("c", 1, 6, 5)));
@@ -140,8 +141,8 @@ interface MisuseContract extends ContractPart {
         LstmData data = LstmData.of(lstm);
         onBench((engine, bench) -> {
             LstmTape tape = engine.openTape(bench.scope(), lstm.spec(), lstm.timeSteps(), lstm.batchSize());
-            Executable backward = () ->
-                    engine.lstmBackward(tape, bench.outputGradient(lstm, data), null, bench.inputGradient(lstm));
+            Executable backward =
+                    () -> engine.lstmBackward(tape, bench.outputGradient(lstm, data), null, bench.inputGradient(lstm));
             says(assertThrows(IllegalStateException.class, backward).getMessage(), "forward pass");
             bench.run(lstm, data, tape);
             says(assertThrows(IllegalStateException.class, backward).getMessage(), "forward pass");
@@ -156,11 +157,7 @@ interface MisuseContract extends ContractPart {
         onBench((engine, bench) -> {
             LstmTape tape = engine.openTape(bench.scope(), spec, 4, 6);
             engine.lstmForward(
-                    spec,
-                    bench.parameters(spec, data.parameters()),
-                    bench.input(lstm, data),
-                    bench.output(lstm),
-                    tape);
+                    spec, bench.parameters(spec, data.parameters()), bench.input(lstm, data), bench.output(lstm), tape);
             LstmOutput gradient = bench.outputGradient(lstm, data);
             LstmInputGradient none = LstmInputGradient.NONE;
             Tensor wrong = bench.blank("wrong", 4, 6, 1);
@@ -171,13 +168,11 @@ interface MisuseContract extends ContractPart {
                     "[4, 6, 2]",
                     "[4, 6, 1]");
             refuses(
-                    () -> engine.lstmBackward(
-                            tape, new LstmOutput(null, new LstmState(wrong, null)), null, none),
+                    () -> engine.lstmBackward(tape, new LstmOutput(null, new LstmState(wrong, null)), null, none),
                     "last state",
                     "[1, 6, 2]");
             refuses(
-                    () -> engine.lstmBackward(
-                            tape, new LstmOutput(null, new LstmState(null, wrong)), null, none),
+                    () -> engine.lstmBackward(tape, new LstmOutput(null, new LstmState(null, wrong)), null, none),
                     "last state",
                     "[1, 6, 5]");
             refuses(

@@ -64,7 +64,13 @@ interface OperationContract extends ContractPart {
     }
 
     @ParameterizedTest
-    @CsvSource({"1, 1, 1, 0, 0, 1", "3, 5, 7, 1, 2, 4", "17, 33, 40, 0, 7, 33", "4, 6, 6, 2, 3, 0", "130, 3, 65, 2, 64, 1"})
+    @CsvSource({
+        "1, 1, 1, 0, 0, 1",
+        "3, 5, 7, 1, 2, 4",
+        "17, 33, 40, 0, 7, 33",
+        "4, 6, 6, 2, 3, 0",
+        "130, 3, 65, 2, 64, 1"
+    })
     default void copyColumnsCopiesThemOnly(
             int rows, int sourceWidth, int targetWidth, int sourceColumn, int targetColumn, int columns) {
         RandomSequence random = new RandomSequence(31, 0, rows);
@@ -72,8 +78,7 @@ interface OperationContract extends ContractPart {
         double[] target = LstmData.uniform(random, rows * targetWidth);
         double[] expected = target.clone();
         for (int m = 0; m < rows; m++) {
-            System.arraycopy(
-                    source, m * sourceWidth + sourceColumn, expected, m * targetWidth + targetColumn, columns);
+            System.arraycopy(source, m * sourceWidth + sourceColumn, expected, m * targetWidth + targetColumn, columns);
         }
         use((engine, bench) -> {
             Tensor from = bench.real("source", source, rows, sourceWidth);
@@ -205,11 +210,8 @@ interface OperationContract extends ContractPart {
     @EnumSource
     default void lossStandsExtremePredictions(Loss loss) {
         double[] predictions = {
-            1e4, -1e4, 0, 88, -88, 1e4,
-            -1e4, -1e4, -1e4, -1e4, -1e4, -1e4,
-            0, 0, 0, 0, 0, 0,
-            104, -104, 1e-7f, 3e4, 3e4, -3e4,
-            1e4, -1e4, 0, 88, -88, 9e3
+            1e4, -1e4, 0, 88, -88, 1e4, -1e4, -1e4, -1e4, -1e4, -1e4, -1e4, 0, 0, 0, 0, 0, 0, 104, -104, 1e-7f, 3e4,
+            3e4, -3e4, 1e4, -1e4, 0, 88, -88, 9e3
         };
         double[] targets = {
             1, 1, 1, 0, 0, 0,
@@ -227,8 +229,7 @@ interface OperationContract extends ContractPart {
         use((engine, bench) -> {
             Tensor report = bench.blank("report", 3);
             Tensor predictions = bench.real("predictions", new double[] {1, 2, 2, 0, 5, 5, 5, 5, 1, 1, 1, 3}, 3, 4);
-            engine.loss(
-                    Loss.SOFTMAX_CROSS_ENTROPY, predictions, bench.integers("labels", 1, 1, 3), null, report, null);
+            engine.loss(Loss.SOFTMAX_CROSS_ENTROPY, predictions, bench.integers("labels", 1, 1, 3), null, report, null);
             assertEquals(2.0, bench.read(report)[1], "rows that are right");
             assertEquals(3.0, bench.read(report)[2], "sum of weights");
             return null;
@@ -258,7 +259,13 @@ interface OperationContract extends ContractPart {
     }
 
     private void compareLoss(
-            Loss loss, int rows, int columns, double[] predictions, int[] labels, double[] targets, double[] rowWeights) {
+            Loss loss,
+            int rows,
+            int columns,
+            double[] predictions,
+            int[] labels,
+            double[] targets,
+            double[] rowWeights) {
         String what = loss + " [" + rows + ", " + columns + "]"
                 + (rowWeights == null ? "" : " with weights " + (rowWeights[0] == 0 ? "0, ..." : "..."));
         for (boolean wanted : new boolean[] {true, false}) {
@@ -272,9 +279,7 @@ interface OperationContract extends ContractPart {
                 Tensor gradient = wanted ? bench.blank("dp", rows, columns) : null;
                 engine.loss(loss, p, t, w, report, gradient);
                 double[] values = bench.read(report);
-                return new double[][] {
-                    {values[0]}, {values[1]}, {values[2]}, wanted ? bench.read(gradient) : null
-                };
+                return new double[][] {{values[0]}, {values[1]}, {values[2]}, wanted ? bench.read(gradient) : null};
             });
         }
     }
@@ -333,7 +338,8 @@ interface OperationContract extends ContractPart {
                                             gradients,
                                             first,
                                             second);
-                                    assertArrayEquals(values, bench.read(gradients), "an update leaves gradients alone");
+                                    assertArrayEquals(
+                                            values, bench.read(gradients), "an update leaves gradients alone");
                                 }
                                 return new double[][] {
                                     bench.read(parameters),

@@ -47,21 +47,17 @@ enum PlantedBug {
             engine,
             input -> input.dropout() == null
                     ? input
-                    : input.withDropout(new RandomKey(
-                            input.dropout().seed(), input.dropout().stream(), 0)))),
+                    : input.withDropout(new RandomKey(input.dropout().seed(), input.dropout().stream(), 0)))),
     TRUNCATES_THE_DROPOUT_CALL(engine -> new OtherInput(
             engine,
             input -> input.dropout() == null
                     ? input
-                    : input.withDropout(new RandomKey(
-                            input.dropout().seed(),
-                            input.dropout().stream(),
-                            (int) input.dropout().call())))),
+                    : input.withDropout(new RandomKey(input.dropout().seed(), input.dropout().stream(), (int)
+                            input.dropout().call())))),
 
     LEAVES_LAST_C_UNWRITTEN(engine -> new DelegatingEngine(engine) {
         @Override
-        public void lstmForward(
-                LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
             LstmState last = output.last();
             super.lstmForward(
                     spec,
@@ -89,13 +85,13 @@ enum PlantedBug {
     WRITES_PAST_THE_END_OF_Y(engine -> new AfterForward(engine) {
         @Override
         void after(LstmSpec spec, LstmInput input, LstmOutput output) {
-            HostStorage.doubles(output.y())[HostStorage.start(output.y()) + (int) output.y().elements()] = 1;
+            HostStorage.doubles(output.y())[
+                    HostStorage.start(output.y()) + (int) output.y().elements()] = 1;
         }
     }),
     ROUNDS_OUTPUTS_DURING_INFERENCE(engine -> new DelegatingEngine(engine) {
         @Override
-        public void lstmForward(
-                LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
             super.lstmForward(spec, parameters, input, output, tape);
             if (tape == null) {
                 double[] y = values(output.y());
@@ -119,8 +115,7 @@ enum PlantedBug {
         }
 
         @Override
-        public void lstmForward(
-                LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
             super.lstmForward(spec.withCellClip(0), parameters, input, output, tape);
         }
     }),
@@ -253,8 +248,7 @@ enum PlantedBug {
             engine, update -> new Update(update.rule(), update.step(), update.learningRate(), 0, null))),
     FORGETS_THE_STEP_NUMBER(engine -> new OtherUpdate(
             engine,
-            update -> new Update(
-                    update.rule(), 1, update.learningRate(), update.maxNorm(), update.squaredNorm()))),
+            update -> new Update(update.rule(), 1, update.learningRate(), update.maxNorm(), update.squaredNorm()))),
     FORGETS_THE_WEIGHT_DECAY(engine -> new OtherUpdate(
             engine,
             update -> update.rule() instanceof UpdateRule.Adam adam
@@ -358,9 +352,9 @@ enum PlantedBug {
         }
 
         @Override
-        public void lstmForward(
-                LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
-            if (parameters == null || parameters.elements() != LstmLayout.of(spec).elements()) {
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+            if (parameters == null
+                    || parameters.elements() != LstmLayout.of(spec).elements()) {
                 super.lstmForward(spec, parameters, input, output, tape);
                 return;
             }
@@ -407,8 +401,7 @@ enum PlantedBug {
         }
 
         @Override
-        public void lstmForward(
-                LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
             super.lstmForward(spec, parameters, change.apply(input), output, tape);
         }
     }
@@ -438,8 +431,7 @@ enum PlantedBug {
         abstract void after(LstmSpec spec, LstmInput input, LstmOutput output);
 
         @Override
-        public void lstmForward(
-                LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
             super.lstmForward(spec, parameters, input, output, tape);
             after(spec, input, output);
         }

@@ -39,7 +39,10 @@ class PlantedBugTest {
     @Test
     void contractPassesWithoutABug() {
         TestExecutionSummary summary = runContract(NO_BUG);
-        assertEquals(0, summary.getTotalFailureCount(), () -> summary.getFailures().get(0).getException().toString());
+        assertEquals(
+                0,
+                summary.getTotalFailureCount(),
+                () -> summary.getFailures().get(0).getException().toString());
         assertEquals(summary.getTestsFoundCount(), summary.getTestsSucceededCount(), "nothing is skipped");
         assertTrue(summary.getTestsSucceededCount() > 150, summary.getTestsSucceededCount() + " tests");
     }

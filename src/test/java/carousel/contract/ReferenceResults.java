@@ -17,8 +17,7 @@ final class ReferenceResults {
     private ReferenceResults() {}
 
     static LstmResult of(LstmCase lstm) {
-        return LSTM.computeIfAbsent(
-                lstm, missing -> of((engine, bench) -> bench.run(missing, LstmData.of(missing))));
+        return LSTM.computeIfAbsent(lstm, missing -> of((engine, bench) -> bench.run(missing, LstmData.of(missing))));
     }
 
     /** The outcome of any use of the reference engine. */

@@ -42,9 +42,11 @@ final class GoldenCase {
     LstmCase lstm() {
         LstmSpec spec = LstmSpec.of(integer("I", 1), integer("H", 1))
                 .withLayers(integer("layers", 1))
-                .withDirection(json.has("directions")
-                        ? Direction.valueOf(json.get("directions").getAsString().toUpperCase(Locale.ROOT))
-                        : Direction.FORWARD)
+                .withDirection(
+                        json.has("directions")
+                                ? Direction.valueOf(
+                                        json.get("directions").getAsString().toUpperCase(Locale.ROOT))
+                                : Direction.FORWARD)
                 .withBias(!json.has("bias") || json.get("bias").getAsBoolean())
                 .withProjectionSize(integer("P", 0))
                 .withCellClip(json.has("cell_clip") ? json.get("cell_clip").getAsDouble() : 0);
@@ -55,8 +57,9 @@ final class GoldenCase {
             lstm = lstm.without(Part.INITIAL_H_GRADIENT, Part.INITIAL_C_GRADIENT);
         }
         if (has(json, "seq_lens")) {
-            lstm = lstm.withLengths(
-                    Arrays.stream(numbers(json, "seq_lens")).mapToObj(length -> (int) length).toList());
+            lstm = lstm.withLengths(Arrays.stream(numbers(json, "seq_lens"))
+                    .mapToObj(length -> (int) length)
+                    .toList());
         }
         return lstm;
     }

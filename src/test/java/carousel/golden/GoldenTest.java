@@ -117,8 +117,7 @@ class GoldenTest {
             LstmResult actual,
             double relative) {
         for (ParameterView view : LstmLayout.of(lstm.spec()).views()) {
-            double[] one =
-                    Arrays.copyOfRange(expected.parameterGradients(), (int) view.offset(), (int) view.end());
+            double[] one = Arrays.copyOfRange(expected.parameterGradients(), (int) view.offset(), (int) view.end());
             double[] other = Arrays.copyOfRange(actual.parameterGradients(), (int) view.offset(), (int) view.end());
             String kind = view.name().startsWith("weight_ih")
                     ? "w_ih"
@@ -155,15 +154,14 @@ class GoldenTest {
             mean[e % mean.length] += outputs[e] / steps;
         }
         Tensor pooled = bench.real("mean", mean, batch, hidden);
-        Tensor weights = bench.real(
-                "dense", transpose(GoldenCase.numbers(json, "dense_w"), hidden, classes), classes, hidden);
+        Tensor weights =
+                bench.real("dense", transpose(GoldenCase.numbers(json, "dense_w"), hidden, classes), classes, hidden);
         Tensor logits = bench.blank("logits", batch, classes);
         engine.linearForward(pooled, weights, bench.real("dense bias", denseBias, classes), logits);
         Tensor report = bench.blank("report", 3);
         Tensor dLogits = bench.blank("dlogits", batch, classes);
         int[] classOf = Arrays.stream(labels).mapToInt(label -> (int) label).toArray();
-        engine.loss(
-                Loss.SOFTMAX_CROSS_ENTROPY, logits, bench.integers("labels", classOf), null, report, dLogits);
+        engine.loss(Loss.SOFTMAX_CROSS_ENTROPY, logits, bench.integers("labels", classOf), null, report, dLogits);
 
         // The engine's gradient is that of the mean over the batch, softmax - onehot; the file's is that of the sum.
         double[] d = bench.read(dLogits);
@@ -182,7 +180,10 @@ class GoldenTest {
         Arrays.setAll(dy, e -> dMean[e % dMean.length] / steps);
         Tensor gradients = bench.parameters(spec, new double[(int) parameters.elements()]);
         engine.lstmBackward(
-                tape, new LstmOutput(bench.real("dy", dy, steps, batch, hidden), null), gradients, LstmInputGradient.NONE);
+                tape,
+                new LstmOutput(bench.real("dy", dy, steps, batch, hidden), null),
+                gradients,
+                LstmInputGradient.NONE);
 
         Tolerance tolerance = Tolerance.of(engine.precision());
         double own = tolerance.relative(Tolerance.backwardReduction(lstm));
@@ -196,10 +197,7 @@ class GoldenTest {
         double gradient = allowed.get("gradients").getAsDouble();
         double[] lstmGradients = GoldenCase.parameters(spec, expectedGradients.getAsJsonArray("lstm"));
         tolerance.checkWithin(
-                "the stack's gradients",
-                lstmGradients,
-                bench.read(gradients),
-                gradient + own * largest(lstmGradients));
+                "the stack's gradients", lstmGradients, bench.read(gradients), gradient + own * largest(lstmGradients));
         double[] denseGradients = transpose(GoldenCase.numbers(expectedGradients, "dense_w"), hidden, classes);
         tolerance.checkWithin(
                 "the gradient of the dense weights",

@@ -79,7 +79,8 @@ class OnnxNodeTest {
                         && input(graph, node, 7, values) == null,
                 "the case has lengths, an initial cell state or peepholes, which no known case has");
 
-        boolean batchFirst = attributes.containsKey("layout") && attributes.get("layout").getI() == 1;
+        boolean batchFirst =
+                attributes.containsKey("layout") && attributes.get("layout").getI() == 1;
         Direction direction = attributes.containsKey("direction")
                 ? Direction.valueOf(
                         attributes.get("direction").getS().toStringUtf8().toUpperCase(Locale.ROOT))
@@ -87,7 +88,8 @@ class OnnxNodeTest {
         int hidden = (int) attributes.get("hidden_size").getI();
         int steps = x.extents[batchFirst ? 1 : 0];
         int batch = x.extents[batchFirst ? 0 : 1];
-        LstmSpec spec = LstmSpec.of(x.extents[2], hidden).withDirection(direction).withBias(b != null);
+        LstmSpec spec =
+                LstmSpec.of(x.extents[2], hidden).withDirection(direction).withBias(b != null);
         double[] parameters = parameters(spec, w, r, b);
         int cells = spec.states();
         LstmCase lstm = LstmCase.of(spec, steps, batch);
@@ -111,9 +113,7 @@ class OnnxNodeTest {
                 lstm,
                 "Y",
                 output(graph, node, 0, values),
-                batchFirst
-                        ? swapOuter(result.y(), steps, batch)
-                        : swapOuterOfEach(result.y(), steps, batch, cells));
+                batchFirst ? swapOuter(result.y(), steps, batch) : swapOuterOfEach(result.y(), steps, batch, cells));
         compare(
                 engine,
                 lstm,
@@ -133,10 +133,7 @@ class OnnxNodeTest {
         if (expected != null) {
             Tolerance tolerance = Tolerance.of(engine.precision());
             tolerance.checkWithin(
-                    what,
-                    expected.values,
-                    actual,
-                    ALLOWED + tolerance.relative(Tolerance.forwardReduction(lstm)));
+                    what, expected.values, actual, ALLOWED + tolerance.relative(Tolerance.forwardReduction(lstm)));
         }
     }
 
@@ -193,9 +190,7 @@ class OnnxNodeTest {
     private record Array(int[] extents, double[] values) {}
 
     private static Array input(GraphProto graph, NodeProto node, int index, Path folder) throws IOException {
-        return index < node.getInputCount()
-                ? read(graph.getInputList(), node.getInput(index), folder, "input_")
-                : null;
+        return index < node.getInputCount() ? read(graph.getInputList(), node.getInput(index), folder, "input_") : null;
     }
 
     private static Array output(GraphProto graph, NodeProto node, int index, Path folder) throws IOException {
@@ -205,13 +200,13 @@ class OnnxNodeTest {
     }
 
     /** The K-th file belongs to the K-th input or output of the graph; an omitted one has an empty name. */
-    private static Array read(List<ValueInfoProto> values, String name, Path folder, String prefix)
-            throws IOException {
+    private static Array read(List<ValueInfoProto> values, String name, Path folder, String prefix) throws IOException {
         for (int k = 0; k < values.size(); k++) {
             if (!name.isEmpty() && values.get(k).getName().equals(name)) {
                 TensorProto tensor = TensorProto.parseFrom(Files.readAllBytes(folder.resolve(prefix + k + ".pb")));
                 assertEquals(TensorProto.DataType.FLOAT_VALUE, tensor.getDataType(), "the type of " + name);
-                int[] extents = tensor.getDimsList().stream().mapToInt(Math::toIntExact).toArray();
+                int[] extents =
+                        tensor.getDimsList().stream().mapToInt(Math::toIntExact).toArray();
                 return new Array(extents, floats(tensor));
             }
         }
@@ -220,7 +215,9 @@ class OnnxNodeTest {
 
     private static double[] floats(TensorProto tensor) {
         if (tensor.getFloatDataCount() > 0) {
-            return tensor.getFloatDataList().stream().mapToDouble(Float::doubleValue).toArray();
+            return tensor.getFloatDataList().stream()
+                    .mapToDouble(Float::doubleValue)
+                    .toArray();
         }
         FloatBuffer raw = tensor.getRawData()
                 .asReadOnlyByteBuffer()

@@ -52,10 +52,7 @@ class OperationGradientTest {
         ToDoubleFunction<double[]> loss = perturbed -> use((engine, bench) -> {
             Tensor y = bench.blank("y", M, O);
             engine.linearForward(
-                    bench.real("x", x, M, K),
-                    bench.real("weights", weights, O, K),
-                    bench.real("bias", bias, O),
-                    y);
+                    bench.real("x", x, M, K), bench.real("weights", weights, O, K), bench.real("bias", bias, O), y);
             return FiniteDifferences.dot(bench.read(y), dy);
         });
         FiniteDifferences.check("dW", gradients[0], weights, loss);
@@ -74,11 +71,15 @@ class OperationGradientTest {
             engine.embeddingBackward(bench.integers("ids", ids), bench.real("dy", dy, M, K), dtable);
             return bench.read(dtable);
         });
-        FiniteDifferences.check("dtable", gradient, table, perturbed -> use((engine, bench) -> {
-            Tensor y = bench.blank("y", M, K);
-            engine.embeddingForward(bench.integers("ids", ids), bench.real("table", table, vocabulary, K), y);
-            return FiniteDifferences.dot(bench.read(y), dy);
-        }));
+        FiniteDifferences.check(
+                "dtable",
+                gradient,
+                table,
+                perturbed -> use((engine, bench) -> {
+                    Tensor y = bench.blank("y", M, K);
+                    engine.embeddingForward(bench.integers("ids", ids), bench.real("table", table, vocabulary, K), y);
+                    return FiniteDifferences.dot(bench.read(y), dy);
+                }));
     }
 
     @Test
@@ -91,11 +92,15 @@ class OperationGradientTest {
             engine.dropout(dx, 0.5, key, dx);
             return bench.read(dx);
         });
-        FiniteDifferences.check("dx", gradient, x, perturbed -> use((engine, bench) -> {
-            Tensor y = bench.real("x", x, M, K);
-            engine.dropout(y, 0.5, key, y);
-            return FiniteDifferences.dot(bench.read(y), dy);
-        }));
+        FiniteDifferences.check(
+                "dx",
+                gradient,
+                x,
+                perturbed -> use((engine, bench) -> {
+                    Tensor y = bench.real("x", x, M, K);
+                    engine.dropout(y, 0.5, key, y);
+                    return FiniteDifferences.dot(bench.read(y), dy);
+                }));
     }
 
     @ParameterizedTest

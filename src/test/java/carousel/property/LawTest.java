@@ -40,59 +40,59 @@ class LawTest {
     @MethodSource("engines")
     void oneSequenceIsTwoHalves(EngineProvider provider) {
         eachDrawn(provider, (engine, drawn, tolerance) -> {
-                // What is read backwards has no first half that could be carried on.
-                LstmCase whole = drawn.withSpec(drawn.spec().withDirection(Direction.FORWARD));
-                LstmData data = LstmData.of(whole);
-                int first = 1 + whole.timeSteps() / 2;
-                int second = whole.timeSteps() - first;
-                int batch = whole.batchSize();
-                LstmCase head = halve(whole, 0, first);
-                LstmCase tail = halve(whole, first, second);
-                int x = first * batch * whole.spec().inputSize();
-                int y = first * batch * whole.spec().sequenceWidth();
-                LstmData start = new LstmData(
-                        data.parameters(),
-                        data.gradientsBefore(),
-                        Arrays.copyOf(data.x(), x),
-                        data.h0(),
-                        data.c0(),
-                        Arrays.copyOf(data.dy(), y),
-                        null,
-                        null);
-                LstmResult forward = forward(engine, head, start);
-                LstmResult end = run(
-                        engine,
-                        tail,
-                        new LstmData(
-                                data.parameters(),
-                                data.gradientsBefore(),
-                                from(data.x(), x),
-                                forward.h(),
-                                forward.c(),
-                                from(data.dy(), y),
-                                data.dh(),
-                                data.dc()));
-                LstmResult begin = run(
-                        engine,
-                        head,
-                        new LstmData(
-                                data.parameters(),
-                                end.parameterGradients(),
-                                start.x(),
-                                data.h0(),
-                                data.c0(),
-                                start.dy(),
-                                end.dh0(),
-                                end.dc0()));
-                LstmResult joined = new LstmResult(
-                        join(begin.y(), end.y()),
-                        end.h(),
-                        end.c(),
-                        begin.parameterGradients(),
-                        join(begin.dx(), end.dx()),
-                        begin.dh0(),
-                        begin.dc0());
-                tolerance.check(whole, run(engine, whole, data), joined);
+            // What is read backwards has no first half that could be carried on.
+            LstmCase whole = drawn.withSpec(drawn.spec().withDirection(Direction.FORWARD));
+            LstmData data = LstmData.of(whole);
+            int first = 1 + whole.timeSteps() / 2;
+            int second = whole.timeSteps() - first;
+            int batch = whole.batchSize();
+            LstmCase head = halve(whole, 0, first);
+            LstmCase tail = halve(whole, first, second);
+            int x = first * batch * whole.spec().inputSize();
+            int y = first * batch * whole.spec().sequenceWidth();
+            LstmData start = new LstmData(
+                    data.parameters(),
+                    data.gradientsBefore(),
+                    Arrays.copyOf(data.x(), x),
+                    data.h0(),
+                    data.c0(),
+                    Arrays.copyOf(data.dy(), y),
+                    null,
+                    null);
+            LstmResult forward = forward(engine, head, start);
+            LstmResult end = run(
+                    engine,
+                    tail,
+                    new LstmData(
+                            data.parameters(),
+                            data.gradientsBefore(),
+                            from(data.x(), x),
+                            forward.h(),
+                            forward.c(),
+                            from(data.dy(), y),
+                            data.dh(),
+                            data.dc()));
+            LstmResult begin = run(
+                    engine,
+                    head,
+                    new LstmData(
+                            data.parameters(),
+                            end.parameterGradients(),
+                            start.x(),
+                            data.h0(),
+                            data.c0(),
+                            start.dy(),
+                            end.dh0(),
+                            end.dc0()));
+            LstmResult joined = new LstmResult(
+                    join(begin.y(), end.y()),
+                    end.h(),
+                    end.c(),
+                    begin.parameterGradients(),
+                    join(begin.dx(), end.dx()),
+                    begin.dh0(),
+                    begin.dc0());
+            tolerance.check(whole, run(engine, whole, data), joined);
         });
     }
 
@@ -113,8 +113,8 @@ class LawTest {
             LstmData data = LstmData.of(lstm);
             int batch = lstm.batchSize();
             int[] order = new RandomSequence(lstm.seed(), 2, 0).permutation(batch);
-            LstmCase permuted = lstm.withLengths(
-                    Arrays.stream(order).mapToObj(lstm::length).toList());
+            LstmCase permuted =
+                    lstm.withLengths(Arrays.stream(order).mapToObj(lstm::length).toList());
             LstmSpec spec = lstm.spec();
             int hidden = spec.hiddenSize();
             int shown = spec.outputSize();
@@ -170,8 +170,7 @@ class LawTest {
     }
 
     private static LstmData with(LstmData data, double[] parameters, double[] gradients) {
-        return new LstmData(
-                parameters, gradients, data.x(), data.h0(), data.c0(), data.dy(), data.dh(), data.dc());
+        return new LstmData(parameters, gradients, data.x(), data.h0(), data.c0(), data.dy(), data.dh(), data.dc());
     }
 
     /** The constant error carousel: with the input gate shut and the forget gate open, c and dc pass unchanged. */
@@ -262,8 +261,7 @@ class LawTest {
     @MethodSource("engines")
     void bidirectionalIsForwardAndReverse(EngineProvider provider) {
         eachDrawn(provider, (engine, drawn, tolerance) -> {
-            LstmCase both = drawn.withSpec(
-                    drawn.spec().withLayers(1).withDirection(Direction.BIDIRECTIONAL));
+            LstmCase both = drawn.withSpec(drawn.spec().withLayers(1).withDirection(Direction.BIDIRECTIONAL));
             LstmData data = LstmData.of(both);
             LstmResult whole = run(engine, both, data);
             int width = both.spec().outputSize();
@@ -313,8 +311,7 @@ class LawTest {
                         .withInitial()
                         .withDropout(key),
                 LstmCase.of(LstmSpec.of(65, 130).withDirection(Direction.BIDIRECTIONAL), 4, 33)
-                        .withLengths(
-                                IntStream.range(0, 33).mapToObj(n -> n % 5).toList()),
+                        .withLengths(IntStream.range(0, 33).mapToObj(n -> n % 5).toList()),
                 LstmCase.of(LstmSpec.of(3, 40).withProjectionSize(17), 9, 1).withInitial());
         for (LstmCase lstm : cases) {
             LstmResult alone = null;

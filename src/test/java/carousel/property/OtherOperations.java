@@ -46,8 +46,9 @@ final class OtherOperations {
             for (Loss loss : Loss.values()) {
                 Tensor report = bench.blank("report", 3);
                 Tensor gradient = bench.blank("dp", M, O);
-                Tensor targets =
-                        loss.labelled() ? bench.integers("labels", ids) : bench.real("targets", new double[M * O], M, O);
+                Tensor targets = loss.labelled()
+                        ? bench.integers("labels", ids)
+                        : bench.real("targets", new double[M * O], M, O);
                 engine.loss(loss, y, targets, null, report, gradient);
                 outcomes.addAll(List.of(bench.read(report), bench.read(gradient)));
             }

@@ -15,8 +15,7 @@ class PhiloxTest {
 
     @Test
     void ones() {
-        assertArrayEquals(
-                new int[] {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}, block(-1, -1, -1, -1, -1L));
+        assertArrayEquals(new int[] {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}, block(-1, -1, -1, -1, -1L));
     }
 
     @Test
