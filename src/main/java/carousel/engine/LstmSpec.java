@@ -1,5 +1,7 @@
 package carousel.engine;
 
+import java.util.function.Consumer;
+
 /**
  * What an LSTM stack computes, in full: everything about it but its weights. For each time step, with {@code sigma} the
  * logistic function and {@code *} the elementwise product,
@@ -16,9 +18,9 @@ package carousel.engine;
  *
  * <p>Make one with {@link #of(int, int)} and the {@code with} methods, so that further components can be added.
  *
- * @param inputSize {@code C}, features per time step, 1 or more
- * @param hiddenSize {@code H}, cells per layer and direction, 1 or more
- * @param layers stacked layers, 1 or more; each reads the outputs of the one below
+ * @param inputSize {@code C}, features per time step, 1 to {@value #LARGEST_WIDTH}
+ * @param hiddenSize {@code H}, cells per layer and direction, 1 to {@value #LARGEST_WIDTH}
+ * @param layers stacked layers, 1 to {@value #LARGEST_DEPTH}; each reads the outputs of the one below
  * @param direction forward, reverse, or both
  * @param bias whether there is a bias {@code b [4H]}
  * @param projectionSize {@code P}: {@code h = W_p (o * tanh(c))} with {@code W_p [P, H]} (Sak, Senior &amp; Beaufays 2014);
@@ -48,10 +50,16 @@ public record LstmSpec(
         boolean layerNormalization,
         double cellClip) {
 
+    /** The largest input or hidden size: beyond it no index of a weight fits any engine. */
+    public static final int LARGEST_WIDTH = 1 << 20;
+
+    /** The largest number of layers. */
+    public static final int LARGEST_DEPTH = 1024;
+
     public LstmSpec {
-        atLeastOne("input size", inputSize);
-        atLeastOne("hidden size", hiddenSize);
-        atLeastOne("number of layers", layers);
+        inRange("input size", inputSize, LARGEST_WIDTH);
+        inRange("hidden size", hiddenSize, LARGEST_WIDTH);
+        inRange("number of layers", layers, LARGEST_DEPTH);
         if (direction == null) {
             throw new IllegalArgumentException("the direction must be given: FORWARD, REVERSE or BIDIRECTIONAL");
         }
@@ -286,15 +294,71 @@ public record LstmSpec(
         return layers * direction.cells();
     }
 
-    private static void atLeastOne(String what, int value) {
-        if (value < 1) {
-            throw new IllegalArgumentException(what + " should be 1 or more but got " + value);
+    private LstmSpec with(Consumer<Draft> change) {
+        Draft draft = new Draft(this);
+        change.accept(draft);
+        return draft.finish();
+    }
+
+    private static void inRange(String what, int value, int largest) {
+        if (value < 1 || value > largest) {
+            throw new IllegalArgumentException(what + " should be in the [1, " + largest + "] range but got " + value);
         }
     }
 
     private static void probability(String what, double value) {
         if (!(value >= 0 && value < 1)) {
             throw new IllegalArgumentException(what + " should be in the [0, 1) range but got " + value);
+        }
+    }
+
+    /** The components while one of them changes. */
+    private static final class Draft {
+        private int inputSize;
+        private int hiddenSize;
+        private int layers;
+        private Direction direction;
+        private boolean bias;
+        private int projectionSize;
+        private double dropout;
+        private double recurrentDropout;
+        private double zoneoutHidden;
+        private double zoneoutCell;
+        private boolean peepholes;
+        private boolean layerNormalization;
+        private double cellClip;
+
+        Draft(LstmSpec spec) {
+            inputSize = spec.inputSize;
+            hiddenSize = spec.hiddenSize;
+            layers = spec.layers;
+            direction = spec.direction;
+            bias = spec.bias;
+            projectionSize = spec.projectionSize;
+            dropout = spec.dropout;
+            recurrentDropout = spec.recurrentDropout;
+            zoneoutHidden = spec.zoneoutHidden;
+            zoneoutCell = spec.zoneoutCell;
+            peepholes = spec.peepholes;
+            layerNormalization = spec.layerNormalization;
+            cellClip = spec.cellClip;
+        }
+
+        LstmSpec finish() {
+            return new LstmSpec(
+                    inputSize,
+                    hiddenSize,
+                    layers,
+                    direction,
+                    bias,
+                    projectionSize,
+                    dropout,
+                    recurrentDropout,
+                    zoneoutHidden,
+                    zoneoutCell,
+                    peepholes,
+                    layerNormalization,
+                    cellClip);
         }
     }
 }

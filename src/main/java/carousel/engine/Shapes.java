@@ -98,6 +98,24 @@ public final class Shapes {
         }
     }
 
+    /** Checks a copy of columns between {@code [M, .]} and {@code [M, .]}. */
+    public static void requireColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
+        requireRank("source", source, 2);
+        requireRank("target", target, 2);
+        if (source.shape().extent(0) != target.shape().extent(0)) {
+            throw new IllegalArgumentException(
+                    "source and target should have as many rows but got " + source + " and " + target);
+        }
+        if (columns < 0
+                || sourceColumn < 0
+                || targetColumn < 0
+                || columns > source.shape().extent(1) - sourceColumn
+                || columns > target.shape().extent(1) - targetColumn) {
+            throw new IllegalArgumentException(columns + " columns from " + sourceColumn + " of " + source + " to "
+                    + targetColumn + " of " + target + " reach outside");
+        }
+    }
+
     /** Checks {@code y [M, O] = x [M, I] W [O, I]^T + b [O]}. */
     public static void requireLinear(Tensor x, Tensor weights, Tensor bias, Tensor y) {
         requireRank("x", x, 2);

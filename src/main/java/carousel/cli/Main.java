@@ -1,0 +1,111 @@
+package carousel.cli;
+
+import carousel.engine.EngineException;
+import carousel.format.FileErrors;
+import carousel.tensor.OutOfTensorMemoryException;
+import carousel.training.DivergenceException;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+
+/**
+ * The command line's entrance. Exit code 0 is success, 1 failure, 2 bad usage; an error is one sentence on the standard error
+ * stream that gives the offending value, the allowed range and the remedy.
+ */
+@Command(
+        name = "carousel",
+        description = "LSTMs for Java: train, evaluate and use them, with or without a GPU.",
+        versionProvider = Version.class,
+        mixinStandardHelpOptions = true,
+        subcommands = {
+            TrainCommand.class,
+            EvaluateCommand.class,
+            PredictCommand.class,
+            GradientsCommand.class,
+            DoctorCommand.class
+        })
+public final class Main implements Runnable {
+    static final int FAILURE = 1;
+    static final int BAD_USAGE = 2;
+
+    @CommandLine.Spec
+    private CommandLine.Model.CommandSpec spec;
+
+    @Option(names = "--debug", scope = ScopeType.INHERIT, description = "Print the stack trace of an error.")
+    private boolean debug;
+
+    private Main() {}
+
+    /** Runs a command and exits with its code. Without arguments it trains. */
+    public static void main(String[] args) {
+        int code = run(new PrintWriter(System.out, true), new PrintWriter(System.err, true), args);
+        if (code != 0) {
+            // Success returns instead, so that a program that hosts this one (Maven's exec:java) goes on.
+            System.exit(code);
+        }
+    }
+
+    /** Runs a command in this process and returns its exit code. */
+    static int run(PrintWriter out, PrintWriter err, String... args) {
+        Main main = new Main();
+        CommandLine line = new CommandLine(main);
+        line.setOut(out);
+        line.setErr(err);
+        line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setParameterExceptionHandler((exception, given) -> {
+            main.report(err, sentence(exception), exception);
+            return BAD_USAGE;
+        });
+        line.setExecutionExceptionHandler((exception, command, given) -> {
+            main.report(err, sentence(exception), exception);
+            return exception instanceof IllegalArgumentException ? BAD_USAGE : FAILURE;
+        });
+        try {
+            return line.execute(args.length == 0 ? new String[] {"train"} : args);
+        } catch (OutOfMemoryError outOfMemory) {
+            main.report(
+                    err,
+                    "the Java heap of " + Runtime.getRuntime().maxMemory() / (1 << 20)
+                            + " MiB is too small: lower the batch size or the hidden size, or raise it with -Xmx",
+                    outOfMemory);
+            return FAILURE;
+        }
+    }
+
+    @Override
+    public void run() {
+        throw new ParameterException(
+                spec.commandLine(),
+                "a command is missing: choose "
+                        + String.join(", ", spec.subcommands().keySet()));
+    }
+
+    private void report(PrintWriter err, String sentence, Throwable error) {
+        err.println("carousel: " + sentence);
+        if (debug) {
+            error.printStackTrace(err);
+        }
+        err.flush();
+    }
+
+    /** What went wrong in one sentence. */
+    private static String sentence(Exception error) {
+        if (error instanceof IOException io) {
+            return FileErrors.sentence(io);
+        } else if (error instanceof UncheckedIOException unchecked) {
+            return FileErrors.sentence(unchecked.getCause());
+        }
+        boolean meantForPeople = error instanceof ParameterException
+                || error instanceof IllegalArgumentException
+                || error instanceof EngineException
+                || error instanceof DivergenceException
+                || error instanceof OutOfTensorMemoryException;
+        String message = String.valueOf(error.getMessage()).strip().replaceAll("\\s*\\R\\s*", " ");
+        return meantForPeople ? message : "internal error, please report it: " + error + " (--debug shows where)";
+    }
+}

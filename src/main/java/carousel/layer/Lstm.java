@@ -1,0 +1,95 @@
+package carousel.layer;
+
+import carousel.engine.Direction;
+import carousel.engine.LstmSpec;
+import java.util.Locale;
+
+/**
+ * A stack of LSTM layers.
+ *
+ * @param spec what it computes; its input size is replaced by that of what it is put on
+ * @param returnSequences whether the output is {@code [T, N, cells * P]}, one vector a time step, or {@code [N, cells * P]},
+ *     what the top layer shows after the last step it reads
+ * @param inputInitializer of {@code W [4H, D]}
+ * @param recurrentInitializer of {@code R [4H, P]} and of a projection
+ * @param forgetBias what the forget gate's bias starts with, the other biases starting at 0: with 1 the cell keeps its
+ *     memory until it learns better (Gers, Schmidhuber &amp; Cummins 2000; Jozefowicz, Zaremba &amp; Sutskever 2015)
+ */
+public record Lstm(
+        LstmSpec spec,
+        boolean returnSequences,
+        Initializer inputInitializer,
+        Initializer recurrentInitializer,
+        double forgetBias)
+        implements Layer {
+
+    /** One forward layer of this hidden size, initialised as Keras does, that returns its last output. */
+    public static Lstm of(int hiddenSize) {
+        return of(LstmSpec.of(1, hiddenSize));
+    }
+
+    /** This stack, initialised as Keras does: Glorot, orthogonal, unit forget bias. It returns its last output. */
+    public static Lstm of(LstmSpec spec) {
+        return new Lstm(spec, false, new Initializer.GlorotUniform(), new Initializer.Orthogonal(), 1);
+    }
+
+    public Lstm withLayers(int layers) {
+        return withSpec(spec.withLayers(layers));
+    }
+
+    public Lstm withDirection(Direction direction) {
+        return withSpec(spec.withDirection(direction));
+    }
+
+    /** Dropout between the layers of the stack. */
+    public Lstm withDropout(double rate) {
+        return withSpec(spec.withDropout(rate));
+    }
+
+    public Lstm withSpec(LstmSpec value) {
+        return new Lstm(value, returnSequences, inputInitializer, recurrentInitializer, forgetBias);
+    }
+
+    public Lstm withReturnSequences(boolean value) {
+        return new Lstm(spec, value, inputInitializer, recurrentInitializer, forgetBias);
+    }
+
+    public Lstm withInitializers(Initializer input, Initializer recurrent, double forget) {
+        return new Lstm(spec, returnSequences, input, recurrent, forget);
+    }
+
+    @Override
+    public String kind() {
+        return "lstm";
+    }
+
+    @Override
+    public Form output(Form input) {
+        if (input.kind() != Form.Kind.SEQUENCE) {
+            throw new IllegalArgumentException("an LSTM reads sequences (time, batch, features) but got " + input
+                    + (input.kind() == Form.Kind.TOKENS ? ": put an embedding before it" : ""));
+        }
+        return returnSequences ? Form.sequence(spec.sequenceWidth()) : Form.vector(spec.sequenceWidth());
+    }
+
+    @Override
+    public String summary() {
+        StringBuilder text = new StringBuilder("LSTM(" + spec.hiddenSize());
+        if (spec.layers() > 1) {
+            text.append(", layers ").append(spec.layers());
+        }
+        if (spec.direction() != Direction.FORWARD) {
+            text.append(", ").append(spec.direction().name().toLowerCase(Locale.ROOT));
+        }
+        if (spec.projected()) {
+            text.append(", projection ").append(spec.projectionSize());
+        }
+        if (spec.dropout() > 0) {
+            text.append(", dropout ").append(spec.dropout());
+        }
+        if (spec.cellClip() > 0) {
+            text.append(", cell clip ").append(spec.cellClip());
+        }
+        return text.append(")").toString();
+    }
+}

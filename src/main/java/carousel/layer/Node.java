@@ -1,0 +1,300 @@
+package carousel.layer;
+
+import carousel.engine.Engine;
+import carousel.engine.Gate;
+import carousel.engine.LstmInput;
+import carousel.engine.LstmInputGradient;
+import carousel.engine.LstmLayout;
+import carousel.engine.LstmOutput;
+import carousel.engine.LstmSpec;
+import carousel.engine.LstmState;
+import carousel.engine.LstmTape;
+import carousel.engine.ParameterLayout;
+import carousel.engine.ParameterView;
+import carousel.engine.RandomSequence;
+import carousel.tensor.Shape;
+import carousel.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** A layer in its place in a model: knows its input, where its parameters lie, and which engine calls it stands for. */
+abstract class Node {
+    final int index;
+    final String name;
+    final List<ParameterView> views = new ArrayList<>();
+
+    private Node(int index, String name) {
+        this.index = index;
+        this.name = name;
+    }
+
+    static Node bind(Layer layer, int index, String name, Form input, ParameterLayout layout) {
+        if (layer instanceof Lstm lstm) {
+            return new LstmNode(lstm, index, name, input, layout);
+        } else if (layer instanceof Dense dense) {
+            return new DenseNode(dense, index, name, input, layout);
+        } else if (layer instanceof Embedding embedding) {
+            return new EmbeddingNode(embedding, index, name, input, layout);
+        } else if (layer instanceof Dropout dropout) {
+            return new DropoutNode(dropout, index, name);
+        }
+        throw new AssertionError(layer);
+    }
+
+    final ParameterView add(ParameterLayout layout, String parameter, int... extents) {
+        ParameterView view = layout.add(name + "." + parameter, extents);
+        views.add(view);
+        return view;
+    }
+
+    /** Draws starting values into the model's flat buffer of parameters. */
+    abstract void initialize(double[] parameters, RandomSequence random);
+
+    abstract Tensor forward(Pass pass, Tensor parameters, Tensor input);
+
+    /** Returns the gradient of the input, or null when not wanted. */
+    abstract Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted);
+
+    private static void draw(Initializer initializer, double[] parameters, ParameterView view, RandomSequence random) {
+        Shape shape = view.shape();
+        double[] values = new double[Math.toIntExact(shape.elements())];
+        initializer.fill(values, shape.extent(0), shape.rank() > 1 ? shape.extent(1) : 1, random);
+        System.arraycopy(values, 0, parameters, Math.toIntExact(view.offset()), values.length);
+    }
+
+    private static final class LstmNode extends Node {
+        private final Lstm layer;
+        private final LstmSpec spec;
+        private final LstmLayout layout;
+        private final ParameterView block;
+
+        LstmNode(Lstm layer, int index, String name, Form input, ParameterLayout model) {
+            super(index, name);
+            this.layer = layer;
+            this.spec = layer.spec().withInputSize(input.features());
+            this.layout = LstmLayout.of(spec);
+            this.block = model.add(name, Math.toIntExact(layout.elements()));
+            for (ParameterView view : layout.views()) {
+                views.add(new ParameterView(name + "." + view.name(), view.shape(), block.offset() + view.offset()));
+            }
+        }
+
+        @Override
+        void initialize(double[] parameters, RandomSequence random) {
+            for (int state = 0; state < spec.states(); state++) {
+                LstmLayout.Cell cell = layout.cell(state);
+                draw(layer.inputInitializer(), parameters, moved(cell.inputWeights()), random);
+                draw(layer.recurrentInitializer(), parameters, moved(cell.recurrentWeights()), random);
+                if (cell.bias() != null) {
+                    int first = Math.toIntExact(moved(cell.bias()).offset()) + Gate.FORGET.firstRow(spec.hiddenSize());
+                    Arrays.fill(parameters, first, first + spec.hiddenSize(), layer.forgetBias());
+                }
+                if (cell.projection() != null) {
+                    draw(layer.recurrentInitializer(), parameters, moved(cell.projection()), random);
+                }
+            }
+        }
+
+        private ParameterView moved(ParameterView view) {
+            return new ParameterView(view.name(), view.shape(), block.offset() + view.offset());
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            Engine engine = pass.engine();
+            int timeSteps = input.shape().extent(0);
+            int batchSize = input.shape().extent(1);
+            Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, spec.sequenceWidth());
+            Tensor last = layer.returnSequences() ? null : allocateStates(pass, "last h");
+            LstmTape tape = pass.recorded() ? engine.openTape(pass.scope(), spec, timeSteps, batchSize) : null;
+            LstmInput lstmInput = new LstmInput(input, pass.lengths(), null, pass.random(index));
+            LstmOutput output = new LstmOutput(y, last == null ? null : new LstmState(last, null));
+            engine.lstmForward(spec, block.in(parameters), lstmInput, output, tape);
+            if (pass.recorded()) {
+                pass.keepInput(index, input);
+                pass.keepTape(index, tape);
+            }
+            if (layer.returnSequences()) {
+                return y;
+            }
+            if (spec.direction().cells() == 1) {
+                return state(last, spec.states() - 1, batchSize);
+            }
+            Tensor both = pass.scope().allocate(name + " last output", batchSize, spec.sequenceWidth());
+            for (int cell = 0; cell < spec.direction().cells(); cell++) {
+                engine.copyColumns(top(last, cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
+            }
+            return both;
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            Engine engine = pass.engine();
+            Tensor input = pass.input(index);
+            int batchSize = input.shape().extent(1);
+            LstmOutput outputGradient;
+            if (layer.returnSequences()) {
+                outputGradient = new LstmOutput(dOutput, null);
+            } else {
+                Tensor dLast = allocateStates(pass, "gradient of last h");
+                engine.fill(dLast, 0);
+                for (int cell = 0; cell < spec.direction().cells(); cell++) {
+                    engine.copyColumns(
+                            dOutput, cell * spec.outputSize(), top(dLast, cell, batchSize), 0, spec.outputSize());
+                }
+                outputGradient = new LstmOutput(null, new LstmState(dLast, null));
+            }
+            Tensor dx =
+                    wanted ? pass.scope().allocate(name + " dx", input.shape().toArray()) : null;
+            engine.lstmBackward(pass.tape(index), outputGradient, block.in(gradients), new LstmInputGradient(dx, null));
+            return dx;
+        }
+
+        private Tensor allocateStates(Pass pass, String what) {
+            return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.outputSize());
+        }
+
+        /** The state of one cell of the top layer, {@code [N, P]}. */
+        private Tensor top(Tensor states, int cell, int batchSize) {
+            return state(states, spec.states() - spec.direction().cells() + cell, batchSize);
+        }
+
+        private Tensor state(Tensor states, int state, int batchSize) {
+            long size = (long) batchSize * spec.outputSize();
+            return states.view(states.name(), state * size, Shape.of(batchSize, spec.outputSize()));
+        }
+    }
+
+    private static final class DenseNode extends Node {
+        private final Dense layer;
+        private final int inputs;
+        private final ParameterView weights;
+        private final ParameterView bias;
+
+        DenseNode(Dense layer, int index, String name, Form input, ParameterLayout layout) {
+            super(index, name);
+            this.layer = layer;
+            this.inputs = input.features();
+            this.weights = add(layout, "weight", layer.units(), inputs);
+            this.bias = layer.bias() ? add(layout, "bias", layer.units()) : null;
+        }
+
+        @Override
+        void initialize(double[] parameters, RandomSequence random) {
+            draw(layer.weightsInitializer(), parameters, weights, random);
+            if (bias != null) {
+                draw(layer.biasInitializer(), parameters, bias, random);
+            }
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            Tensor y = pass.scope().allocate(name + " y", withWidth(input, layer.units()));
+            pass.engine()
+                    .linearForward(
+                            flat(input), weights.in(parameters), bias == null ? null : bias.in(parameters), flat(y));
+            if (pass.recorded()) {
+                pass.keepInput(index, input);
+            }
+            return y;
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            Tensor input = pass.input(index);
+            Tensor dx =
+                    wanted ? pass.scope().allocate(name + " dx", input.shape().toArray()) : null;
+            pass.engine()
+                    .linearBackward(
+                            flat(input),
+                            weights.in(parameters),
+                            flat(dOutput),
+                            weights.in(gradients),
+                            bias == null ? null : bias.in(gradients),
+                            dx == null ? null : flat(dx));
+            return dx;
+        }
+
+        private static int[] withWidth(Tensor input, int width) {
+            int[] extents = input.shape().toArray();
+            extents[extents.length - 1] = width;
+            return extents;
+        }
+
+        /** {@code [T, N, C]} or {@code [N, C]} as {@code [M, C]}. */
+        private static Tensor flat(Tensor tensor) {
+            return Model.rows(tensor);
+        }
+    }
+
+    private static final class EmbeddingNode extends Node {
+        private final Embedding layer;
+        private final ParameterView table;
+
+        EmbeddingNode(Embedding layer, int index, String name, Form input, ParameterLayout layout) {
+            super(index, name);
+            this.layer = layer;
+            this.table = add(layout, "weight", input.features(), layer.width());
+        }
+
+        @Override
+        void initialize(double[] parameters, RandomSequence random) {
+            draw(layer.initializer(), parameters, table, random);
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            int timeSteps = input.shape().extent(0);
+            Tensor y = pass.scope().allocate(name + " y", timeSteps, pass.batchSize(), layer.width());
+            pass.engine().embeddingForward(ids(input), table.in(parameters), Model.rows(y));
+            if (pass.recorded()) {
+                pass.keepInput(index, input);
+            }
+            return y;
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            pass.engine().embeddingBackward(ids(pass.input(index)), Model.rows(dOutput), table.in(gradients));
+            return null;
+        }
+
+        private static Tensor ids(Tensor input) {
+            return input.reshape(Math.toIntExact(input.elements()));
+        }
+    }
+
+    private static final class DropoutNode extends Node {
+        private final Dropout layer;
+
+        DropoutNode(Dropout layer, int index, String name) {
+            super(index, name);
+            this.layer = layer;
+        }
+
+        @Override
+        void initialize(double[] parameters, RandomSequence random) {
+            // No parameters.
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            return masked(pass, input);
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            return wanted ? masked(pass, dOutput) : null;
+        }
+
+        private Tensor masked(Pass pass, Tensor input) {
+            if (pass.random(index) == null || layer.rate() == 0) {
+                return input;
+            }
+            Tensor y = pass.scope().allocate(name + " y", input.shape().toArray());
+            pass.engine().dropout(input, layer.rate(), pass.random(index), y);
+            return y;
+        }
+    }
+}

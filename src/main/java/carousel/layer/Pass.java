@@ -1,0 +1,103 @@
+package carousel.layer;
+
+import carousel.engine.Engine;
+import carousel.engine.LstmTape;
+import carousel.engine.RandomKey;
+import carousel.tensor.Scope;
+import carousel.tensor.Tensor;
+
+/**
+ * One batch on its way through a model: where its activations live and what the layers keep for the way back. Its tensors die
+ * with the scope.
+ */
+public final class Pass {
+    private final Engine engine;
+    private final Scope scope;
+    private final Tensor input;
+    private final int[] lengths;
+    private final RandomKey random;
+    private final boolean recorded;
+    private Tensor[] inputs;
+    private LstmTape[] tapes;
+
+    private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
+        this.engine = engine;
+        this.scope = scope;
+        this.input = input;
+        this.lengths = lengths;
+        this.random = random;
+        this.recorded = recorded;
+    }
+
+    /**
+     * A pass that will go back: layers save what that needs, and dropout acts.
+     *
+     * @param input {@code [T, N, C]}, or tokens {@code [T, N]}
+     * @param lengths valid steps of each sequence, or null for all
+     * @param seed the run's seed
+     * @param step the number of the training step, which names the random numbers of this pass
+     */
+    public static Pass training(Engine engine, Scope scope, Tensor input, int[] lengths, long seed, long step) {
+        return new Pass(engine, scope, input, lengths, new RandomKey(seed, 0, step), true);
+    }
+
+    /** A pass forward only: nothing is saved and nothing dropped. */
+    public static Pass inference(Engine engine, Scope scope, Tensor input, int[] lengths) {
+        return new Pass(engine, scope, input, lengths, null, false);
+    }
+
+    public Tensor input() {
+        return input;
+    }
+
+    /** Valid steps of each sequence, or null for all. */
+    public int[] lengths() {
+        return lengths;
+    }
+
+    Engine engine() {
+        return engine;
+    }
+
+    Scope scope() {
+        return scope;
+    }
+
+    boolean recorded() {
+        return recorded;
+    }
+
+    int batchSize() {
+        return input.shape().extent(1);
+    }
+
+    void prepare(int layers) {
+        inputs = new Tensor[layers];
+        tapes = new LstmTape[layers];
+    }
+
+    /** The random numbers of one layer in this pass, or null in inference. */
+    RandomKey random(int layer) {
+        // 1024 sub-streams a layer: one for each layer of a stack.
+        return random == null ? null : random.substream((layer + 1) << 10);
+    }
+
+    void keepInput(int layer, Tensor tensor) {
+        inputs[layer] = tensor;
+    }
+
+    Tensor input(int layer) {
+        if (!recorded || inputs == null || inputs[layer] == null) {
+            throw new IllegalStateException("a backward pass needs a forward pass for training before it");
+        }
+        return inputs[layer];
+    }
+
+    void keepTape(int layer, LstmTape tape) {
+        tapes[layer] = tape;
+    }
+
+    LstmTape tape(int layer) {
+        return tapes[layer];
+    }
+}

@@ -1,0 +1,198 @@
+package carousel.training;
+
+import carousel.data.Batch;
+import carousel.data.BatchSource;
+import carousel.engine.Engine;
+import carousel.engine.Loss;
+import carousel.layer.Form;
+import carousel.layer.Model;
+import carousel.layer.Pass;
+import carousel.tensor.Scope;
+import carousel.tensor.Tensor;
+
+/** Takes batches through a model without training it. */
+public final class Evaluator {
+    private final Model model;
+    private final Loss loss;
+
+    /** @param loss what the model was trained with: it says what the outputs mean */
+    public Evaluator(Model model, Loss loss) {
+        this.model = model;
+        this.loss = loss;
+    }
+
+    /** Loss and accuracy over one epoch of a source. */
+    public Evaluation evaluate(BatchSource source) {
+        Totals totals = new Totals();
+        for (long number = 0; number < source.batchesPerEpoch(); number++) {
+            add(source.batch(number), totals);
+        }
+        return totals.evaluation(loss);
+    }
+
+    /** Loss and accuracy on one batch. */
+    public Evaluation evaluate(Batch batch) {
+        Totals totals = new Totals();
+        add(batch, totals);
+        return totals.evaluation(loss);
+    }
+
+    private void add(Batch batch, Totals totals) {
+        Engine engine = model.engine();
+        try (Scope scope = engine.openScope("evaluation")) {
+            Tensor predictions = Model.rows(model.forward(inference(scope, batch)));
+            Tensor report = scope.allocate("report", 3);
+            engine.loss(
+                    loss,
+                    predictions,
+                    targets(engine, scope, loss, batch, predictions),
+                    rowWeights(engine, scope, batch, predictions),
+                    report,
+                    null);
+            totals.add(engine, report);
+        }
+    }
+
+    /**
+     * What the model makes of a batch: probabilities for the cross-entropies (of the classes, or of each output), otherwise the
+     * outputs themselves.
+     *
+     * @return {@code [M, K]}, row-major; M is N, or T * N for a model that answers at each step
+     */
+    public float[] predict(Batch batch) {
+        Engine engine = model.engine();
+        try (Scope scope = engine.openScope("prediction")) {
+            Tensor predictions = Model.rows(model.forward(inference(scope, batch)));
+            float[] values = new float[Math.toIntExact(predictions.elements())];
+            engine.read(predictions, values);
+            int columns = predictions.shape().extent(1);
+            switch (loss) {
+                case SOFTMAX_CROSS_ENTROPY -> {
+                    for (int row = 0; row < values.length; row += columns) {
+                        softmax(values, row, columns);
+                    }
+                }
+                case SIGMOID_CROSS_ENTROPY -> {
+                    for (int e = 0; e < values.length; e++) {
+                        values[e] = (float) (1 / (1 + Math.exp(-values[e])));
+                    }
+                }
+                case MEAN_SQUARED_ERROR -> {
+                    // The outputs are the prediction.
+                }
+            }
+            return values;
+        }
+    }
+
+    private static void softmax(float[] values, int from, int columns) {
+        double largest = Double.NEGATIVE_INFINITY;
+        for (int k = 0; k < columns; k++) {
+            largest = Math.max(largest, values[from + k]);
+        }
+        double sum = 0;
+        for (int k = 0; k < columns; k++) {
+            sum += Math.exp(values[from + k] - largest);
+        }
+        for (int k = 0; k < columns; k++) {
+            values[from + k] = (float) (Math.exp(values[from + k] - largest) / sum);
+        }
+    }
+
+    private Pass inference(Scope scope, Batch batch) {
+        return Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths());
+    }
+
+    /** Copies a batch's inputs to the engine, {@code [T, N, C]}. */
+    static Tensor input(Model model, Scope scope, Batch batch) {
+        Form form = model.spec().input();
+        if (form.kind() != Form.Kind.SEQUENCE || form.features() != batch.features()) {
+            throw new IllegalArgumentException("the model reads " + form + " but the data has " + batch.features()
+                    + " features per time step: use the data it was made for");
+        }
+        Tensor x = scope.allocate("x", batch.timeSteps(), batch.batchSize(), batch.features());
+        model.engine().write(x, batch.inputs());
+        return x;
+    }
+
+    /** Copies a batch's labels or targets to the engine, in the shape that the loss takes. */
+    static Tensor targets(Engine engine, Scope scope, Loss loss, Batch batch, Tensor predictions) {
+        int rows = predictions.shape().extent(0);
+        int columns = predictions.shape().extent(1);
+        if (loss.labelled()) {
+            requireTargets(batch.labels() == null ? 0 : batch.labels().length, rows, "labels");
+            Tensor labels = scope.allocateIntegers("labels", rows);
+            engine.write(labels, batch.labels());
+            return labels;
+        }
+        requireTargets(batch.targets() == null ? 0 : batch.targets().length, rows * columns, "targets");
+        Tensor targets = scope.allocate("targets", rows, columns);
+        engine.write(targets, batch.targets());
+        return targets;
+    }
+
+    private static void requireTargets(int got, int wanted, String what) {
+        if (got != wanted) {
+            throw new IllegalArgumentException(
+                    "the model's outputs need " + wanted + " " + what + " but the batch has " + got);
+        }
+    }
+
+    /** For a model that answers at each step: 1 up to each sequence's end and 0 past it. Otherwise null, all count. */
+    static Tensor rowWeights(Engine engine, Scope scope, Batch batch, Tensor predictions) {
+        int rows = predictions.shape().extent(0);
+        int batchSize = batch.batchSize();
+        if (batch.lengths() == null || rows == batchSize) {
+            return null;
+        }
+        float[] weights = new float[rows];
+        for (int row = 0; row < rows; row++) {
+            weights[row] = row / batchSize < batch.lengths()[row % batchSize] ? 1 : 0;
+        }
+        Tensor tensor = scope.allocate("row weights", rows);
+        engine.write(tensor, weights);
+        return tensor;
+    }
+
+    /** Sums of loss, rightness and weight, as {@link Engine#loss} reports them. */
+    static final class Totals {
+        private final double[] row = new double[3];
+        private double lossSum;
+        private double rightSum;
+        private double weightSum;
+
+        void add(Engine engine, Tensor report) {
+            engine.read(report, row);
+            add(row[0], row[1], row[2]);
+        }
+
+        void add(double loss, double right, double weight) {
+            lossSum += loss;
+            rightSum += right;
+            weightSum += weight;
+        }
+
+        void clear() {
+            lossSum = 0;
+            rightSum = 0;
+            weightSum = 0;
+        }
+
+        double lossSum() {
+            return lossSum;
+        }
+
+        double rightSum() {
+            return rightSum;
+        }
+
+        double weightSum() {
+            return weightSum;
+        }
+
+        Evaluation evaluation(Loss loss) {
+            double accuracy = loss == Loss.MEAN_SQUARED_ERROR ? Double.NaN : rightSum / weightSum;
+            return new Evaluation(lossSum / weightSum, accuracy, weightSum);
+        }
+    }
+}

@@ -1,0 +1,436 @@
+package carousel.training;
+
+import carousel.data.Batch;
+import carousel.data.BatchSource;
+import carousel.engine.Engine;
+import carousel.engine.Loss;
+import carousel.layer.Model;
+import carousel.layer.Pass;
+import carousel.optimizer.Optimizer;
+import carousel.optimizer.Plateau;
+import carousel.optimizer.ReduceOnPlateau;
+import carousel.tensor.Scope;
+import carousel.tensor.Shape;
+import carousel.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Trains a model.
+ *
+ * <pre>{@code
+ * try (Trainer trainer = Trainer.of(model)
+ *         .loss(Loss.SOFTMAX_CROSS_ENTROPY)
+ *         .optimizer(Optimizer.adam(0.001))
+ *         .open()) {
+ *     History history = trainer.fit(training, validation, 3);
+ *     Evaluation test = trainer.evaluate(testing);
+ * }
+ * }</pre>
+ *
+ * A step is a pure function of the state, the batch number and the seed, so a run that is interrupted and restored from a {@link
+ * Checkpoint} ends with the same bits as one that was not, on an engine whose sums have a fixed order.
+ */
+public final class Trainer implements AutoCloseable {
+    /** How many steps' losses stay on the engine before the host looks at them. */
+    private static final int REPORT_ROWS = 64;
+
+    private static final int REPORT_WIDTH = 3;
+
+    private final Model model;
+    private final Engine engine;
+    private final Loss loss;
+    private final Optimizer optimizer;
+    private final List<Callback> callbacks;
+    private final ReduceOnPlateau reduction;
+    private final Plateau ratePlateau;
+    private final Plateau stopPlateau;
+    private final boolean keepBest;
+    private final Evaluator evaluator;
+    private final Scope scope;
+    private final Optimizer.State optimizerState;
+    private final Tensor reports;
+    private final double[] reportValues = new double[REPORT_ROWS * REPORT_WIDTH];
+    private final Evaluator.Totals epochTotals = new Evaluator.Totals();
+    private final Evaluator.Totals recentTotals = new Evaluator.Totals();
+    private final List<EpochReport> epochs = new ArrayList<>();
+
+    private volatile boolean stopRequested;
+    private long seed;
+    private long step;
+    private long firstUnread;
+    private double rateFactor = 1;
+    private double bestLoss = Double.POSITIVE_INFINITY;
+    private long bestStep;
+    private double[] bestParameters;
+    private boolean stoppedEarly;
+    private long totalSteps;
+
+    private Trainer(Builder builder) {
+        this.model = builder.model;
+        this.engine = model.engine();
+        this.loss = builder.loss;
+        this.optimizer = builder.optimizer;
+        this.callbacks = List.copyOf(builder.callbacks);
+        this.reduction = builder.reduction;
+        this.ratePlateau = reduction == null ? null : new Plateau(reduction.patience(), 0);
+        this.stopPlateau = builder.patience == 0 ? null : new Plateau(builder.patience, 0);
+        this.keepBest = builder.keepBest;
+        this.seed = builder.seed;
+        this.evaluator = new Evaluator(model, loss);
+        this.scope = engine.openScope("trainer");
+        try {
+            this.optimizerState =
+                    optimizer.open(engine, scope, model.parameters().elements());
+            this.reports = scope.allocate("reports", REPORT_ROWS, REPORT_WIDTH);
+        } catch (RuntimeException e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    /** What is trained; the rest has defaults: softmax cross-entropy, Adam at 0.001, seed 1. */
+    public static Builder of(Model model) {
+        return new Builder(model);
+    }
+
+    /** The settings of a trainer. */
+    public static final class Builder {
+        private final Model model;
+        private final List<Callback> callbacks = new ArrayList<>();
+        private Loss loss = Loss.SOFTMAX_CROSS_ENTROPY;
+        private Optimizer optimizer = Optimizer.adam(0.001);
+        private ReduceOnPlateau reduction;
+        private int patience;
+        private boolean keepBest;
+        private long seed = 1;
+
+        private Builder(Model model) {
+            this.model = model;
+        }
+
+        public Builder loss(Loss value) {
+            this.loss = value;
+            return this;
+        }
+
+        public Builder optimizer(Optimizer value) {
+            this.optimizer = value;
+            return this;
+        }
+
+        /** The seed of dropout. */
+        public Builder seed(long value) {
+            this.seed = value;
+            return this;
+        }
+
+        /** Adds one; they are called in the order in which they were added. */
+        public Builder callback(Callback value) {
+            callbacks.add(value);
+            return this;
+        }
+
+        /** Reduces the learning rate when the validation loss no longer falls. */
+        public Builder reduceOnPlateau(ReduceOnPlateau value) {
+            this.reduction = value;
+            return this;
+        }
+
+        /** Ends the training when the validation loss has not fallen for so many epochs, 1 or more. */
+        public Builder stopEarly(int epochs) {
+            if (epochs < 1) {
+                throw new IllegalArgumentException(
+                        "the patience of early stopping should be 1 epoch or more but got " + epochs);
+            }
+            this.patience = epochs;
+            return this;
+        }
+
+        /** At the end puts back the parameters of the lowest validation loss. */
+        public Builder keepBest() {
+            this.keepBest = true;
+            return this;
+        }
+
+        /** Allocates the optimizer's moments on the model's engine. Close the trainer before the model. */
+        public Trainer open() {
+            return new Trainer(this);
+        }
+    }
+
+    /**
+     * Trains until so many epochs are done in total, those before a restored checkpoint included.
+     *
+     * @param validation evaluated after each epoch; may be null
+     * @throws DivergenceException when the loss is no longer a finite number
+     */
+    public History fit(BatchSource training, BatchSource validation, int epochs) {
+        return fitSteps(training, validation, Math.multiplyExact(epochs, training.batchesPerEpoch()));
+    }
+
+    /** Trains until so many steps are done in total: see {@link #fit}. A last, partial epoch is reported too. */
+    public History fitSteps(BatchSource training, BatchSource validation, long steps) {
+        totalSteps = steps;
+        for (Callback callback : callbacks) {
+            callback.onStart(this);
+        }
+        long perEpoch = training.batchesPerEpoch();
+        long epochStart = System.nanoTime();
+        while (step < steps && !stoppedEarly && !stopRequested) {
+            Batch batch = training.batch(step);
+            trainOn(batch);
+            boolean epochEnds = step % perEpoch == 0 || step == steps;
+            if (epochEnds) {
+                readReports();
+                endEpoch(validation, perEpoch, epochStart);
+                epochStart = System.nanoTime();
+            }
+            // Checkpoints are written here: an epoch that ends with this step must be part of them.
+            for (Callback callback : callbacks) {
+                callback.onStep(this, batch);
+            }
+            if (epochEnds) {
+                EpochReport report = epochs.get(epochs.size() - 1);
+                for (Callback callback : callbacks) {
+                    callback.onEpoch(this, report);
+                }
+            }
+        }
+        readReports();
+        for (Callback callback : callbacks) {
+            callback.onEnd(this);
+        }
+        History.End end = stoppedEarly
+                ? History.End.STOPPED_EARLY
+                : step < steps ? History.End.STOPPED_ON_REQUEST : History.End.FINISHED;
+        if (end != History.End.STOPPED_ON_REQUEST && keepBest && bestParameters != null) {
+            model.writeParameters(bestParameters);
+        }
+        return new History(epochs, end, step);
+    }
+
+    private void trainOn(Batch batch) {
+        try (Scope stepScope = engine.openScope("step")) {
+            Tensor input = Evaluator.input(model, stepScope, batch);
+            Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step);
+            Tensor output = model.forward(pass);
+            Tensor predictions = Model.rows(output);
+            Tensor gradient =
+                    stepScope.allocate("output gradient", output.shape().toArray());
+            long row = step % REPORT_ROWS;
+            engine.loss(
+                    loss,
+                    predictions,
+                    Evaluator.targets(engine, stepScope, loss, batch, predictions),
+                    Evaluator.rowWeights(engine, stepScope, batch, predictions),
+                    reports.view("report", row * REPORT_WIDTH, Shape.of(REPORT_WIDTH)),
+                    Model.rows(gradient));
+            model.clearGradients();
+            model.backward(pass, gradient);
+            optimizerState.step(model.parameters(), model.gradients(), step, rateFactor);
+        }
+        step++;
+        if (step - firstUnread == REPORT_ROWS) {
+            readReports();
+        }
+    }
+
+    /** Looks at the losses that the engine has gathered since the last time; this waits for the engine. */
+    private void readReports() {
+        if (firstUnread == step) {
+            return;
+        }
+        engine.read(reports, reportValues);
+        for (; firstUnread < step; firstUnread++) {
+            int row = (int) (firstUnread % REPORT_ROWS) * REPORT_WIDTH;
+            double lossSum = reportValues[row];
+            if (!Double.isFinite(lossSum)) {
+                throw new DivergenceException(
+                        firstUnread + 1, lossSum, optimizer.schedule().rate(firstUnread) * rateFactor);
+            }
+            epochTotals.add(lossSum, reportValues[row + 1], reportValues[row + 2]);
+            recentTotals.add(lossSum, reportValues[row + 1], reportValues[row + 2]);
+        }
+    }
+
+    private void endEpoch(BatchSource validation, long perEpoch, long start) {
+        Evaluation training = epochTotals.evaluation(loss);
+        epochTotals.clear();
+        double learningRate = learningRate();
+        Evaluation held =
+                validation == null ? new Evaluation(Double.NaN, Double.NaN, 0) : evaluator.evaluate(validation);
+        if (validation != null) {
+            if (!Double.isFinite(held.loss())) {
+                throw new DivergenceException(step, held.loss(), learningRate);
+            }
+            if (held.loss() < bestLoss) {
+                bestLoss = held.loss();
+                bestStep = step;
+                bestParameters = keepBest ? model.readParameters() : null;
+            }
+            if (ratePlateau != null && ratePlateau.observe(held.loss())) {
+                rateFactor = reduction.reduce(rateFactor);
+            }
+            if (stopPlateau != null && stopPlateau.observe(held.loss())) {
+                stoppedEarly = true;
+            }
+        }
+        epochs.add(new EpochReport(
+                Math.toIntExact((step + perEpoch - 1) / perEpoch),
+                step,
+                training.loss(),
+                training.accuracy(),
+                held.loss(),
+                held.accuracy(),
+                learningRate,
+                (System.nanoTime() - start) / 1e9));
+    }
+
+    /** Ends the training after the step that is under way. May be called from any thread. */
+    public void requestStop() {
+        stopRequested = true;
+    }
+
+    public Model model() {
+        return model;
+    }
+
+    public Loss loss() {
+        return loss;
+    }
+
+    /** Steps done. */
+    public long step() {
+        return step;
+    }
+
+    /** Steps that the call of {@code fit} under way will have done. */
+    public long totalSteps() {
+        return totalSteps;
+    }
+
+    /** The rate of the last step done, or of the first before any. */
+    public double learningRate() {
+        return optimizer.schedule().rate(Math.max(0, step - 1)) * rateFactor;
+    }
+
+    /** The step of the lowest validation loss; 0 before there was any. */
+    public long bestStep() {
+        return bestStep;
+    }
+
+    /** Mean training loss and accuracy since this was last asked. */
+    public Evaluation recent() {
+        readReports();
+        Evaluation recent = recentTotals.evaluation(loss);
+        recentTotals.clear();
+        return recent;
+    }
+
+    /** Loss and accuracy over one epoch of a source. */
+    public Evaluation evaluate(BatchSource source) {
+        return evaluator.evaluate(source);
+    }
+
+    /** Loss and accuracy on one batch with the parameters as they are now. */
+    public Evaluation evaluate(Batch batch) {
+        return evaluator.evaluate(batch);
+    }
+
+    /** What the model makes of a batch: see {@link Evaluator#predict}. */
+    public float[] predict(Batch batch) {
+        return evaluator.predict(batch);
+    }
+
+    /**
+     * All that is needed to go on from here.
+     *
+     * @throws DivergenceException rather than make a checkpoint of a run that has diverged
+     */
+    public Checkpoint checkpoint() {
+        readReports();
+        TrainingState state = new TrainingState(
+                step,
+                seed,
+                rateFactor,
+                ratePlateau == null ? null : ratePlateau.snapshot(),
+                stopPlateau == null ? null : stopPlateau.snapshot(),
+                bestLoss,
+                bestStep,
+                epochTotals.lossSum(),
+                epochTotals.rightSum(),
+                epochTotals.weightSum(),
+                List.copyOf(epochs),
+                stoppedEarly);
+        return new Checkpoint(
+                model.spec(),
+                optimizer.toString(),
+                engine.precision(),
+                state,
+                model.readParameters(),
+                read(optimizerState.firstMoment()),
+                read(optimizerState.secondMoment()),
+                bestParameters);
+    }
+
+    private double[] read(Tensor tensor) {
+        if (tensor == null) {
+            return null;
+        }
+        double[] values = new double[Math.toIntExact(tensor.elements())];
+        engine.read(tensor, values);
+        return values;
+    }
+
+    /**
+     * Goes back, or forward, to a checkpoint.
+     *
+     * @throws IllegalArgumentException when it is of another model, optimizer or precision
+     */
+    public void restore(Checkpoint checkpoint) {
+        requireSame("model", checkpoint.model(), model.spec());
+        requireSame("optimizer", checkpoint.optimizer(), optimizer.toString());
+        requireSame("precision", checkpoint.precision(), engine.precision());
+        TrainingState state = checkpoint.state();
+        model.writeParameters(checkpoint.parameters());
+        if (optimizerState.firstMoment() != null) {
+            engine.write(optimizerState.firstMoment(), checkpoint.firstMoment());
+        }
+        if (optimizerState.secondMoment() != null) {
+            engine.write(optimizerState.secondMoment(), checkpoint.secondMoment());
+        }
+        step = state.step();
+        firstUnread = step;
+        seed = state.seed();
+        rateFactor = state.rateFactor();
+        if (ratePlateau != null && state.ratePlateau() != null) {
+            ratePlateau.restore(state.ratePlateau());
+        }
+        if (stopPlateau != null && state.stopPlateau() != null) {
+            stopPlateau.restore(state.stopPlateau());
+        }
+        bestLoss = state.bestLoss();
+        bestStep = state.bestStep();
+        bestParameters = checkpoint.bestParameters();
+        epochTotals.clear();
+        epochTotals.add(state.lossSum(), state.rightSum(), state.weightSum());
+        recentTotals.clear();
+        epochs.clear();
+        epochs.addAll(state.epochs());
+        stoppedEarly = state.stoppedEarly();
+    }
+
+    private static void requireSame(String what, Object saved, Object here) {
+        if (!saved.equals(here)) {
+            throw new IllegalArgumentException("the checkpoint is of another " + what + ": it has " + saved
+                    + " and this run has " + here + ": resume with the settings it was made with");
+        }
+    }
+
+    /** Gives the moments' memory back. */
+    @Override
+    public void close() {
+        scope.close();
+    }
+}
