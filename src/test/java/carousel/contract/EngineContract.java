@@ -16,8 +16,9 @@ import org.junit.jupiter.api.TestInstance;
 import org.slf4j.LoggerFactory;
 
 /**
- * The contract of {@link Engine}, against the reference engine. Each engine has one tiny subclass that names its provider.
- * Where the engine is unavailable the contract is skipped, with the reason, unless {@link AvailableEngines#REQUIRED} names it.
+ * The contract of {@link Engine}, against the reference engine. Each engine has one tiny subclass that names its
+ * provider. Where the engine is unavailable the contract is skipped, with the reason, unless {@link
+ * AvailableEngines#REQUIRED} names it.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 abstract class EngineContract implements LstmContract, OperationContract, MisuseContract, MemoryContract {
@@ -75,7 +76,10 @@ abstract class EngineContract implements LstmContract, OperationContract, Misuse
         }
         if (tolerance != null && Boolean.getBoolean(HEADROOM)) {
             LoggerFactory.getLogger(EngineContract.class)
-                    .warn("{}: the largest error is {} of what is allowed", provider().name(), tolerance.worst());
+                    .warn(
+                            "{}: the largest error is {} of what is allowed",
+                            provider().name(),
+                            tolerance.worst());
         }
     }
 }

@@ -197,7 +197,10 @@ class GoldenTest {
         double gradient = allowed.get("gradients").getAsDouble();
         double[] lstmGradients = GoldenCase.parameters(spec, expectedGradients.getAsJsonArray("lstm"));
         tolerance.checkWithin(
-                "the stack's gradients", lstmGradients, bench.read(gradients), gradient + own * Tolerance.largest(lstmGradients));
+                "the stack's gradients",
+                lstmGradients,
+                bench.read(gradients),
+                gradient + own * Tolerance.largest(lstmGradients));
         double[] denseGradients = transpose(GoldenCase.numbers(expectedGradients, "dense_w"), hidden, classes);
         tolerance.checkWithin(
                 "the gradient of the dense weights",
