@@ -200,7 +200,7 @@ class IdxReaderTest {
         byte[] labels = IdxBytes.labels(0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
         int refused = 0;
         int read = 0;
-        for (int k = 0; k < 3000; k++) {
+        for (int k = 0; k < 2000; k++) {
             RandomSequence random = new RandomSequence(17, compressed ? 1 : 0, k);
             byte[] original = k % 2 == 0 ? images : labels;
             byte[] mutant = mutate(compressed ? IdxBytes.gzip(original) : original, random);
