@@ -6,6 +6,7 @@ import carousel.tensor.OutOfTensorMemoryException;
 import carousel.training.DivergenceException;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -96,6 +97,8 @@ public final class Main implements Runnable {
     private static String sentence(Exception error) {
         if (error instanceof IOException io) {
             return FileErrors.sentence(io);
+        } else if (error instanceof UncheckedIOException unchecked) {
+            return FileErrors.sentence(unchecked.getCause());
         }
         boolean meantForPeople = error instanceof ParameterException
                 || error instanceof IllegalArgumentException

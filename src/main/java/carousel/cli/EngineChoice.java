@@ -1,0 +1,40 @@
+package carousel.cli;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineOptions;
+import carousel.engine.Engines;
+import carousel.tensor.Precision;
+import picocli.CommandLine.Option;
+
+/** The options that choose an engine, for every command that computes. */
+final class EngineChoice {
+    @Option(
+            names = "--engine",
+            paramLabel = "NAME",
+            description = "auto, vector or reference; 'carousel doctor' lists what is available. Default: auto.")
+    String engine;
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Worker threads of a CPU engine. Default: all processors.")
+    Integer threads;
+
+    @Option(
+            names = "--precision",
+            paramLabel = "TYPE",
+            description = "fp64, fp32, tf32, bf16 or fp16, where the engine has it. Default: the engine's own.")
+    String precision;
+
+    /** Opens what was asked for, or the engine of this name where none was. */
+    Engine open(String otherwise) {
+        EngineOptions options = EngineOptions.defaults();
+        if (threads != null) {
+            options = options.withThreads(Check.range("--threads", threads, 1, 1024));
+        }
+        if (precision != null) {
+            options = options.withPrecision(Check.choice("--precision", precision, Precision.class));
+        }
+        return Engines.open(engine == null ? otherwise : engine, options);
+    }
+}

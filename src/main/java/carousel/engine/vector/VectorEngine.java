@@ -1,0 +1,346 @@
+package carousel.engine.vector;
+
+import static carousel.tensor.HostStorage.floats;
+import static carousel.tensor.HostStorage.integers;
+import static carousel.tensor.HostStorage.start;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.Loss;
+import carousel.engine.LstmInput;
+import carousel.engine.LstmInputGradient;
+import carousel.engine.LstmOutput;
+import carousel.engine.LstmSpec;
+import carousel.engine.LstmTape;
+import carousel.engine.RandomKey;
+import carousel.engine.Shapes;
+import carousel.engine.Update;
+import carousel.tensor.ElementType;
+import carousel.tensor.HostAllocator;
+import carousel.tensor.MemoryUse;
+import carousel.tensor.Precision;
+import carousel.tensor.Scope;
+import carousel.tensor.Tensor;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/**
+ * The seam in single precision on all processors. How work is split depends on its size alone and every sum has a fixed
+ * order: the same inputs give the same bits with any number of threads.
+ */
+public final class VectorEngine implements Engine {
+    private final HostAllocator allocator;
+    private final Workers workers;
+    private final WorkerBuffers[] buffers;
+    private final LstmForward forward;
+    private final LstmBackward backward;
+    private final Linear linear;
+    private final Elementwise elementwise;
+    private final Losses losses;
+
+    /** Opens an engine with these threads; its threads end with {@link #close()}. */
+    public VectorEngine(EngineOptions options) {
+        boolean guards = options.guards();
+        allocator = new HostAllocator(ElementType.FLOAT32, guards);
+        workers = new Workers(options.threads());
+        buffers = new WorkerBuffers[options.threads()];
+        Arrays.setAll(buffers, worker -> new WorkerBuffers(guards));
+        forward = new LstmForward(workers, buffers, guards);
+        backward = new LstmBackward(workers, buffers, guards);
+        linear = new Linear(workers, buffers, guards);
+        elementwise = new Elementwise(workers, buffers);
+        losses = new Losses(workers);
+    }
+
+    @Override
+    public String name() {
+        return VectorEngineProvider.NAME;
+    }
+
+    @Override
+    public String description() {
+        return "vector (FP32, " + workers.count() + (workers.count() == 1 ? " thread)" : " threads)");
+    }
+
+    @Override
+    public Precision precision() {
+        return Precision.FP32;
+    }
+
+    @Override
+    public Optional<String> refusal(LstmSpec spec) {
+        return Stream.of(
+                        spec.peepholes() ? "peepholes" : null,
+                        spec.layerNormalization() ? "layer normalization" : null,
+                        spec.recurrentDropout() > 0 ? "recurrent dropout" : null,
+                        spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0 ? "zoneout" : null)
+                .filter(Objects::nonNull)
+                .findFirst()
+                .map(option ->
+                        "the vector engine does not compute " + option + " yet: leave it out of the specification");
+    }
+
+    /** What the tensors occupy; buffers that the engine keeps from call to call count as pooled. */
+    @Override
+    public MemoryUse memory() {
+        MemoryUse use = allocator.use();
+        long kept = Arrays.stream(buffers).mapToLong(WorkerBuffers::bytes).sum()
+                + forward.bytes()
+                + backward.bytes()
+                + linear.bytes();
+        return new MemoryUse(use.inUse(), use.peak(), use.pooled() + kept);
+    }
+
+    @Override
+    public Scope openScope(String name) {
+        return new Scope(name, allocator);
+    }
+
+    @Override
+    public void write(Tensor target, float[] source) {
+        Shapes.requireElements("the target", target, source.length);
+        System.arraycopy(source, 0, floats(target), start(target), source.length);
+    }
+
+    @Override
+    public void write(Tensor target, double[] source) {
+        Shapes.requireElements("the target", target, source.length);
+        float[] values = floats(target);
+        int first = start(target);
+        for (int e = 0; e < source.length; e++) {
+            values[first + e] = (float) source[e];
+        }
+    }
+
+    @Override
+    public void write(Tensor target, int[] source) {
+        Shapes.requireElements("the target", target, source.length);
+        System.arraycopy(source, 0, integers(target), start(target), source.length);
+    }
+
+    @Override
+    public void read(Tensor source, float[] target) {
+        Shapes.requireElements("the source", source, target.length);
+        System.arraycopy(floats(source), start(source), target, 0, target.length);
+    }
+
+    @Override
+    public void read(Tensor source, double[] target) {
+        Shapes.requireElements("the source", source, target.length);
+        float[] values = floats(source);
+        int first = start(source);
+        for (int e = 0; e < target.length; e++) {
+            target[e] = values[first + e];
+        }
+    }
+
+    @Override
+    public void fill(Tensor target, double value) {
+        int first = start(target);
+        Arrays.fill(floats(target), first, first + (int) target.elements(), (float) value);
+    }
+
+    @Override
+    public void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
+        Shapes.requireColumns(source, sourceColumn, target, targetColumn, columns);
+        Linear.Matrix from = matrix(source);
+        Linear.Matrix to = matrix(target);
+        for (int m = 0; m < from.rows(); m++) {
+            System.arraycopy(from.values(), from.at(m) + sourceColumn, to.values(), to.at(m) + targetColumn, columns);
+        }
+    }
+
+    @Override
+    public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
+        requireSupported(spec);
+        return new VectorTape(spec, scope, timeSteps, batchSize);
+    }
+
+    @Override
+    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        requireSupported(spec);
+        Shapes.requireForward(spec, parameters, input, output, tape);
+        VectorTape trace = (VectorTape) tape;
+        int timeSteps = input.x().shape().extent(0);
+        int batchSize = input.x().shape().extent(1);
+        boolean drops = spec.dropout() > 0 && input.dropout() != null;
+        try (Scope workspace = openScope("forward workspace")) {
+            Tensor x = input.x();
+            for (int layer = 0; layer < spec.layers(); layer++) {
+                boolean top = layer == spec.layers() - 1;
+                Tensor y = top
+                        ? output.y()
+                        : trace != null
+                                ? trace.layerOutput(layer)
+                                : workspace.allocate("layer output", timeSteps, batchSize, spec.sequenceWidth());
+                forward.run(spec, layer, parameters, input, x, y, output, trace);
+                x = y;
+                if (!top && drops) {
+                    // Undropped outputs are also the record of h, which the backward pass needs.
+                    x = trace != null ? trace.dropped(layer) : y;
+                    dropout(y, spec.dropout(), input.dropout().substream(layer), x);
+                }
+            }
+        }
+        if (tape != null) {
+            tape.record(parameters, input, output);
+        }
+    }
+
+    @Override
+    public void lstmBackward(
+            LstmTape tape, LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
+        Shapes.requireBackward(tape, outputGradient, parameterGradients, inputGradient);
+        tape.consume();
+        VectorTape trace = (VectorTape) tape;
+        LstmSpec spec = tape.spec();
+        LstmInput input = tape.input();
+        boolean drops = spec.dropout() > 0 && input.dropout() != null;
+        try (Scope workspace = openScope("backward workspace")) {
+            Tensor dy = outputGradient.y();
+            for (int layer = spec.layers() - 1; layer >= 0; layer--) {
+                Tensor dx = layer == 0
+                        ? inputGradient.dx()
+                        : workspace.allocate(
+                                "layer input gradient", tape.timeSteps(), tape.batchSize(), spec.sequenceWidth());
+                backward.run(trace, layer, dy, outputGradient, parameterGradients, dx, inputGradient, workspace);
+                if (layer > 0 && drops) {
+                    dropout(dx, spec.dropout(), input.dropout().substream(layer - 1), dx);
+                }
+                dy = dx;
+            }
+        }
+    }
+
+    private void requireSupported(LstmSpec spec) {
+        refusal(spec).ifPresent(reason -> {
+            throw new EngineException(reason);
+        });
+    }
+
+    @Override
+    public void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
+        Shapes.requireLinear(x, weights, bias, y);
+        linear.forward(matrix(x), matrix(weights), row(bias), matrix(y));
+    }
+
+    @Override
+    public void linearBackward(
+            Tensor x, Tensor weights, Tensor dy, Tensor weightsGradient, Tensor biasGradient, Tensor dx) {
+        Shapes.requireLinear(x, weights, null, dy);
+        Shapes.requireLinear(x, weightsGradient, biasGradient, dy);
+        if (dx != null) {
+            Shapes.require("dx", dx, x.shape().extent(0), x.shape().extent(1));
+        }
+        linear.backward(
+                matrix(x),
+                matrix(weights),
+                matrix(dy),
+                matrix(weightsGradient),
+                row(biasGradient),
+                dx == null ? null : matrix(dx));
+    }
+
+    @Override
+    public void embeddingForward(Tensor ids, Tensor table, Tensor y) {
+        Shapes.requireEmbedding(ids, table, y);
+        Linear.Matrix from = matrix(table);
+        Linear.Matrix to = matrix(y);
+        for (int m = 0; m < to.rows(); m++) {
+            System.arraycopy(from.values(), from.at(id(ids, m, from.rows())), to.values(), to.at(m), to.columns());
+        }
+    }
+
+    @Override
+    public void embeddingBackward(Tensor ids, Tensor dy, Tensor tableGradient) {
+        Shapes.requireEmbedding(ids, tableGradient, dy);
+        Linear.Matrix from = matrix(dy);
+        Linear.Matrix to = matrix(tableGradient);
+        for (int m = 0; m < from.rows(); m++) {
+            int row = to.at(id(ids, m, to.rows()));
+            for (int k = 0; k < to.columns(); k++) {
+                to.values()[row + k] += from.values()[from.at(m) + k];
+            }
+        }
+    }
+
+    private static int id(Tensor ids, int m, int vocabulary) {
+        int id = integers(ids)[start(ids) + m];
+        if (id < 0 || id >= vocabulary) {
+            throw Shapes.badId(m, id, vocabulary);
+        }
+        return id;
+    }
+
+    @Override
+    public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
+        Shapes.requireDropout(x, rate, y);
+        elementwise.dropout(span(x), rate, key, span(y));
+    }
+
+    @Override
+    public void loss(
+            Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions) {
+        Shapes.requireLoss(loss, predictions, targets, rowWeights, report, dPredictions);
+        Losses.Batch batch = new Losses.Batch(
+                matrix(predictions),
+                loss.labelled() ? integers(targets) : null,
+                loss.labelled() ? null : floats(targets),
+                start(targets),
+                span(rowWeights),
+                dPredictions == null ? null : matrix(dPredictions));
+        write(report, losses.compute(loss, batch));
+    }
+
+    @Override
+    public void squaredNorm(Tensor x, Tensor result) {
+        Shapes.requireElements("result", result, 1);
+        floats(result)[start(result)] = (float) elementwise.squaredNorm(span(x));
+    }
+
+    @Override
+    public void update(Update update, Tensor parameters, Tensor gradients, Tensor firstMoment, Tensor secondMoment) {
+        Shapes.requireUpdate(update, parameters, gradients, firstMoment, secondMoment);
+        double norm = update.maxNorm() == 0 ? 0 : Math.sqrt(floats(update.squaredNorm())[start(update.squaredNorm())]);
+        elementwise.update(update, norm, span(parameters), span(gradients), span(firstMoment), span(secondMoment));
+    }
+
+    @Override
+    public void synchronize() {
+        // Every call has finished when it returns.
+    }
+
+    @Override
+    public void close() {
+        workers.close();
+        long open = allocator.use().inUse();
+        if (open != 0) {
+            throw new IllegalStateException("the vector engine was closed while scopes still hold " + open
+                    + " bytes: close every scope, the model's included, before its engine");
+        }
+    }
+
+    /** A tensor of two dimensions. */
+    private static Linear.Matrix matrix(Tensor tensor) {
+        return new Linear.Matrix(
+                floats(tensor),
+                start(tensor),
+                tensor.shape().extent(0),
+                tensor.shape().extent(1));
+    }
+
+    /** A tensor of one dimension as a matrix of one row; null stays null. */
+    private static Linear.Matrix row(Tensor tensor) {
+        return tensor == null ? null : new Linear.Matrix(floats(tensor), start(tensor), 1, (int) tensor.elements());
+    }
+
+    /** All of a tensor; null stays null. */
+    private static Elementwise.Span span(Tensor tensor) {
+        return tensor == null
+                ? null
+                : new Elementwise.Span(floats(tensor), start(tensor), Math.toIntExact(tensor.elements()));
+    }
+}

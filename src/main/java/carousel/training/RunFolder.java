@@ -1,0 +1,212 @@
+package carousel.training;
+
+import carousel.data.Batch;
+import carousel.format.Charts;
+import carousel.format.JsonLines;
+import carousel.format.ModelFile;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What a run leaves behind: {@value #MODEL}, {@value #CHECKPOINT}, {@value #METRICS} and {@value #CURVES} in one folder. As a
+ * callback it writes a checkpoint every so many steps and the model whenever it is the best so far. Whatever moment the process
+ * is killed at, the last good files remain.
+ */
+public final class RunFolder implements Callback, Closeable {
+    /** The model: the best one where there is validation data, otherwise that of the last checkpoint. */
+    public static final String MODEL = "model.safetensors";
+    /** All that is needed to go on. */
+    public static final String CHECKPOINT = "checkpoint.safetensors";
+    /** One JSON object a line: what was displayed, and each epoch. */
+    public static final String METRICS = "metrics.jsonl";
+    /** Loss and accuracy over the steps. */
+    public static final String CURVES = "curves.png";
+
+    private final Path folder;
+    private final Map<String, String> metadata;
+    private final long checkpointSteps;
+    private final JsonLines metrics;
+    private long savedStep = -1;
+
+    private RunFolder(Path folder, Map<String, String> metadata, long checkpointSteps, JsonLines metrics) {
+        if (checkpointSteps < 1) {
+            throw new IllegalArgumentException(
+                    "the steps between two checkpoints should be 1 or more but got " + checkpointSteps);
+        }
+        this.folder = folder;
+        this.metadata = Map.copyOf(metadata);
+        this.checkpointSteps = checkpointSteps;
+        this.metrics = metrics;
+    }
+
+    /**
+     * A folder for a new run, made where it is missing.
+     *
+     * @param metadata goes into the model and the checkpoint
+     * @throws IOException when it cannot be written to, or holds a run already
+     */
+    public static RunFolder create(Path folder, Map<String, String> metadata, long checkpointSteps) throws IOException {
+        if (Files.exists(folder.resolve(CHECKPOINT)) || Files.exists(folder.resolve(MODEL))) {
+            throw new IOException("'" + folder
+                    + "' already holds a run: choose another folder, or continue that run by " + "resuming it");
+        }
+        try {
+            Files.createDirectories(folder);
+        } catch (FileAlreadyExistsException e) {
+            throw new IOException("'" + folder + "' should be a folder but is a file: choose another name", e);
+        }
+        return new RunFolder(folder, metadata, checkpointSteps, JsonLines.create(folder.resolve(METRICS)));
+    }
+
+    /**
+     * The folder of a run that goes on after this step; metrics of later steps, which will be taken again, are dropped.
+     *
+     * @throws IOException when it cannot be written to
+     */
+    public static RunFolder resume(Path folder, Map<String, String> metadata, long checkpointSteps, long step)
+            throws IOException {
+        JsonLines metrics = JsonLines.append(folder.resolve(METRICS));
+        try {
+            metrics.truncateAfter(step);
+            return new RunFolder(folder, metadata, checkpointSteps, metrics);
+        } catch (IOException | RuntimeException e) {
+            metrics.close();
+            throw e;
+        }
+    }
+
+    public Path folder() {
+        return folder;
+    }
+
+    /** The step of the last checkpoint written by this process; -1 before the first. */
+    public long savedStep() {
+        return savedStep;
+    }
+
+    /** Adds a line about the trainer's step to the metrics. */
+    public void record(Trainer trainer, String kind, Map<String, ?> values) {
+        Map<String, Object> line = new LinkedHashMap<>();
+        line.put("step", trainer.step());
+        line.put("kind", kind);
+        line.putAll(values);
+        try {
+            metrics.write(line);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public void onStart(Trainer trainer) {
+        save(trainer);
+    }
+
+    @Override
+    public void onStep(Trainer trainer, Batch batch) {
+        if (trainer.step() % checkpointSteps == 0) {
+            save(trainer);
+        }
+    }
+
+    @Override
+    public void onEpoch(Trainer trainer, EpochReport report) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("epoch", report.epoch());
+        values.put("loss", report.loss());
+        values.put("accuracy", report.accuracy());
+        if (report.validated()) {
+            values.put("validationLoss", report.validationLoss());
+            values.put("validationAccuracy", report.validationAccuracy());
+        }
+        values.put("learningRate", report.learningRate());
+        values.put("seconds", report.seconds());
+        record(trainer, "epoch", values);
+        if (report.validated() && trainer.bestStep() == trainer.step()) {
+            writeModel(trainer);
+        }
+    }
+
+    @Override
+    public void onEnd(Trainer trainer) {
+        save(trainer);
+    }
+
+    private void save(Trainer trainer) {
+        if (savedStep == trainer.step()) {
+            return;
+        }
+        // Taken first: it refuses a run that has diverged, and then the files stay as they are.
+        Checkpoint checkpoint = trainer.checkpoint();
+        if (trainer.bestStep() == 0) {
+            writeModel(trainer);
+        }
+        try {
+            checkpoint.write(folder.resolve(CHECKPOINT), metadata);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        savedStep = trainer.step();
+    }
+
+    private void writeModel(Trainer trainer) {
+        try {
+            ModelFile.write(folder.resolve(MODEL), trainer.model(), metadata);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /**
+     * Writes the model as it is now, and draws the curves.
+     *
+     * @return why the curves were not drawn, where they were not
+     */
+    public Optional<String> finish(Trainer trainer) throws IOException {
+        ModelFile.write(folder.resolve(MODEL), trainer.model(), metadata);
+        return drawCurves();
+    }
+
+    /** Draws the curves from the metrics and returns why not, where they could not be drawn. */
+    public Optional<String> drawCurves() throws IOException {
+        List<JsonObject> lines = JsonLines.read(folder.resolve(METRICS));
+        return Charts.writeLearningCurves(
+                folder.resolve(CURVES),
+                "Step",
+                points(lines, "loss"),
+                points(lines, "validationLoss"),
+                points(lines, "accuracy"),
+                points(lines, "validationAccuracy"));
+    }
+
+    private static Charts.Points points(List<JsonObject> lines, String key) {
+        List<JsonObject> with =
+                lines.stream().filter(line -> isNumber(line.get(key))).toList();
+        return new Charts.Points(
+                with.stream()
+                        .mapToDouble(line -> line.get("step").getAsDouble())
+                        .toArray(),
+                with.stream().mapToDouble(line -> line.get(key).getAsDouble()).toArray());
+    }
+
+    private static boolean isNumber(JsonElement value) {
+        return value != null
+                && value.isJsonPrimitive()
+                && value.getAsJsonPrimitive().isNumber();
+    }
+
+    @Override
+    public void close() throws IOException {
+        metrics.close();
+    }
+}

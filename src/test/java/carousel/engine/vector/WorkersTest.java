@@ -1,0 +1,95 @@
+package carousel.engine.vector;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(60)
+class WorkersTest {
+    @Test
+    void everyTaskRunsOnceInEveryRegion() {
+        try (Workers workers = new Workers(5)) {
+            for (int region = 0; region < 2000; region++) {
+                int tasks = region % 23;
+                AtomicIntegerArray runs = new AtomicIntegerArray(tasks);
+                workers.run(tasks, (index, worker) -> runs.incrementAndGet(index));
+                for (int index = 0; index < tasks; index++) {
+                    assertEquals(1, runs.get(index));
+                }
+            }
+        }
+    }
+
+    @Test
+    void tasksOfARegionRunAtTheSameTimeOnDifferentWorkers() {
+        try (Workers workers = new Workers(3)) {
+            CountDownLatch met = new CountDownLatch(3);
+            Set<Integer> seen = ConcurrentHashMap.newKeySet();
+            workers.run(3, (index, worker) -> {
+                seen.add(worker);
+                met.countDown();
+                try {
+                    assertTrue(met.await(30, TimeUnit.SECONDS), "the tasks waited for each other in vain");
+                } catch (InterruptedException interrupted) {
+                    throw new IllegalStateException(interrupted);
+                }
+            });
+            assertEquals(Set.of(0, 1, 2), seen);
+        }
+    }
+
+    @Test
+    void anExceptionReachesTheCallerAndTheWorkersLiveOn() {
+        try (Workers workers = new Workers(4)) {
+            for (int bad = 0; bad < 8; bad++) {
+                int index = bad;
+                IllegalArgumentException expected = new IllegalArgumentException("task " + bad);
+                IllegalArgumentException thrown = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> workers.run(8, (task, worker) -> {
+                            if (task == index) {
+                                throw expected;
+                            }
+                        }));
+                assertSame(expected, thrown);
+            }
+            AtomicIntegerArray runs = new AtomicIntegerArray(8);
+            workers.run(8, (task, worker) -> runs.incrementAndGet(task));
+            assertEquals("[1, 1, 1, 1, 1, 1, 1, 1]", runs.toString());
+        }
+    }
+
+    @Test
+    void helpersAreDaemonsAndEndWithTheEngine() throws InterruptedException {
+        Set<Thread> threads = ConcurrentHashMap.newKeySet();
+        Workers workers = new Workers(3);
+        CountDownLatch met = new CountDownLatch(3);
+        workers.run(3, (index, worker) -> {
+            threads.add(Thread.currentThread());
+            met.countDown();
+            try {
+                met.await();
+            } catch (InterruptedException interrupted) {
+                throw new IllegalStateException(interrupted);
+            }
+        });
+        workers.close();
+        threads.remove(Thread.currentThread());
+        assertEquals(2, threads.size());
+        for (Thread thread : threads) {
+            assertTrue(thread.isDaemon());
+            thread.join(30_000);
+            assertEquals(Thread.State.TERMINATED, thread.getState());
+        }
+        assertThrows(IllegalStateException.class, () -> workers.run(2, (index, worker) -> {}));
+    }
+}
