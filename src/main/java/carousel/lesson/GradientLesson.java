@@ -29,16 +29,11 @@ import carousel.training.Trainer;
  * @param steps of training, 0 or more
  * @param batchSize sequences a step, 1 to 65536
  * @param learningRate of Adam, in (0, 1]
- * @param forgetBias what the LSTM's forget gate starts with: see {@link #lastingForgetBias}
+ * @param forgetBias what the bias of the LSTM's forget gate starts with: see {@link Lstm#forgetBias()}, where 1 is customary. The gate
+ *     starts near {@code sigmoid(1) = 0.73}, which leaves 2e-7 of a memory after 50 steps: also an LSTM has to learn to remember
  */
 public record GradientLesson(
-        int timeSteps,
-        int hiddenSize,
-        long steps,
-        int batchSize,
-        double learningRate,
-        double forgetBias,
-        long seed) {
+        int timeSteps, int hiddenSize, long steps, int batchSize, double learningRate, double forgetBias, long seed) {
 
     /** The sequences that errors are measured on; neither network is trained on them. */
     public static final int TEST_SEQUENCES = 1000;
@@ -63,10 +58,12 @@ public record GradientLesson(
                     "the training steps should be 0 (measure at initialisation only) or more but got " + steps);
         }
         if (!(learningRate > 0 && learningRate <= 1)) {
-            throw new IllegalArgumentException("the learning rate should be in the (0, 1] range but got " + learningRate);
+            throw new IllegalArgumentException(
+                    "the learning rate should be in the (0, 1] range but got " + learningRate);
         }
         if (!(Math.abs(forgetBias) <= 100)) {
-            throw new IllegalArgumentException("the forget bias should be in the [-100, 100] range but got " + forgetBias);
+            throw new IllegalArgumentException(
+                    "the forget bias should be in the [-100, 100] range but got " + forgetBias);
         }
     }
 
@@ -75,15 +72,6 @@ public record GradientLesson(
             throw new IllegalArgumentException(
                     "the " + what + " should be in the [1, " + largest + "] range but got " + value);
         }
-    }
-
-    /**
-     * {@code log(T - 1)}: with it the forget gates start at {@code 1 - 1/T} and a memory fades to about 1/e over T steps (Tallec
-     * &amp; Ollivier, "Can recurrent neural networks warp time?", 2018). The customary 1 starts them at 0.73, which leaves 2e-7 of
-     * it after 50 steps.
-     */
-    public static double lastingForgetBias(int timeSteps) {
-        return Math.log(Math.max(2, timeSteps) - 1);
     }
 
     /** Told how the training goes. */
@@ -136,8 +124,7 @@ public record GradientLesson(
             }
             double seconds = (System.nanoTime() - start) / 1e9;
             GradientNorms after = steps == 0 ? null : learner.norms(probe);
-            return new LessonReport.Network(
-                    learner.parameterCount(), before, after, learner.error(testing), seconds);
+            return new LessonReport.Network(learner.parameterCount(), before, after, learner.error(testing), seconds);
         }
     }
 
@@ -161,7 +148,9 @@ public record GradientLesson(
                             public void onStep(Trainer running, Batch batch) {
                                 if (reports(running.step())) {
                                     listener.onProgress(
-                                            "LSTM", running.step(), running.recent().loss());
+                                            "LSTM",
+                                            running.step(),
+                                            running.recent().loss());
                                 }
                             }
                         })

@@ -12,8 +12,8 @@ package carousel.lesson;
 public record GradientNorms(double[] hidden, double[] cell) {
     public GradientNorms {
         if (cell != null && cell.length != hidden.length) {
-            throw new IllegalArgumentException("there should be as many norms of h as of c but got " + hidden.length
-                    + " and " + cell.length);
+            throw new IllegalArgumentException(
+                    "there should be as many norms of h as of c but got " + hidden.length + " and " + cell.length);
         }
     }
 

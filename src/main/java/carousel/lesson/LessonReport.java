@@ -17,6 +17,5 @@ public record LessonReport(Network rnn, Network lstm, double trivialError) {
      * @param error its mean squared error on the test sequences, trained or not
      * @param seconds its training took
      */
-    public record Network(
-            long parameters, GradientNorms before, GradientNorms after, double error, double seconds) {}
+    public record Network(long parameters, GradientNorms before, GradientNorms after, double error, double seconds) {}
 }

@@ -44,8 +44,8 @@ public final class TanhRnn {
      */
     public TanhRnn(int inputSize, int hiddenSize, ParameterLayout layout) {
         if (inputSize < 1 || hiddenSize < 1) {
-            throw new IllegalArgumentException("the input and the hidden size should be 1 or more but got " + inputSize
-                    + " and " + hiddenSize);
+            throw new IllegalArgumentException(
+                    "the input and the hidden size should be 1 or more but got " + inputSize + " and " + hiddenSize);
         }
         this.inputSize = inputSize;
         this.hiddenSize = hiddenSize;
@@ -112,13 +112,7 @@ public final class TanhRnn {
      * @param gradients a buffer of the layout; added to
      */
     public void backward(
-            double[] parameters,
-            float[] x,
-            int timeSteps,
-            int batchSize,
-            double[] h,
-            double[] dh,
-            double[] gradients) {
+            double[] parameters, float[] x, int timeSteps, int batchSize, double[] h, double[] dh, double[] gradients) {
         int w = offset(inputWeights);
         int r = offset(recurrentWeights);
         int b = offset(bias);
