@@ -157,7 +157,8 @@ final class GradientsCommand implements Callable<Integer> {
         screen.println("norm of the gradient with respect to h, in the LSTM to h and c together.");
         screen.println();
         screen.println(sentence("RNN", report.rnn()));
-        screen.println(sentence("LSTM", report.lstm()) + carousel(report.lstm()));
+        screen.println(sentence("LSTM", report.lstm()));
+        screen.print(carousel(report.lstm()));
         screen.println(String.format(
                 Locale.ROOT,
                 "Mean squared error on %d other sequences%s: RNN %.4f, LSTM %.4f; always answering 1 has %.4f.",
@@ -211,16 +212,22 @@ final class GradientsCommand implements Callable<Integer> {
         return "grows to " + number(left) + " times its size";
     }
 
-    /** How much of what arrives at the first step came through the cell state. */
+    /** What keeps the LSTM's gradient, and how much of what arrives at the first step is the cell state's. */
     private String carousel(LessonReport.Network lstm) {
         GradientNorms norms = lstm.after() == null ? lstm.before() : lstm.after();
         double share = norms.cellShare(timeSteps);
+        String gates = String.format(
+                Locale.ROOT,
+                "Its forget gates start near sigmoid(%s) = %.2f (--forget-bias).%n",
+                forgetBias,
+                1 / (1 + Math.exp(-forgetBias)));
         return Double.isNaN(share)
-                ? ""
-                : String.format(
-                        Locale.ROOT,
-                        " Of its square there, %.0f %% is with respect to the cell state c, the constant error carousel.",
-                        100 * share);
+                ? gates
+                : gates
+                        + String.format(
+                                Locale.ROOT,
+                                "Of the square of what is left, %.0f %% is with respect to c, the constant error carousel.%n",
+                                100 * share);
     }
 
     private Charts.Chart chart(LessonReport report) {
