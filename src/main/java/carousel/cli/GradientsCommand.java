@@ -64,7 +64,7 @@ final class GradientsCommand implements Callable<Integer> {
     private int batch = 32;
 
     @Option(names = "--learning-rate", paramLabel = "R", description = "Of Adam. Default: ${DEFAULT-VALUE}.")
-    private double learningRate = 0.01;
+    private double learningRate = 0.005;
 
     @Option(
             names = "--forget-bias",
