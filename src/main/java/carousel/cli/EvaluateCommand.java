@@ -1,12 +1,66 @@
 package carousel.cli;
 
+import carousel.data.SequenceDataset;
+import carousel.engine.Engine;
+import carousel.layer.Model;
+import carousel.training.Evaluation;
+import carousel.training.Evaluator;
+import com.google.gson.JsonObject;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.Locale;
 import java.util.concurrent.Callable;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 
-@Command(name = "evaluate", mixinStandardHelpOptions = true)
+/** {@code carousel evaluate}. */
+@Command(
+        name = "evaluate",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = "Measures a saved model on the test data of its task.")
 final class EvaluateCommand implements Callable<Integer> {
+    @CommandLine.Spec
+    private CommandLine.Model.CommandSpec spec;
+
+    @Mixin
+    private SavedRun saved;
+
+    @Mixin
+    private EngineChoice engineChoice;
+
+    @Option(names = "--json", description = "Print one JSON object and nothing else.")
+    private boolean json;
+
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
+        SavedRun.Contents contents = saved.read();
+        Task task = contents.config().taskKind();
+        SequenceDataset test = task.test(contents.config());
+        PrintWriter out = spec.commandLine().getOut();
+        try (Engine engine = engineChoice.open("auto");
+                Model model = contents.model().open(engine)) {
+            Evaluation result = new Evaluator(model, task.loss()).evaluate(Task.sequential(test));
+            if (json) {
+                JsonObject object = new JsonObject();
+                object.addProperty("task", contents.config().task());
+                object.addProperty("data", test.name());
+                object.addProperty("engine", engine.name());
+                object.addProperty("count", (long) result.count());
+                object.addProperty("loss", result.loss());
+                if (task.pictures()) {
+                    object.addProperty("accuracy", result.accuracy());
+                }
+                out.println(object);
+            } else {
+                out.println(test.size() + " sequences of " + test.name() + " on " + engine.description());
+                out.println(String.format(Locale.ROOT, "Testing Loss: %.6f", result.loss()));
+                TrainCommand.printTest(out, result, task);
+            }
+            out.flush();
+        }
         return 0;
     }
 }

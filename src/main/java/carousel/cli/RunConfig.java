@@ -19,7 +19,7 @@ import java.util.Map;
  *
  * @param data the folder of the data, or null for a task that needs none
  * @param preset the recipe's name, or null
- * @param timeSteps of the adding problem; 0 for other tasks
+ * @param timeSteps of a sequence
  * @param steps to train in total, or 0 where epochs are given
  * @param epochs to train in total, or 0 where steps are given
  * @param clip the largest gradient norm, or 0
@@ -62,13 +62,14 @@ record RunConfig(
         return Check.choice("task", task, Task.class);
     }
 
-    RunConfig withEngine(String value) {
+    /** With what is known only once the data and the engine are there. */
+    RunConfig withFindings(int sequenceSteps, String engineName) {
         return new RunConfig(
                 task,
                 data,
                 preset,
                 pixels,
-                timeSteps,
+                sequenceSteps,
                 hidden,
                 layers,
                 bidirectional,
@@ -80,7 +81,7 @@ record RunConfig(
                 learningRate,
                 clip,
                 seed,
-                value);
+                engineName);
     }
 
     RunConfig withLength(long totalSteps, int totalEpochs) {

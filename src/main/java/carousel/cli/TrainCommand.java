@@ -141,8 +141,8 @@ final class TrainCommand implements Callable<Integer> {
                                 + LocalDateTime.now()
                                         .format(DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss", Locale.ROOT)));
         try (Engine engine = engineChoice.open("auto")) {
-            RunConfig used = config.withEngine(engine.name());
-            Task.Data sources = used.taskKind().data(used);
+            Task.Data sources = config.taskKind().data(config);
+            RunConfig used = config.withFindings(sources.training().timeSteps(), engine.name());
             try (Model model = Model.create(engine, used.model(sources.features(), sources.outputs()), used.seed());
                     RunFolder run = RunFolder.create(folder, used.metadata(), checkpointSteps)) {
                 return train(used, sources, model, run, null, done);

@@ -14,15 +14,15 @@ final class DigitPen {
     /** Straight pieces that a bend between two points is drawn with. */
     private static final int PIECES = 6;
 
-    private static final double POINT_JITTER = 0.045;
-    private static final double MIN_HEIGHT = 11;
-    private static final double MAX_HEIGHT = 21;
-    private static final double MIN_ASPECT = 0.5;
-    private static final double MAX_ASPECT = 0.95;
+    private static final double POINT_JITTER = 0.04;
+    private static final double MIN_HEIGHT = 14;
+    private static final double MAX_HEIGHT = 20;
+    private static final double MIN_ASPECT = 0.55;
+    private static final double MAX_ASPECT = 0.9;
     private static final double MAX_ROTATION = 0.35;
     private static final double MAX_SHEAR = 0.35;
     /** How much of the free space around the digit its place may use. */
-    private static final double FREEDOM = 0.8;
+    private static final double FREEDOM = 0.6;
 
     private static final double MIN_HALF_WIDTH = 0.6;
     private static final double MAX_HALF_WIDTH = 1.5;

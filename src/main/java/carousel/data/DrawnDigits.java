@@ -5,7 +5,14 @@ import java.util.stream.IntStream;
 
 /**
  * Handwriting-like digits, drawn by the program itself so that a fresh machine needs no download: grey pictures of
- * {@value #SIDE} x {@value #SIDE} pixels in ten classes.
+ * {@value #SIDE} x {@value #SIDE} pixels in ten classes, each digit in two or three styles.
+ *
+ * <p>Size, slant, rotation, place, pen and paper vary so much that single pixels say little: softmax regression on the
+ * pixels, with the usual sizes, ends at a test accuracy between 0.75 and 0.78, over three seeds and 5 to 30 epochs, and at
+ * 0.84 at most on the pictures it was trained on. Better takes a model that finds strokes wherever they are.
+ *
+ * <p>Picture k is a pure function of the seed and k, and is the digit {@code k mod 10}. It has the same bytes on every
+ * machine and with any number of threads. Training and test pictures are of disjoint ranges of k.
  */
 public final class DrawnDigits {
     /** The height and width of a picture. */

@@ -83,50 +83,190 @@ public record LstmSpec(
     }
 
     public LstmSpec withInputSize(int value) {
-        return with(draft -> draft.inputSize = value);
+        return new LstmSpec(
+                value,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withLayers(int value) {
-        return with(draft -> draft.layers = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                value,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withDirection(Direction value) {
-        return with(draft -> draft.direction = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                value,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withBias(boolean value) {
-        return with(draft -> draft.bias = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                value,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withProjectionSize(int value) {
-        return with(draft -> draft.projectionSize = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                value,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withDropout(double value) {
-        return with(draft -> draft.dropout = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                value,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withRecurrentDropout(double value) {
-        return with(draft -> draft.recurrentDropout = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                value,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withZoneout(double hidden, double cell) {
-        return with(draft -> {
-            draft.zoneoutHidden = hidden;
-            draft.zoneoutCell = cell;
-        });
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                hidden,
+                cell,
+                peepholes,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withPeepholes(boolean value) {
-        return with(draft -> draft.peepholes = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                value,
+                layerNormalization,
+                cellClip);
     }
 
     public LstmSpec withLayerNormalization(boolean value) {
-        return with(draft -> draft.layerNormalization = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                value,
+                cellClip);
     }
 
     public LstmSpec withCellClip(double value) {
-        return with(draft -> draft.cellClip = value);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                layers,
+                direction,
+                bias,
+                projectionSize,
+                dropout,
+                recurrentDropout,
+                zoneoutHidden,
+                zoneoutCell,
+                peepholes,
+                layerNormalization,
+                value);
     }
 
     /** Whether {@code h} is a projection of the cell's output. */

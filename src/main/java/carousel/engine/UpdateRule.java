@@ -39,7 +39,7 @@ public sealed interface UpdateRule {
         public Adam {
             fraction("beta1", beta1);
             fraction("beta2", beta2);
-            notNegative("epsilon", epsilon);
+            positive("epsilon", epsilon);
             notNegative("weight decay", weightDecay);
         }
 
@@ -57,7 +57,7 @@ public sealed interface UpdateRule {
     record RmsProp(double decay, double epsilon) implements UpdateRule {
         public RmsProp {
             fraction("decay", decay);
-            notNegative("epsilon", epsilon);
+            positive("epsilon", epsilon);
         }
 
         @Override
@@ -69,6 +69,13 @@ public sealed interface UpdateRule {
     private static void fraction(String what, double value) {
         if (!(value >= 0 && value < 1)) {
             throw new IllegalArgumentException(what + " should be in the [0, 1) range but got " + value);
+        }
+    }
+
+    /** Above 0: with 0 a parameter whose gradient has always been 0 would become 0 / 0. */
+    private static void positive(String what, double value) {
+        if (!(value > 0) || Double.isInfinite(value)) {
+            throw new IllegalArgumentException(what + " should be a positive finite number but got " + value);
         }
     }
 

@@ -21,10 +21,10 @@ import java.util.concurrent.ThreadLocalRandom;
 /**
  * Replaces a file as a whole: a kill or a power cut at any moment leaves either the old content or the new one.
  *
- * <p>The content goes to a hidden temporary file in the same folder, {@code .NAME.RANDOM.tmp}, which is forced to the disk
- * and then renamed. When writing fails the temporary file is removed and the old file stays as it was. A temporary file
- * left by a process that was killed is removed by the next write of the same file; the lock that every writer holds on
- * its temporary file tells those that are still being written from those that are not.
+ * <p>The content goes to a hidden temporary file in the same folder, {@code .NAME.RANDOM.tmp}, which is forced to the
+ * disk and then renamed. When writing fails the temporary file is removed and the old file stays as it was. A
+ * temporary file left by a process that was killed is removed by the next write of the same file; the lock that every
+ * writer holds on its temporary file tells those that are still being written from those that are not.
  */
 public final class AtomicFile {
     private static final String SUFFIX = ".tmp";

@@ -9,8 +9,11 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import javax.imageio.stream.MemoryCacheImageOutputStream;
@@ -28,6 +31,9 @@ final class ChartPainter {
     private static final int HEIGHT = 480;
     /** With fewer points than this each is marked: a single one would not show as a line. */
     private static final int FEW_POINTS = 25;
+
+    /** Beyond it the distance between two points may overflow. */
+    private static final double LARGEST = 1e300;
 
     private static final Color TEXT = new Color(0x33, 0x33, 0x33);
     private static final Color GRID = new Color(0xE3, 0xE3, 0xE3);
@@ -79,32 +85,58 @@ final class ChartPainter {
                 .yAxisTitle(chart.yLabel())
                 .build();
         style(painted.getStyler());
-        double lowest = Double.POSITIVE_INFINITY;
-        double highest = Double.NEGATIVE_INFINITY;
+        boolean whole = true;
+        double first = Double.POSITIVE_INFINITY;
+        double last = Double.NEGATIVE_INFINITY;
         for (Charts.Curve curve : chart.curves()) {
             int[] shown = IntStream.range(0, curve.x().length)
-                    .filter(k -> Double.isFinite(curve.x()[k])
-                            && Double.isFinite(curve.y()[k])
+                    .filter(k -> Math.abs(curve.x()[k]) <= LARGEST
+                            && Math.abs(curve.y()[k]) <= LARGEST
                             && (!chart.logarithmic() || curve.y()[k] > 0))
                     .toArray();
             if (shown.length == 0) {
                 continue;
             }
             double[] x = IntStream.of(shown).mapToDouble(k -> curve.x()[k]).toArray();
-            double[] y = IntStream.of(shown).mapToDouble(k -> curve.y()[k]).toArray();
+            double[] y = IntStream.of(shown)
+                    .mapToDouble(k -> chart.logarithmic() ? Math.log10(curve.y()[k]) : curve.y()[k])
+                    .toArray();
             XYSeries series = painted.addSeries(curve.name(), x, y);
             series.setMarker(shown.length < FEW_POINTS ? SeriesMarkers.CIRCLE : SeriesMarkers.NONE);
-            lowest = Math.min(
-                    lowest,
-                    IntStream.range(0, y.length).mapToDouble(k -> y[k]).min().getAsDouble());
-            highest = Math.max(
-                    highest,
-                    IntStream.range(0, y.length).mapToDouble(k -> y[k]).max().getAsDouble());
+            whole &= DoubleStream.of(x).allMatch(value -> value == Math.rint(value));
+            first = Math.min(first, DoubleStream.of(x).min().getAsDouble());
+            last = Math.max(last, DoubleStream.of(x).max().getAsDouble());
         }
-        painted.getStyler().setYAxisLogarithmic(chart.logarithmic() && lowest <= highest);
+        if (whole) {
+            // No ticks at 1.2 and 1.4 epochs.
+            painted.getStyler().setXAxisDecimalPattern("#,##0");
+        }
+        if (first < last) {
+            // The library puts the ticks of evenly spaced curves at their points, for instance at the steps
+            // 20, 520, 1020. Ends that the spacing does not reach make it choose round numbers.
+            double margin = 0.001 * (last - first);
+            painted.getStyler().setXAxisMin(first - margin);
+            painted.getStyler().setXAxisMax(last + 2 * margin);
+        }
+        if (chart.logarithmic()) {
+            // The library's own logarithmic axis draws ten lines a decade, too many for gradients that vanish
+            // over dozens of decades.
+            painted.getStyler().setyAxisTickLabelsFormattingFunction(ChartPainter::powerOfTen);
+        }
         painted.getStyler().setLegendVisible(!painted.getSeriesMap().isEmpty());
         painted.paint(graphics, WIDTH, HEIGHT);
         graphics.dispose();
+    }
+
+    private static String powerOfTen(double exponent) {
+        double value = Math.pow(10, exponent);
+        if (Math.abs(exponent) <= 4) {
+            return new BigDecimal(value, new MathContext(2))
+                    .stripTrailingZeros()
+                    .toPlainString();
+        }
+        // 1.0e-06 becomes 1e-6.
+        return String.format(Locale.ROOT, "%.1e", value).replace(".0e", "e").replaceFirst("e\\+?(-?)0?", "e$1");
     }
 
     private static void style(XYStyler styler) {
@@ -128,6 +160,8 @@ final class ChartPainter {
         styler.setLegendLayout(LegendLayout.Horizontal);
         styler.setLegendBorderColor(Color.WHITE);
         styler.setSeriesColors(PALETTE);
+        styler.setXAxisTickMarkSpacingHint(110);
+        styler.setYAxisTickMarkSpacingHint(45);
         styler.setMarkerSize(7);
         styler.setAntiAlias(true);
     }

@@ -15,8 +15,8 @@ public final class Charts {
     private Charts() {}
 
     /**
-     * A named curve: one point per element of {@code x} and {@code y}, which are equally long. Points that are infinite,
-     * not a number, or not above zero on a logarithmic axis are left out; a curve may be empty.
+     * A named curve: one point per element of {@code x} and {@code y}, which are equally long. Points are left out
+     * that are not a number, larger in size than 1e300, or not above zero on a logarithmic axis; a curve may be empty.
      */
     public record Curve(String name, double[] x, double[] y) {
         public Curve {
@@ -49,7 +49,8 @@ public final class Charts {
      * The picture of a training run: the loss above the accuracy, each for training and validation.
      *
      * @param xLabel what is counted, for instance "Step" or "Epoch"
-     * @param trainingAccuracy and {@code validationAccuracy} are fractions of 1; when both are empty only the loss is drawn
+     * @param trainingAccuracy and {@code validationAccuracy} are fractions of 1; when both are empty only the loss is
+     *     drawn
      * @return the reason why nothing was written, in one sentence, or empty when the picture was written
      * @throws IOException when the file cannot be written
      */
@@ -107,14 +108,23 @@ public final class Charts {
     }
 
     private static String reason(Throwable failure) {
-        String what = String.valueOf(failure.getMessage()).strip().replaceAll("\\s*\\R\\s*", " ");
+        String what = String.valueOf(failure.getMessage());
         if (failure instanceof NoClassDefFoundError && what.startsWith("org/knowm/xchart")) {
             return "the library XChart is missing; add org.knowm.xchart:xchart to the class path";
         }
-        if (failure instanceof NoClassDefFoundError && what.startsWith("java/awt")) {
+        if (failure instanceof NoClassDefFoundError
+                && (what.startsWith("java/awt") || what.startsWith("javax/imageio"))) {
             return "this JDK lacks the module java.desktop; use one that has it";
         }
-        return "the JDK cannot draw here (" + failure.getClass().getSimpleName() + ": " + what
-                + "); install fontconfig and a font, for instance the package fonts-dejavu-core";
+        Throwable root = failure;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        return "the JDK cannot draw here (" + oneLine(root)
+                + "); where fonts are missing, install fontconfig and a font such as fonts-dejavu-core";
+    }
+
+    private static String oneLine(Throwable failure) {
+        return failure.toString().strip().replaceAll("\\s*\\R\\s*", " ");
     }
 }

@@ -1,8 +1,8 @@
 package carousel.format;
 
 /**
- * How a safetensors file stores the elements of a tensor; the names are those of the format. In the order of the format's
- * reference implementation, which lays tensors out by descending type and then by name.
+ * How a safetensors file stores the elements of a tensor; the names are those of the format. In the order of the
+ * format's reference implementation, which lays tensors out by descending type and then by name.
  */
 public enum Dtype {
     BOOL(8),

@@ -39,7 +39,7 @@ public final class FileErrors {
         boolean namesFile = failure instanceof FormatException
                 || failure instanceof FileNotFoundException
                 || failure instanceof FileSystemException aboutFile && aboutFile.getFile() != null
-                || says(failure) && failure.getMessage().contains(file.toString());
+                || says(failure) && failure.getMessage().contains("'" + file + "'");
         return namesFile ? sentence(failure) : "'" + file + "' could not be read or written: " + reason(failure);
     }
 

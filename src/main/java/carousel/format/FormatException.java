@@ -3,8 +3,8 @@ package carousel.format;
 import java.io.IOException;
 
 /**
- * A file does not follow its format, or lacks what was asked of it. The message is one sentence that names the file, the
- * offending value, what is allowed and, where there is one, the remedy.
+ * A file does not follow its format, or lacks what was asked of it. The message is one sentence that names the file,
+ * the offending value, what is allowed and, where there is one, the remedy.
  */
 public final class FormatException extends IOException {
     private static final long serialVersionUID = 1;

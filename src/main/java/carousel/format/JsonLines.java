@@ -75,8 +75,8 @@ public final class JsonLines implements Closeable {
     }
 
     /**
-     * Adds a line. The values may be text, numbers, truth values, null, and lists, arrays or maps of these; a number that
-     * is infinite or not a number becomes {@code null}, because JSON has none.
+     * Adds a line. The values may be text, numbers, truth values, null, and lists, arrays or maps of these; a number
+     * that is infinite or not a number becomes {@code null}, because JSON has none.
      *
      * @param fields in the order in which they are to stand
      */
@@ -97,8 +97,8 @@ public final class JsonLines implements Closeable {
     }
 
     /**
-     * Drops, in one step, the lines of later steps: those whose number {@code step} is greater, and those without a number
-     * {@code step} that follow such a line. What remains is the file as it was when that step was done.
+     * Drops, in one step, the lines of later steps: those whose number {@code step} is greater, and those without a
+     * number {@code step} that follow such a line. What remains is the file as it was when that step was done.
      *
      * @throws FormatException when a line is not a JSON object; the file stays as it was
      */

@@ -20,9 +20,9 @@ import java.util.stream.Collectors;
  * everything little-endian and row-major. See
  * <a href="https://github.com/huggingface/safetensors#format">the format's description</a>.
  *
- * <p>Opening reads and checks the header, at most {@value SafetensorsHeader#MAX_BYTES} bytes; elements are read when they
- * are asked for, so a file may be larger than the memory. The file stays the one that was opened also when it is replaced
- * meanwhile. Safe for use by several threads.
+ * <p>Opening reads and checks the header, at most {@value SafetensorsHeader#MAX_BYTES} bytes; elements are read when
+ * they are asked for, so a file may be larger than the memory. The file stays the one that was opened also when it is
+ * replaced meanwhile. Safe for use by several threads.
  */
 public final class SafetensorsFile implements Closeable {
     private static final int LENGTH_BYTES = Long.BYTES;

@@ -24,8 +24,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The JSON at the head of a safetensors file, checked in full: after it, every tensor's bytes lie inside the file, agree
- * with its shape and type, and belong to no other tensor.
+ * The JSON at the head of a safetensors file, checked in full: after it, every tensor's bytes lie inside the file,
+ * agree with its shape and type, and belong to no other tensor.
  */
 final class SafetensorsHeader {
     /** The limit of the reference implementation, in bytes. */
@@ -219,9 +219,10 @@ final class SafetensorsHeader {
         require(reader, JsonToken.BEGIN_ARRAY, what);
         long[] numbers = new long[4];
         int count = 0;
+        String element = "an element of " + what;
         reader.beginArray();
         while (reader.hasNext()) {
-            require(reader, JsonToken.NUMBER, "an element of " + what);
+            require(reader, JsonToken.NUMBER, element);
             String digits = reader.nextString();
             if (count == numbers.length) {
                 numbers = Arrays.copyOf(numbers, 2 * count);
@@ -233,12 +234,12 @@ final class SafetensorsHeader {
     }
 
     private long number(String digits, String what) throws FormatException {
-        boolean whole = digits.chars().allMatch(c -> c >= '0' && c <= '9');
         try {
-            if (whole) {
+            // The parser would take a sign, which is not part of a whole number here.
+            if (digits.charAt(0) != '-') {
                 return Long.parseLong(digits);
             }
-        } catch (NumberFormatException tooLarge) {
+        } catch (NumberFormatException notWhole) {
             // The same sentence serves.
         }
         throw invalid("the elements of " + what + " should be whole numbers in the [0, 2^63 - 1] range but one is "

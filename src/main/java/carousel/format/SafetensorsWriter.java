@@ -26,8 +26,9 @@ import java.util.TreeMap;
  * Gathers tensors and metadata and writes them as a safetensors file.
  *
  * <p>The file is canonical: the same content gives the same bytes, in whatever order it was added. As in the format's
- * reference implementation, the tensors follow each other by descending {@link Dtype} and then by name, and the header is
- * padded with spaces to a multiple of 8 bytes, so that every element is aligned; the metadata are sorted by key.
+ * reference implementation, the tensors follow each other by descending {@link Dtype} and then by name, and the
+ * header is padded with spaces to a multiple of 8 bytes, so that every element is aligned; the metadata are sorted by
+ * key.
  *
  * <p>Arrays are not copied: what they hold when the file is written counts.
  */

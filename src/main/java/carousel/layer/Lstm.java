@@ -7,7 +7,7 @@ import java.util.Locale;
 /**
  * A stack of LSTM layers.
  *
- * @param spec what it computes; its input size is replaced by that of what it is put on
+ * @param spec what it computes; its input size counts for nothing and is set to 1, for the model knows what it is put on
  * @param returnSequences whether the output is {@code [T, N, cells * P]}, one vector a time step, or {@code [N, cells * P]},
  *     what the top layer shows after the last step it reads
  * @param inputInitializer of {@code W [4H, D]}
@@ -22,6 +22,11 @@ public record Lstm(
         Initializer recurrentInitializer,
         double forgetBias)
         implements Layer {
+
+    public Lstm {
+        // The model sets it; two descriptions that differ in nothing else are equal.
+        spec = spec.withInputSize(1);
+    }
 
     /** One forward layer of this hidden size, initialised as Keras does, that returns its last output. */
     public static Lstm of(int hiddenSize) {

@@ -1,0 +1,41 @@
+package carousel.cli;
+
+import carousel.format.ModelFile;
+import carousel.training.RunFolder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import picocli.CommandLine.Option;
+
+/** The option that names a saved model, for the commands that use one. */
+final class SavedRun {
+    @Option(
+            names = "--model",
+            paramLabel = "PATH",
+            required = true,
+            description = "A run folder, or the model.safetensors in one.")
+    private Path path;
+
+    @Option(
+            names = "--data",
+            paramLabel = "DIR",
+            description = "Folder with the four IDX files. Default: the one the model was trained on.")
+    private Path data;
+
+    /** A saved model and what it was trained for. */
+    record Contents(ModelFile model, RunConfig config) {}
+
+    Contents read() throws IOException {
+        Path file = Files.isDirectory(path) ? path.resolve(RunFolder.MODEL) : path;
+        ModelFile model = ModelFile.read(file);
+        RunConfig config = RunConfig.from(model.metadata(), file);
+        if (data != null) {
+            if (config.taskKind() != Task.MNIST) {
+                throw new IllegalArgumentException("--data goes with a model of the task mnist but '" + file
+                        + "' is of the task " + config.task());
+            }
+            config = config.withData(data.toAbsolutePath().normalize().toString());
+        }
+        return new Contents(model, config);
+    }
+}

@@ -1,0 +1,2 @@
+/** Which part of the program may see which. */
+package carousel.architecture;

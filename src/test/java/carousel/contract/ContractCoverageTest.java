@@ -1,0 +1,87 @@
+package carousel.contract;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import carousel.engine.EngineProvider;
+import carousel.engine.Engines;
+import carousel.fixture.AvailableEngines;
+import carousel.fixture.LstmCase;
+import carousel.fixture.LstmData;
+import carousel.fixture.LstmResult;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import java.lang.reflect.Modifier;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+/** The contract itself: whom it covers and what its cases reach. */
+class ContractCoverageTest {
+    @Test
+    void everyRegisteredProviderHasAContract() throws ReflectiveOperationException {
+        Set<String> covered = new TreeSet<>();
+        for (JavaClass contract :
+                new ClassFileImporter().importPackages(getClass().getPackageName())) {
+            if (contract.isAssignableTo(EngineContract.class) && contract.isTopLevelClass() && !isAbstract(contract)) {
+                EngineContract instance = (EngineContract)
+                        contract.reflect().getDeclaredConstructor().newInstance();
+                covered.add(instance.provider().getClass().getName());
+            }
+        }
+        Set<String> registered = Engines.providers().stream()
+                .map(provider -> provider.getClass().getName())
+                .collect(Collectors.toCollection(TreeSet::new));
+        assertTrue(registered.size() >= 1, "no provider is registered in META-INF/services");
+        assertEquals(registered, covered, "providers registered, and providers with a subclass of EngineContract");
+    }
+
+    private static boolean isAbstract(JavaClass type) {
+        return Modifier.isAbstract(type.reflect().getModifiers());
+    }
+
+    @Test
+    void requiredEnginesExist() {
+        List<String> names =
+                Engines.providers().stream().map(EngineProvider::name).toList();
+        for (String required : AvailableEngines.required()) {
+            assertTrue(
+                    names.contains(required), AvailableEngines.REQUIRED + " names '" + required + "', not in " + names);
+        }
+    }
+
+    @Test
+    void cellClipsActInTheCasesThatHaveThem() {
+        List<LstmCase> clipped = LstmCases.all()
+                .filter(lstm -> lstm.spec().cellClip() > 0 && lstm.has(LstmCase.Part.LAST_C))
+                .toList();
+        assertTrue(clipped.size() >= 5);
+        int acting = 0;
+        for (LstmCase lstm : clipped) {
+            for (double c : ReferenceResults.of(lstm).c()) {
+                if (Math.abs(c) == lstm.spec().cellClip()) {
+                    acting++;
+                    break;
+                }
+            }
+        }
+        assertTrue(acting >= clipped.size() - 2, "the clip acts in " + acting + " of " + clipped.size() + " cases");
+    }
+
+    @Test
+    void dropoutChangesTheCasesThatHaveIt() {
+        for (LstmCase lstm : LstmCases.all()
+                .filter(each -> each.spec().dropout() > 0
+                        && each.dropout() != null
+                        && each.spec().layers() > 1
+                        && each.batchSize() * each.spec().outputSize() > 8)
+                .toList()) {
+            LstmResult without =
+                    ReferenceResults.of((engine, bench) -> bench.run(lstm.withDropout(null), LstmData.of(lstm)));
+            assertTrue(!Arrays.equals(without.y(), ReferenceResults.of(lstm).y()), "no effect in " + lstm);
+        }
+    }
+}

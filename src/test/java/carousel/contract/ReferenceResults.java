@@ -1,0 +1,30 @@
+package carousel.contract;
+
+import carousel.engine.Engine;
+import carousel.engine.Engines;
+import carousel.fixture.LstmCase;
+import carousel.fixture.LstmData;
+import carousel.fixture.LstmResult;
+import carousel.fixture.Workbench;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BiFunction;
+
+/** What the reference engine says, computed once for all engines that are compared with it. */
+final class ReferenceResults {
+    private static final Map<LstmCase, LstmResult> LSTM = new ConcurrentHashMap<>();
+
+    private ReferenceResults() {}
+
+    static LstmResult of(LstmCase lstm) {
+        return LSTM.computeIfAbsent(lstm, missing -> of((engine, bench) -> bench.run(missing, LstmData.of(missing))));
+    }
+
+    /** The outcome of any use of the reference engine. */
+    static <R> R of(BiFunction<Engine, Workbench, R> use) {
+        try (Engine engine = Engines.open("reference");
+                Workbench bench = new Workbench(engine)) {
+            return use.apply(engine, bench);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** What every engine must do, checked against the reference engine. */
+package carousel.contract;

@@ -1,0 +1,2 @@
+/** Numbers from outside: what other projects published, and what an independent program computed. */
+package carousel.golden;

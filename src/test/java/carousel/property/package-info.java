@@ -1,0 +1,2 @@
+/** Laws that hold whatever the numbers are. */
+package carousel.property;

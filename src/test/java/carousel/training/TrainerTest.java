@@ -1,0 +1,325 @@
+package carousel.training;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import carousel.data.AddingProblem;
+import carousel.data.Batch;
+import carousel.data.BatchSource;
+import carousel.data.SequentialBatches;
+import carousel.data.ShuffledBatches;
+import carousel.engine.Engine;
+import carousel.engine.Engines;
+import carousel.engine.Loss;
+import carousel.format.ModelFile;
+import carousel.layer.Dense;
+import carousel.layer.Dropout;
+import carousel.layer.Form;
+import carousel.layer.Lstm;
+import carousel.layer.Model;
+import carousel.layer.ModelSpec;
+import carousel.optimizer.Optimizer;
+import carousel.optimizer.ReduceOnPlateau;
+import carousel.optimizer.Schedule;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class TrainerTest {
+    private static final AddingProblem PROBLEM = new AddingProblem(6, 3);
+
+    /** Dropout between layers and after them, so that a resumed run must find its random numbers again. */
+    private static final ModelSpec SPEC =
+            ModelSpec.of(Form.sequence(2), Lstm.of(7).withLayers(2).withDropout(0.2), new Dropout(0.1), Dense.of(1));
+
+    private static BatchSource training() {
+        return new ShuffledBatches(PROBLEM.dataset(0, 50), 8, 5, ShuffledBatches.Mode.PER_EPOCH);
+    }
+
+    private static BatchSource validation() {
+        return new SequentialBatches(PROBLEM.heldOut(20), 20);
+    }
+
+    private static Trainer.Builder settings(Model model) {
+        return Trainer.of(model)
+                .loss(Loss.MEAN_SQUARED_ERROR)
+                .optimizer(new Optimizer(Optimizer.adam(0.01).rule(), new Schedule.Cosine(0.02, 0.001, 5, 60), 0.5))
+                .reduceOnPlateau(new ReduceOnPlateau(0.5, 1, 0.01))
+                .keepBest()
+                .seed(11);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void theLossFallsAndTheHistoryTellsIt(String name) {
+        try (Engine engine = Engines.open(name);
+                Model model = Model.create(engine, ModelSpec.of(Form.sequence(2), Lstm.of(16), Dense.of(1)), 1);
+                Trainer trainer = Trainer.of(model)
+                        .loss(Loss.MEAN_SQUARED_ERROR)
+                        .optimizer(Optimizer.adam(0.02))
+                        .open()) {
+            BatchSource source = PROBLEM.batches(16, 60);
+            History history = trainer.fit(source, validation(), 5);
+            assertEquals(History.End.FINISHED, history.end());
+            assertEquals(5, history.epochs().size());
+            assertEquals(300, history.steps());
+            EpochReport last = history.epochs().get(4);
+            assertEquals(5, last.epoch());
+            assertEquals(300, last.step());
+            assertTrue(Double.isNaN(last.accuracy()), "a squared error knows no accuracy");
+            assertTrue(last.validationLoss() < AddingProblem.TRIVIAL_ERROR / 4, () -> "learned little: " + last);
+            assertEquals(last.validationLoss(), trainer.evaluate(validation()).loss(), 1e-12);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void aRunResumedAtAnyStepEndsWithTheSameBits(String name, @TempDir Path folder) throws Exception {
+        Result whole = run(name, null, 40, folder.resolve("whole"));
+        for (int stop : new int[] {0, 1, 6, 7, 8, 23, 39}) {
+            Path file = folder.resolve("at-" + stop);
+            run(name, null, stop, file);
+            Result resumed = run(name, file, 40, folder.resolve("resumed-" + stop));
+            assertArrayEquals(whole.parameters, resumed.parameters, "resumed after step " + stop);
+            assertEquals(losses(whole.history), losses(resumed.history), "resumed after step " + stop);
+            assertArrayEquals(
+                    Files.readAllBytes(folder.resolve("whole-model")),
+                    Files.readAllBytes(folder.resolve("resumed-" + stop + "-model")),
+                    "the saved models differ, resumed after step " + stop);
+        }
+    }
+
+    private record Result(double[] parameters, History history) {}
+
+    /** Trains up to a step, from a checkpoint if there is one, and leaves a checkpoint and the model. */
+    private static Result run(String name, Path from, long steps, Path to) throws Exception {
+        try (Engine engine = Engines.open(name);
+                Model model = Model.create(engine, SPEC, 2);
+                Trainer trainer = settings(model).open()) {
+            if (from != null) {
+                trainer.restore(Checkpoint.read(from).checkpoint());
+            }
+            Checkpoint[] before = new Checkpoint[1];
+            // Without a partial epoch's report and without the best parameters put back, as a kill would leave it.
+            Callback stopper = new Callback() {
+                @Override
+                public void onStep(Trainer running, Batch batch) {
+                    if (running.step() == steps) {
+                        before[0] = running.checkpoint();
+                        running.requestStop();
+                    }
+                }
+            };
+            if (steps == 0) {
+                before[0] = trainer.checkpoint();
+            }
+            try (Trainer stopping = settings(model).callback(stopper).open()) {
+                stopping.restore(trainer.checkpoint());
+                History history = steps == 0
+                        ? new History(List.of(), History.End.FINISHED, 0)
+                        : stopping.fitSteps(training(), validation(), 60);
+                before[0].write(to, Map.of());
+                ModelFile.write(to.resolveSibling(to.getFileName() + "-model"), model, Map.of());
+                return new Result(model.readParameters(), history);
+            }
+        }
+    }
+
+    private static List<Double> losses(History history) {
+        List<Double> losses = new ArrayList<>();
+        for (EpochReport report : history.epochs()) {
+            losses.add(report.loss());
+            losses.add(report.validationLoss());
+            losses.add(report.learningRate());
+        }
+        return losses;
+    }
+
+    @Test
+    void aCheckpointOfOtherSettingsIsRefused() {
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, SPEC, 2);
+                Model other = Model.create(engine, ModelSpec.of(Form.sequence(2), Lstm.of(8), Dense.of(1)), 2);
+                Trainer trainer = settings(model).open();
+                Trainer otherModel = settings(other).open();
+                Trainer otherOptimizer = Trainer.of(model).open()) {
+            Checkpoint checkpoint = trainer.checkpoint();
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> otherModel.restore(checkpoint))
+                    .getMessage()
+                    .contains("another model"));
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> otherOptimizer.restore(checkpoint))
+                    .getMessage()
+                    .contains("another optimizer"));
+            try (Engine vector = Engines.open("vector");
+                    Model floats = Model.create(vector, SPEC, 2);
+                    Trainer otherPrecision = settings(floats).open()) {
+                assertTrue(assertThrows(IllegalArgumentException.class, () -> otherPrecision.restore(checkpoint))
+                        .getMessage()
+                        .contains("another precision"));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void aLossThatIsNoNumberStopsTheRunAndSaysWhere(String name) {
+        try (Engine engine = Engines.open(name)) {
+            try (Model model = Model.create(engine, SPEC, 2);
+                    Trainer trainer = Trainer.of(model)
+                            .loss(Loss.MEAN_SQUARED_ERROR)
+                            .optimizer(Optimizer.sgd(1e30))
+                            .open()) {
+                DivergenceException stop =
+                        assertThrows(DivergenceException.class, () -> trainer.fit(training(), validation(), 20));
+                assertTrue(stop.step() >= 2 && stop.step() <= 7, () -> "at step " + stop.step());
+                assertTrue(stop.getMessage().contains("at step " + stop.step()), stop.getMessage());
+                assertThrows(DivergenceException.class, trainer::checkpoint);
+            }
+            assertEquals(0, engine.memory().inUse());
+        }
+    }
+
+    @Test
+    void earlyStoppingEndsTheRunAndTheBestParametersComeBack() {
+        try (Engine engine = Engines.open("vector");
+                Model model = Model.create(engine, SPEC, 2)) {
+            double[][] atBest = new double[1][];
+            Callback watch = new Callback() {
+                @Override
+                public void onEpoch(Trainer trainer, EpochReport report) {
+                    if (trainer.bestStep() == trainer.step()) {
+                        atBest[0] = trainer.model().readParameters();
+                    }
+                }
+            };
+            // A rate of 0.5 makes the validation loss jump about.
+            try (Trainer trainer = Trainer.of(model)
+                    .loss(Loss.MEAN_SQUARED_ERROR)
+                    .optimizer(Optimizer.adam(0.5))
+                    .stopEarly(2)
+                    .keepBest()
+                    .callback(watch)
+                    .open()) {
+                History history = trainer.fit(training(), validation(), 200);
+                assertEquals(History.End.STOPPED_EARLY, history.end());
+                List<EpochReport> epochs = history.epochs();
+                double best = epochs.stream()
+                        .mapToDouble(EpochReport::validationLoss)
+                        .min()
+                        .orElseThrow();
+                assertEquals(
+                        best, epochs.get(epochs.size() - 3).validationLoss(), "patience is 2 epochs after the best");
+                assertArrayEquals(atBest[0], model.readParameters());
+                assertEquals(best, trainer.evaluate(validation()).loss(), 1e-6);
+            }
+        }
+    }
+
+    @Test
+    void aPlateauReducesTheLearningRate() {
+        try (Engine engine = Engines.open("vector");
+                Model model = Model.create(engine, SPEC, 2);
+                Trainer trainer = Trainer.of(model)
+                        .loss(Loss.MEAN_SQUARED_ERROR)
+                        .optimizer(Optimizer.adam(0.5))
+                        .reduceOnPlateau(new ReduceOnPlateau(0.1, 1, 0.001))
+                        .open()) {
+            History history = trainer.fit(training(), validation(), 12);
+            double best = Double.POSITIVE_INFINITY;
+            double rate = 0.5;
+            boolean reduced = false;
+            for (EpochReport report : history.epochs()) {
+                assertEquals(rate, report.learningRate(), 1e-15, () -> "epoch " + report.epoch());
+                if (report.validationLoss() < best) {
+                    best = report.validationLoss();
+                } else {
+                    rate = Math.max(0.5 * 0.001, rate * 0.1);
+                    reduced = true;
+                }
+            }
+            assertTrue(reduced, "the validation loss should rise at least once at this rate");
+        }
+    }
+
+    @Test
+    void aRequestEndsTheRunAfterTheStepUnderWay() {
+        List<Long> steps = new ArrayList<>();
+        try (Engine engine = Engines.open("vector");
+                Model model = Model.create(engine, SPEC, 2);
+                Trainer trainer = settings(model)
+                        .callback(new Callback() {
+                            @Override
+                            public void onStep(Trainer running, Batch batch) {
+                                steps.add(running.step());
+                                if (running.step() == 9) {
+                                    running.requestStop();
+                                }
+                            }
+                        })
+                        .open()) {
+            History history = trainer.fit(training(), validation(), 20);
+            assertEquals(History.End.STOPPED_ON_REQUEST, history.end());
+            assertEquals(9, history.steps());
+            assertEquals(List.of(1L, 2L, 3L, 4L, 5L, 6L, 7L, 8L, 9L), steps);
+        }
+    }
+
+    @Test
+    void anExceptionInACallbackLeaksNothing() {
+        try (Engine engine = Engines.open("vector")) {
+            try (Model model = Model.create(engine, SPEC, 2);
+                    Trainer trainer = settings(model)
+                            .callback(new Callback() {
+                                @Override
+                                public void onStep(Trainer running, Batch batch) {
+                                    throw new IllegalStateException("planned");
+                                }
+                            })
+                            .open()) {
+                assertThrows(IllegalStateException.class, () -> trainer.fit(training(), null, 1));
+            }
+            assertEquals(0, engine.memory().inUse());
+        }
+    }
+
+    @Test
+    void theMeanLossIsOverTheWholeEpochAlsoWithASmallerLastBatch() {
+        // With a learning rate next to nothing every batch is seen with the same parameters.
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, ModelSpec.of(Form.sequence(2), Lstm.of(3), Dense.of(1)), 2);
+                Trainer trainer = Trainer.of(model)
+                        .loss(Loss.MEAN_SQUARED_ERROR)
+                        .optimizer(Optimizer.sgd(1e-300))
+                        .open()) {
+            History history = trainer.fit(training(), null, 1);
+            double whole = trainer.evaluate(new SequentialBatches(PROBLEM.dataset(0, 50), 50))
+                    .loss();
+            assertEquals(whole, history.epochs().get(0).loss(), 1e-12);
+            assertFalse(history.epochs().get(0).validated());
+        }
+    }
+
+    @Test
+    void seedsOfDropoutMatter() {
+        double[][] ends = new double[2][];
+        for (int seed = 0; seed < 2; seed++) {
+            try (Engine engine = Engines.open("vector");
+                    Model model = Model.create(engine, SPEC, 2);
+                    Trainer trainer = settings(model).seed(seed).open()) {
+                trainer.fit(training(), null, 1);
+                ends[seed] = model.readParameters();
+            }
+        }
+        assertNotEquals(ends[0][0], ends[1][0]);
+    }
+}
