@@ -13,7 +13,7 @@ final class Progress implements AutoCloseable {
     private final PrintWriter lines;
     private final String task;
     private final long steps;
-    private final ProgressBar bar;
+    private ProgressBar bar;
     private long shown;
 
     /**
@@ -49,10 +49,12 @@ final class Progress implements AutoCloseable {
         }
     }
 
+    /** Leaves the bar as it stands. Closing twice does nothing. */
     @Override
     public void close() {
         if (bar != null) {
             bar.close();
+            bar = null;
         }
     }
 }

@@ -29,14 +29,9 @@ import picocli.CommandLine;
 
 class DoctorCommandTest {
     private final StringWriter out = new StringWriter();
-    private final StringWriter err = new StringWriter();
 
     @TempDir
     private Path folder;
-
-    private int run(String... arguments) {
-        return Main.run(new PrintWriter(out), new PrintWriter(err), arguments);
-    }
 
     /** Examines these engines and returns the exit code. */
     private int examine(EngineProvider... providers) {
@@ -47,6 +42,7 @@ class DoctorCommandTest {
         return doctor.report(List.of(providers));
     }
 
+    /** What {@link #examine} printed. */
     private JsonObject json() {
         return JsonParser.parseString(out.toString()).getAsJsonObject();
     }
@@ -57,18 +53,20 @@ class DoctorCommandTest {
 
     @Test
     void printsWhatItFinds() {
-        assertEquals(0, run("doctor"), err.toString());
-        for (String word : List.of("Java ", "Processors ", "SIMD ", "NVIDIA driver ", "libcudnn ", "Charts ")) {
-            assertTrue(out.toString().contains(word), out.toString());
+        CommandLineRun run = CommandLineRun.of("doctor").succeeds();
+        for (String word :
+                List.of("Java ", "Processors ", "SIMD ", "NVIDIA driver ", "libcudnn ", "Charts ", "Engine auto ")) {
+            assertTrue(run.out().contains(word), run::toString);
         }
-        assertTrue(out.toString().contains("self-check ok"), out.toString());
-        assertFalse(out.toString().contains("WRONG"), out.toString());
+        assertTrue(run.out().contains("self-check ok"), run::toString);
+        assertFalse(run.out().contains("WRONG"), run::toString);
     }
 
     @Test
     void jsonHasTheSameFactsAndNothingElse() {
-        assertEquals(0, run("doctor", "--json"), err.toString());
-        JsonObject facts = json();
+        JsonObject facts = JsonParser.parseString(
+                        CommandLineRun.of("doctor", "--json").succeeds().out())
+                .getAsJsonObject();
         assertEquals(
                 Runtime.getRuntime().availableProcessors(),
                 facts.getAsJsonObject("machine").get("processors").getAsInt());

@@ -8,8 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,19 +20,16 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class GradientsCommandTest {
-    private final StringWriter out = new StringWriter();
-    private final StringWriter err = new StringWriter();
-
     @TempDir
     private Path folder;
 
-    private int run(String... more) {
+    private CommandLineRun run(String... more) {
         List<String> arguments = new ArrayList<>(List.of(more));
         arguments.add(0, "gradients");
         addUnlessGiven(arguments, "--time-steps", "5");
         addUnlessGiven(arguments, "--hidden", "4");
         addUnlessGiven(arguments, "--out", folder.resolve("curves.png").toString());
-        return Main.run(new PrintWriter(out), new PrintWriter(err), arguments.toArray(String[]::new));
+        return CommandLineRun.of(arguments.toArray());
     }
 
     private static void addUnlessGiven(List<String> arguments, String option, String value) {
@@ -45,28 +40,32 @@ class GradientsCommandTest {
 
     @Test
     void printsATableAndDrawsThePicture() throws IOException {
-        assertEquals(0, run("--steps", "20", "--batch", "3"), err.toString());
-        assertTrue(out.toString().contains("after 20 steps"), out.toString());
-        List<String> firstColumn = out.toString()
+        CommandLineRun run = run("--steps", "20", "--batch", "3");
+        assertEquals(0, run.code(), run::toString);
+        List<String> firstColumn = run.out()
                 .lines()
                 .filter(line -> line.matches(" +\\d+( +[0-9.e+-]+){4}"))
                 .map(line -> line.strip().split(" +")[0])
                 .toList();
         assertEquals(List.of("0", "1", "2", "5"), firstColumn);
-        assertTrue(out.toString().contains("RNN: over 5 steps the gradient"));
-        assertTrue(out.toString().contains("always answering 1 has 0.1667"));
-        assertTrue(out.toString().contains("'" + folder.resolve("curves.png") + "'"));
-        assertTrue(err.toString().contains("LSTM step 20/20 - loss: "), err.toString());
+        for (String part : List.of(
+                "after 20 steps",
+                "RNN: over 5 steps the gradient",
+                "always answering 1 has 0.1667",
+                "'" + folder.resolve("curves.png") + "'")) {
+            assertTrue(run.out().contains(part), run::toString);
+        }
+        assertTrue(run.err().contains("LSTM step 20/20 - loss: "), run::toString);
         assertEquals(1000, ImageIO.read(folder.resolve("curves.png").toFile()).getWidth());
     }
 
     @Test
     void withoutTrainingThereAreTheUntrainedNetworksAlone() {
-        assertEquals(0, run("--steps", "0"), err.toString());
-        assertFalse(out.toString().contains("after"), out.toString());
+        CommandLineRun run = run("--steps", "0").succeeds();
+        assertFalse(run.out().contains("after"), run::toString);
         assertEquals(
                 4,
-                out.toString()
+                run.out()
                         .lines()
                         .filter(line -> line.matches(" +\\d+( +[0-9.e+-]+){2}"))
                         .count());
@@ -74,8 +73,9 @@ class GradientsCommandTest {
 
     @Test
     void jsonIsOneObjectAndNothingElse() {
-        assertEquals(0, run("--steps", "3", "--json", "--engine", "reference"), err.toString());
-        JsonObject facts = JsonParser.parseString(out.toString()).getAsJsonObject();
+        CommandLineRun run = run("--steps", "3", "--json", "--engine", "reference");
+        assertEquals(0, run.code(), run::toString);
+        JsonObject facts = JsonParser.parseString(run.out()).getAsJsonObject();
         assertEquals("reference", facts.get("engine").getAsString());
         assertEquals(5, facts.getAsJsonObject("settings").get("timeSteps").getAsInt());
         assertEquals(1 / 6.0, facts.get("trivialError").getAsDouble(), 1e-12);
@@ -102,29 +102,17 @@ class GradientsCommandTest {
             --hidden        | x    | --hidden
             """)
     void badValuesAreRefusedInOneSentence(String option, String value, String range) throws IOException {
-        assertEquals(2, run(option, value));
-        assertEquals(1, err.toString().lines().count(), err.toString());
-        assertTrue(err.toString().contains(value), err.toString());
-        assertTrue(err.toString().contains(range), err.toString());
-        assertEquals("", out.toString());
+        run(option, value).failsWith(2, value, range);
         assertNothingWritten();
     }
 
+    /** Training for so long would never end. */
     @Test
     void aPictureThatCannotBeWrittenIsRefusedBeforeTheTraining() throws IOException {
         Path missing = folder.resolve("missing").resolve("curves.png");
-        // Training for so long would never end.
-        assertEquals(1, run("--out", missing.toString(), "--steps", "1000000000000"));
-        assertEquals(1, err.toString().lines().count(), err.toString());
-        assertTrue(err.toString().contains("'" + missing + "'"), err.toString());
-        assertTrue(err.toString().contains("does not exist"), err.toString());
-        assertNothingWritten();
-    }
-
-    @Test
-    void aPictureInPlaceOfAFolderIsRefusedBeforeTheTraining() throws IOException {
-        assertEquals(1, run("--out", folder.toString(), "--steps", "1000000000000"));
-        assertTrue(err.toString().contains("is a folder"), err.toString());
+        run("--out", missing.toString(), "--steps", "1000000000000")
+                .failsWith(1, "'" + missing + "'", "does not exist");
+        run("--out", folder.toString(), "--steps", "1000000000000").failsWith(1, "is a folder");
         assertNothingWritten();
     }
 

@@ -217,7 +217,7 @@ class TrainCommandTest {
     @Test
     void anUnknownEngineOrPrecisionIsRefusedNotReplaced() {
         Path out = folder.resolve("run");
-        adding(out, "--engine", "quantum").failsWith(1, "no engine 'quantum'", "reference", "vector");
+        adding(out, "--engine", "quantum").failsWith(2, "--engine", "'quantum'", "reference", "vector");
         adding(out, "--engine", "vector", "--precision", "bf16").failsWith(1, "BF16");
         adding(out, "--engine", "reference", "--precision", "fp32").failsWith(1, "FP32");
         assertFalse(Files.exists(out));
