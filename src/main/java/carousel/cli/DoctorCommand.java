@@ -215,7 +215,7 @@ final class DoctorCommand implements Callable<Integer> {
         List<String> parts = new ArrayList<>();
         parts.add(
                 machine.vectorBits() == null
-                        ? "width unknown: start the JVM with --add-modules jdk.incubator.vector"
+                        ? "width unknown: this virtual machine does not tell"
                         : machine.vectorBits() + " bits");
         if (!machine.vectorExtensions().isEmpty()) {
             parts.add("the processor has " + String.join(", ", machine.vectorExtensions()));

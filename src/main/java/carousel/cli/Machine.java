@@ -1,5 +1,6 @@
 package carousel.cli;
 
+import com.sun.management.HotSpotDiagnosticMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -16,7 +17,7 @@ import java.util.stream.Stream;
  * @param system name, version and architecture of the operating system
  * @param processors as many as the virtual machine may use
  * @param processorModel null where the system does not tell
- * @param vectorBits what the Vector API prefers; null where its module was not added
+ * @param vectorBits the widest vectors that the compiler makes; null where the virtual machine does not tell
  * @param vectorExtensions the processor's, as far as the system tells
  * @param heapBytes the most that the Java heap may grow to
  * @param memoryBytes of the machine or its container; null where the virtual machine does not tell
@@ -65,16 +66,14 @@ record Machine(
                         : null);
     }
 
-    /** By reflection: this class must load where the incubating module was not added. */
+    /** How wide the vectors are that the JVM's compiler makes of loops. */
     private static Integer vectorWidth() {
         try {
-            Object species = Class.forName("jdk.incubator.vector.FloatVector")
-                    .getField("SPECIES_PREFERRED")
-                    .get(null);
-            return (Integer) Class.forName("jdk.incubator.vector.VectorSpecies")
-                    .getMethod("vectorBitSize")
-                    .invoke(species);
-        } catch (ReflectiveOperationException | LinkageError absent) {
+            String bytes = ManagementFactory.getPlatformMXBean(HotSpotDiagnosticMXBean.class)
+                    .getVMOption("MaxVectorSize")
+                    .getValue();
+            return Integer.parseInt(bytes) * Byte.SIZE;
+        } catch (RuntimeException | LinkageError notHotSpot) {
             return null;
         }
     }

@@ -24,13 +24,16 @@ final class Progress implements AutoCloseable {
         this.lines = lines;
         this.task = task;
         this.steps = steps;
-        this.bar = Terminal.interactive()
-                ? new ProgressBarBuilder()
-                        .setTaskName(task)
-                        .setStyle(ProgressBarStyle.ASCII)
-                        .setInitialMax(steps)
-                        .build()
-                : null;
+        this.bar = Terminal.interactive() ? bar(task, steps) : null;
+    }
+
+    /** A bar on the standard error stream. */
+    static ProgressBar bar(String task, long steps) {
+        return new ProgressBarBuilder()
+                .setTaskName(task)
+                .setStyle(ProgressBarStyle.ASCII)
+                .setInitialMax(steps)
+                .build();
     }
 
     /**

@@ -32,6 +32,11 @@ public final class RunFolder implements Callback, Closeable {
     /** Loss and accuracy over the steps. */
     public static final String CURVES = "curves.png";
 
+    /** The kind of a line about the steps since the last one. */
+    public static final String STEP = "step";
+
+    private static final String EPOCH = "epoch";
+
     private final Path folder;
     private final Map<String, String> metadata;
     private final long checkpointSteps;
@@ -131,7 +136,7 @@ public final class RunFolder implements Callback, Closeable {
         }
         values.put("learningRate", report.learningRate());
         values.put("seconds", report.seconds());
-        record(trainer, "epoch", values);
+        record(trainer, EPOCH, values);
         if (report.validated() && trainer.bestStep() == trainer.step()) {
             writeModel(trainer);
         }
@@ -180,12 +185,19 @@ public final class RunFolder implements Callback, Closeable {
     /** Draws the curves from the metrics and returns why not, where they could not be drawn. */
     public Optional<String> drawCurves() throws IOException {
         List<JsonObject> lines = JsonLines.read(folder.resolve(METRICS));
+        List<JsonObject> steps = lines.stream()
+                .filter(line -> line.get("kind") instanceof JsonElement kind
+                        && kind.isJsonPrimitive()
+                        && kind.getAsString().equals(STEP))
+                .toList();
+        // A mean over an epoch among those of a few steps would be a spike that is none.
+        List<JsonObject> training = steps.isEmpty() ? lines : steps;
         return Charts.writeLearningCurves(
                 folder.resolve(CURVES),
                 "Step",
-                points(lines, "loss"),
+                points(training, "loss"),
                 points(lines, "validationLoss"),
-                points(lines, "accuracy"),
+                points(training, "accuracy"),
                 points(lines, "validationAccuracy"));
     }
 
