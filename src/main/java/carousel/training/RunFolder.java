@@ -6,6 +6,7 @@ import carousel.format.JsonLines;
 import carousel.format.ModelFile;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -186,9 +187,7 @@ public final class RunFolder implements Callback, Closeable {
     public Optional<String> drawCurves() throws IOException {
         List<JsonObject> lines = JsonLines.read(folder.resolve(METRICS));
         List<JsonObject> steps = lines.stream()
-                .filter(line -> line.get("kind") instanceof JsonElement kind
-                        && kind.isJsonPrimitive()
-                        && kind.getAsString().equals(STEP))
+                .filter(line -> line.get("kind") != null && line.get("kind").equals(new JsonPrimitive(STEP)))
                 .toList();
         // A mean over an epoch among those of a few steps would be a spike that is none.
         List<JsonObject> training = steps.isEmpty() ? lines : steps;
