@@ -83,190 +83,50 @@ public record LstmSpec(
     }
 
     public LstmSpec withInputSize(int value) {
-        return new LstmSpec(
-                value,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.inputSize = value);
     }
 
     public LstmSpec withLayers(int value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                value,
-                direction,
-                bias,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.layers = value);
     }
 
     public LstmSpec withDirection(Direction value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                value,
-                bias,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.direction = value);
     }
 
     public LstmSpec withBias(boolean value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                value,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.bias = value);
     }
 
     public LstmSpec withProjectionSize(int value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                value,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.projectionSize = value);
     }
 
     public LstmSpec withDropout(double value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                projectionSize,
-                value,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.dropout = value);
     }
 
     public LstmSpec withRecurrentDropout(double value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                projectionSize,
-                dropout,
-                value,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.recurrentDropout = value);
     }
 
     public LstmSpec withZoneout(double hidden, double cell) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                hidden,
-                cell,
-                peepholes,
-                layerNormalization,
-                cellClip);
+        return with(draft -> {
+            draft.zoneoutHidden = hidden;
+            draft.zoneoutCell = cell;
+        });
     }
 
     public LstmSpec withPeepholes(boolean value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                value,
-                layerNormalization,
-                cellClip);
+        return with(draft -> draft.peepholes = value);
     }
 
     public LstmSpec withLayerNormalization(boolean value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                value,
-                cellClip);
+        return with(draft -> draft.layerNormalization = value);
     }
 
     public LstmSpec withCellClip(double value) {
-        return new LstmSpec(
-                inputSize,
-                hiddenSize,
-                layers,
-                direction,
-                bias,
-                projectionSize,
-                dropout,
-                recurrentDropout,
-                zoneoutHidden,
-                zoneoutCell,
-                peepholes,
-                layerNormalization,
-                value);
+        return with(draft -> draft.cellClip = value);
     }
 
     /** Whether {@code h} is a projection of the cell's output. */

@@ -1,6 +1,7 @@
 package carousel.format;
 
 import carousel.engine.Engine;
+import carousel.engine.EngineException;
 import carousel.engine.ParameterView;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
@@ -91,9 +92,15 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
      * The model on an engine. Close it.
      *
      * @throws FormatException when the file's tensors are not those of its specification
+     * @throws EngineException when the engine does not compute the specification
      */
     public Model open(Engine engine) throws FormatException {
-        Model model = Model.empty(engine, spec);
+        Model model;
+        try {
+            model = Model.empty(engine, spec);
+        } catch (IllegalArgumentException e) {
+            throw new FormatException("'" + path + "': " + e.getMessage(), e);
+        }
         try {
             double[] parameters = new double[Math.toIntExact(model.parameters().elements())];
             for (ParameterView view : model.views()) {

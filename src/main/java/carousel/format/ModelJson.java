@@ -15,11 +15,23 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
+import com.google.gson.Strictness;
+import com.google.gson.stream.JsonReader;
+import com.google.gson.stream.JsonToken;
+import java.io.IOException;
+import java.io.StringReader;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
 
 /** A model's specification as JSON, as it stands in the metadata of a model file. */
 public final class ModelJson {
+    /** A specification nests four deep. */
+    private static final int MAX_DEPTH = 16;
+
     private ModelJson() {}
 
     /** One line of JSON; {@link #parse} gives back an equal specification. */
@@ -102,23 +114,44 @@ public final class ModelJson {
      * @throws FormatException when it is not one, naming what is missing or out of range
      */
     public static ModelSpec parse(String text) throws FormatException {
+        JsonElement root = read(text);
         try {
-            JsonObject json = JsonParser.parseString(text).getAsJsonObject();
+            JsonObject json = asObject("it", root);
             JsonObject input = object(json, "input");
-            Form form = new Form(Form.Kind.valueOf(text(input, "kind")), integer(input, "features"));
+            Form form = new Form(choice(input, "kind", Form.Kind.class), integer(input, "features"));
             List<Layer> layers = new ArrayList<>();
-            for (JsonElement layer : require(json, "layers").getAsJsonArray()) {
-                layers.add(layer(layer.getAsJsonObject()));
+            for (JsonElement layer : array(json, "layers")) {
+                layers.add(layer(asObject("a layer", layer)));
             }
             return new ModelSpec(form, layers);
-        } catch (JsonParseException
-                | IllegalStateException
-                | IllegalArgumentException
-                | UnsupportedOperationException
-                | StackOverflowError e) {
-            // Gson reports wrong types by several unchecked exceptions, and deep nesting by a stack overflow.
-            throw new FormatException("the model's specification cannot be read: " + e.getMessage(), e);
+        } catch (IllegalArgumentException e) {
+            throw unreadable(e.getMessage(), e);
         }
+    }
+
+    private static JsonElement read(String text) throws FormatException {
+        JsonReader reader = new JsonReader(new StringReader(text));
+        reader.setStrictness(Strictness.STRICT);
+        reader.setNestingLimit(MAX_DEPTH);
+        try {
+            JsonElement json = JsonParser.parseReader(reader);
+            if (reader.peek() != JsonToken.END_DOCUMENT) {
+                throw unreadable("it goes on after the JSON object", null);
+            }
+            return json;
+        } catch (FormatException e) {
+            throw e;
+        } catch (JsonParseException | IOException e) {
+            // The library's own messages run over several lines.
+            throw unreadable(
+                    "it is not JSON of at most " + MAX_DEPTH + " levels after "
+                            + FormatException.quote(reader.getPath()),
+                    e);
+        }
+    }
+
+    private static FormatException unreadable(String reason, Exception cause) {
+        return new FormatException("the model's specification cannot be read: " + reason, cause);
     }
 
     private static Layer layer(JsonObject json) {
@@ -140,15 +173,15 @@ public final class ModelJson {
             case "embedding" -> new Embedding(integer(json, "width"), initializer(object(json, "initializer")));
             case "dropout" -> new Dropout(number(json, "rate"));
             default ->
-                throw new IllegalArgumentException(
-                        "a layer's type should be lstm, dense, embedding or dropout but got '" + type + "'");
+                throw new IllegalArgumentException("a layer's type should be lstm, dense, embedding or dropout but got "
+                        + FormatException.quote(type));
         };
     }
 
     private static LstmSpec spec(JsonObject json) {
         return LstmSpec.of(1, integer(json, "hiddenSize"))
                 .withLayers(integer(json, "layers"))
-                .withDirection(Direction.valueOf(text(json, "direction")))
+                .withDirection(choice(json, "direction", Direction.class))
                 .withBias(truth(json, "bias"))
                 .withProjectionSize(integer(json, "projectionSize"))
                 .withDropout(number(json, "dropout"))
@@ -169,8 +202,8 @@ public final class ModelJson {
             case "orthogonal" -> new Initializer.Orthogonal();
             default ->
                 throw new IllegalArgumentException(
-                        "an initialiser should be constant, uniform, normal, glorotUniform or orthogonal but got '"
-                                + type + "'");
+                        "an initialiser should be constant, uniform, normal, glorotUniform or orthogonal but got "
+                                + FormatException.quote(type));
         };
     }
 
@@ -182,27 +215,70 @@ public final class ModelJson {
         return value;
     }
 
+    private static IllegalArgumentException wrong(String what, String wanted, JsonElement value) {
+        return new IllegalArgumentException(
+                what + " should be " + wanted + " but got " + FormatException.quote(value.toString()));
+    }
+
+    private static JsonObject asObject(String what, JsonElement value) {
+        if (!value.isJsonObject()) {
+            throw wrong(what, "an object", value);
+        }
+        return value.getAsJsonObject();
+    }
+
     private static JsonObject object(JsonObject json, String key) {
-        return require(json, key).getAsJsonObject();
+        return asObject("'" + key + "'", require(json, key));
+    }
+
+    private static JsonArray array(JsonObject json, String key) {
+        JsonElement value = require(json, key);
+        if (!value.isJsonArray()) {
+            throw wrong("'" + key + "'", "an array", value);
+        }
+        return value.getAsJsonArray();
+    }
+
+    /** The library turns one kind of value into another where it can, anything but {@code true} into false for instance. */
+    private static JsonPrimitive primitive(
+            JsonObject json, String key, String wanted, Predicate<JsonPrimitive> accepted) {
+        JsonElement value = require(json, key);
+        if (!value.isJsonPrimitive() || !accepted.test(value.getAsJsonPrimitive())) {
+            throw wrong("'" + key + "'", wanted, value);
+        }
+        return value.getAsJsonPrimitive();
     }
 
     private static String text(JsonObject json, String key) {
-        return require(json, key).getAsString();
+        return primitive(json, key, "text", JsonPrimitive::isString).getAsString();
+    }
+
+    private static <E extends Enum<E>> E choice(JsonObject json, String key, Class<E> type) {
+        String name = text(json, key);
+        E[] constants = type.getEnumConstants();
+        for (E constant : constants) {
+            if (constant.name().equals(name)) {
+                return constant;
+            }
+        }
+        throw new IllegalArgumentException("'" + key + "' should be one of "
+                + Arrays.stream(constants).map(Enum::name).collect(Collectors.joining(", ")) + " but got "
+                + FormatException.quote(name));
     }
 
     private static int integer(JsonObject json, String key) {
         double value = number(json, key);
         if (value != (int) value) {
-            throw new IllegalArgumentException("'" + key + "' should be a whole number but got " + value);
+            throw wrong("'" + key + "'", "a whole number", json.get(key));
         }
         return (int) value;
     }
 
     private static double number(JsonObject json, String key) {
-        return require(json, key).getAsDouble();
+        return primitive(json, key, "a number", JsonPrimitive::isNumber).getAsDouble();
     }
 
     private static boolean truth(JsonObject json, String key) {
-        return require(json, key).getAsBoolean();
+        return primitive(json, key, "true or false", JsonPrimitive::isBoolean).getAsBoolean();
     }
 }

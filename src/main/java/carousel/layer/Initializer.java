@@ -13,6 +13,10 @@ public sealed interface Initializer {
 
     /** Every element the same. */
     record Constant(double value) implements Initializer {
+        public Constant {
+            requireFinite("the value of a constant initialiser", value);
+        }
+
         @Override
         public void fill(double[] values, int outputs, int inputs, RandomSequence random) {
             Arrays.fill(values, value);
@@ -22,9 +26,10 @@ public sealed interface Initializer {
     /** Uniform in [low, high). */
     record Uniform(double low, double high) implements Initializer {
         public Uniform {
-            if (!(low <= high)) {
+            if (!(low <= high) || Double.isInfinite(high - low)) {
                 throw new IllegalArgumentException(
-                        "the range of a uniform initialiser should not be empty but got [" + low + ", " + high + ")");
+                        "the range of a uniform initialiser should be finite and not empty but got [" + low + ", "
+                                + high + ")");
             }
         }
 
@@ -39,9 +44,11 @@ public sealed interface Initializer {
     /** Normal with this mean and standard deviation. */
     record Normal(double mean, double deviation) implements Initializer {
         public Normal {
-            if (!(deviation >= 0)) {
+            requireFinite("the mean of an initialiser", mean);
+            if (!(deviation >= 0) || Double.isInfinite(deviation)) {
                 throw new IllegalArgumentException(
-                        "the standard deviation of an initialiser should be 0 or more but got " + deviation);
+                        "the standard deviation of an initialiser should be 0 or a positive finite number but got "
+                                + deviation);
             }
         }
 
@@ -112,6 +119,12 @@ public sealed interface Initializer {
             for (int k = 0; k < vector.length; k++) {
                 vector[k] /= norm;
             }
+        }
+    }
+
+    private static void requireFinite(String what, double value) {
+        if (!Double.isFinite(value)) {
+            throw new IllegalArgumentException(what + " should be a finite number but got " + value);
         }
     }
 }

@@ -26,6 +26,9 @@ public record Lstm(
     public Lstm {
         // The model sets it; two descriptions that differ in nothing else are equal.
         spec = spec.withInputSize(1);
+        if (!Double.isFinite(forgetBias)) {
+            throw new IllegalArgumentException("the forget bias should be a finite number but got " + forgetBias);
+        }
     }
 
     /** One forward layer of this hidden size, initialised as Keras does, that returns its last output. */
@@ -92,9 +95,21 @@ public record Lstm(
         if (spec.dropout() > 0) {
             text.append(", dropout ").append(spec.dropout());
         }
+        if (spec.recurrentDropout() > 0) {
+            text.append(", recurrent dropout ").append(spec.recurrentDropout());
+        }
+        if (spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0) {
+            text.append(", zoneout ")
+                    .append(spec.zoneoutHidden())
+                    .append(" and ")
+                    .append(spec.zoneoutCell());
+        }
         if (spec.cellClip() > 0) {
             text.append(", cell clip ").append(spec.cellClip());
         }
+        text.append(spec.peepholes() ? ", peepholes" : "");
+        text.append(spec.layerNormalization() ? ", layer normalization" : "");
+        text.append(spec.bias() ? "" : ", no bias");
         return text.append(")").toString();
     }
 }

@@ -5,6 +5,7 @@ import carousel.engine.EngineException;
 import carousel.engine.ParameterLayout;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
+import carousel.engine.Shapes;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
@@ -53,21 +54,22 @@ public final class Model implements AutoCloseable {
             int same = counts.merge(layer.kind(), 1, Integer::sum) - 1;
             String name = layer.kind() + (same == 0 ? "" : "_" + same);
             Node node = Node.bind(layer, nodes.size(), name, form, layout);
+            Node.requireFits(name, layout.elements());
             nodes.add(node);
             views.addAll(node.views);
             form = layer.output(form);
         }
         this.scope = engine.openScope("model");
         try {
-            int elements = Math.toIntExact(layout.elements());
+            int elements = (int) layout.elements();
             this.parameters = scope.allocate("parameters", elements);
             this.gradients = scope.allocate("gradients", elements);
+            engine.fill(parameters, 0);
+            engine.fill(gradients, 0);
         } catch (RuntimeException e) {
             scope.close();
             throw e;
         }
-        engine.fill(parameters, 0);
-        engine.fill(gradients, 0);
     }
 
     /**
@@ -75,21 +77,28 @@ public final class Model implements AutoCloseable {
      *
      * @param seed the same seed gives the same weights on every engine and machine
      * @throws EngineException when the engine does not compute the specification
+     * @throws IllegalArgumentException when the parameters exceed one buffer, {@link Integer#MAX_VALUE} numbers
      */
     public static Model create(Engine engine, ModelSpec spec, long seed) {
         Model model = empty(engine, spec);
-        double[] values = new double[Math.toIntExact(model.parameters.elements())];
-        for (Node node : model.nodes) {
-            node.initialize(values, new RandomSequence(seed, INITIAL_WEIGHTS, node.index));
+        try {
+            double[] values = new double[Math.toIntExact(model.parameters.elements())];
+            for (Node node : model.nodes) {
+                node.initialize(values, new RandomSequence(seed, INITIAL_WEIGHTS, node.index));
+            }
+            engine.write(model.parameters, values);
+            return model;
+        } catch (RuntimeException | OutOfMemoryError e) {
+            model.close();
+            throw e;
         }
-        engine.write(model.parameters, values);
-        return model;
     }
 
     /**
      * A model whose parameters are all zero, to be filled with {@link #writeParameters}.
      *
      * @throws EngineException when the engine does not compute the specification
+     * @throws IllegalArgumentException when the parameters exceed one buffer, {@link Integer#MAX_VALUE} numbers
      */
     public static Model empty(Engine engine, ModelSpec spec) {
         return new Model(engine, spec);
@@ -153,15 +162,20 @@ public final class Model implements AutoCloseable {
         for (Node node : nodes) {
             activation = node.forward(pass, parameters, activation);
         }
+        pass.keepOutput(activation);
         return activation;
     }
 
     /**
      * Takes the gradient of the loss with respect to the output back through all layers and adds to {@link #gradients()}.
      *
-     * @param pass the one that {@link #forward} was called with, for training
+     * @param pass the one that {@link #forward} was called with, for training; each forward pass serves one backward pass
+     * @param dOutput in the shape of the output
+     * @throws IllegalStateException when there is no forward pass to go back through
      */
     public void backward(Pass pass, Tensor dOutput) {
+        Shapes.require(
+                "the gradient of the output", dOutput, pass.takeOutput().shape().toArray());
         Tensor gradient = dOutput;
         for (int k = nodes.size() - 1; k >= 0; k--) {
             gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);

@@ -56,6 +56,16 @@ abstract class Node {
     /** Returns the gradient of the input, or null when not wanted. */
     abstract Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted);
 
+    /** The widest layers that a specification allows exceed what one buffer holds. */
+    static int requireFits(String name, long elements) {
+        if (elements > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("a model should have at most " + Integer.MAX_VALUE
+                    + " parameters but with the layer '" + name + "' has " + elements
+                    + ": lower its width or the number of its layers");
+        }
+        return (int) elements;
+    }
+
     private static void draw(Initializer initializer, double[] parameters, ParameterView view, RandomSequence random) {
         Shape shape = view.shape();
         double[] values = new double[Math.toIntExact(shape.elements())];
@@ -74,7 +84,7 @@ abstract class Node {
             this.layer = layer;
             this.spec = layer.spec().withInputSize(input.features());
             this.layout = LstmLayout.of(spec);
-            this.block = model.add(name, Math.toIntExact(layout.elements()));
+            this.block = model.add(name, requireFits(name, layout.elements()));
             for (ParameterView view : layout.views()) {
                 views.add(new ParameterView(name + "." + view.name(), view.shape(), block.offset() + view.offset()));
             }

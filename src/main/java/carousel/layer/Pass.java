@@ -19,6 +19,7 @@ public final class Pass {
     private final boolean recorded;
     private Tensor[] inputs;
     private LstmTape[] tapes;
+    private Tensor output;
 
     private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
         this.engine = engine;
@@ -74,6 +75,22 @@ public final class Pass {
     void prepare(int layers) {
         inputs = new Tensor[layers];
         tapes = new LstmTape[layers];
+        output = null;
+    }
+
+    void keepOutput(Tensor tensor) {
+        output = tensor;
+    }
+
+    /** What the forward pass ended with, for one backward pass. */
+    Tensor takeOutput() {
+        if (!recorded || output == null) {
+            throw new IllegalStateException(
+                    "a backward pass needs a forward pass for training before it: each forward pass serves one");
+        }
+        Tensor taken = output;
+        output = null;
+        return taken;
     }
 
     /** The random numbers of one layer in this pass, or null in inference. */
@@ -87,9 +104,6 @@ public final class Pass {
     }
 
     Tensor input(int layer) {
-        if (!recorded || inputs == null || inputs[layer] == null) {
-            throw new IllegalStateException("a backward pass needs a forward pass for training before it");
-        }
         return inputs[layer];
     }
 

@@ -18,8 +18,9 @@ public final class Plateau {
         if (patience < 1) {
             throw new IllegalArgumentException("patience should be 1 or more but got " + patience);
         }
-        if (!(minimalChange >= 0)) {
-            throw new IllegalArgumentException("the minimal change should be 0 or more but got " + minimalChange);
+        if (!(minimalChange >= 0) || Double.isInfinite(minimalChange)) {
+            throw new IllegalArgumentException(
+                    "the minimal change should be 0 or a positive finite number but got " + minimalChange);
         }
         this.patience = patience;
         this.minimalChange = minimalChange;

@@ -16,7 +16,7 @@ public sealed interface Schedule {
     /** Always the same. */
     record Constant(double rate) implements Schedule {
         public Constant {
-            requirePositive("learning rate", rate);
+            requirePositive(rate);
         }
 
         @Override
@@ -28,8 +28,8 @@ public sealed interface Schedule {
     /** {@code initial * factor^(step / every)}, whole steps of {@code every}. */
     record Step(double initial, double factor, long every) implements Schedule {
         public Step {
-            requirePositive("learning rate", initial);
-            requireFactor("factor", factor);
+            requirePositive(initial);
+            requireFactor(factor);
             requireAtLeastOne("the steps between two drops", every);
         }
 
@@ -42,8 +42,8 @@ public sealed interface Schedule {
     /** {@code initial * factor^(step / over)}, smoothly: after {@code over} steps the rate is {@code initial * factor}. */
     record Exponential(double initial, double factor, long over) implements Schedule {
         public Exponential {
-            requirePositive("learning rate", initial);
-            requireFactor("factor", factor);
+            requirePositive(initial);
+            requireFactor(factor);
             requireAtLeastOne("the steps of the decay", over);
         }
 
@@ -59,11 +59,12 @@ public sealed interface Schedule {
      */
     record Cosine(double peak, double last, long warmUp, long total) implements Schedule {
         public Cosine {
-            requirePositive("learning rate", peak);
+            requirePositive(peak);
             if (!(last >= 0 && last <= peak)) {
                 throw new IllegalArgumentException(
                         "the last learning rate should be in the [0, " + peak + "] range but got " + last);
             }
+            requireAtLeastOne("the steps of a cosine schedule", total);
             if (warmUp < 0 || warmUp >= total) {
                 throw new IllegalArgumentException("the warm-up should be in the [0, " + (total - 1)
                         + "] range, less than all steps, but got " + warmUp);
@@ -80,15 +81,16 @@ public sealed interface Schedule {
         }
     }
 
-    private static void requirePositive(String what, double value) {
+    private static void requirePositive(double value) {
         if (!(value > 0) || Double.isInfinite(value)) {
-            throw new IllegalArgumentException(what + " should be a positive finite number but got " + value);
+            throw new IllegalArgumentException("the learning rate should be a positive finite number but got " + value);
         }
     }
 
-    private static void requireFactor(String what, double value) {
+    private static void requireFactor(double value) {
         if (!(value > 0 && value <= 1)) {
-            throw new IllegalArgumentException(what + " of a schedule should be in the (0, 1] range but got " + value);
+            throw new IllegalArgumentException(
+                    "the factor of a schedule should be in the (0, 1] range but got " + value);
         }
     }
 
