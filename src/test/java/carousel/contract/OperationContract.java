@@ -392,7 +392,7 @@ interface OperationContract extends ContractPart {
         double[] end = use((engine, bench) -> {
             Tensor parameters = bench.real("parameters", new double[] {1, 1}, 2);
             engine.update(
-                    new Update(new UpdateRule.Adam(0.9, 0.999, 0, 0), 1, 0.125, 0, null),
+                    new Update(new UpdateRule.Adam(0.9, 0.999, 1e-30, 0), 1, 0.125, 0, null),
                     parameters,
                     bench.real("gradients", new double[] {0.03125, -8}, 2),
                     bench.real("m", new double[2], 2),
