@@ -70,14 +70,14 @@ final class Display implements Callback, AutoCloseable {
                     "Step %d, Minibatch Loss= %.4f, Training Accuracy= %.3f",
                     step, evaluation.loss(), evaluation.accuracy());
         } else if (bars) {
-            bar.setExtraMessage(String.format(Locale.ROOT, " loss: %.4f", evaluation.loss()));
+            bar.setExtraMessage(" loss: " + loss(evaluation.loss()));
         } else {
             print(
-                    "Step %d/%d - %.1fms/step - loss: %.4f%s",
+                    "Step %d/%d - %.1fms/step - loss: %s%s",
                     step,
                     trainer.totalSteps(),
                     milliseconds,
-                    evaluation.loss(),
+                    loss(evaluation.loss()),
                     percentage("accuracy", evaluation.accuracy()));
         }
         lastShown = step;
@@ -100,17 +100,22 @@ final class Display implements Callback, AutoCloseable {
         endBar();
         long epochs = (trainer.totalSteps() + stepsPerEpoch - 1) / stepsPerEpoch;
         print(
-                "Epoch %d/%d - %.1fs - loss: %.4f%s%s%s",
+                "Epoch %d/%d - %.1fs - loss: %s%s%s%s",
                 report.epoch(),
                 epochs,
                 report.seconds(),
-                report.loss(),
+                loss(report.loss()),
                 percentage("accuracy", report.accuracy()),
-                report.validated() ? String.format(Locale.ROOT, " - val_loss: %.4f", report.validationLoss()) : "",
+                report.validated() ? " - val_loss: " + loss(report.validationLoss()) : "",
                 percentage("val_accuracy", report.validationAccuracy()));
         // Time spent on validation is no step's.
         lastShown = trainer.step();
         lastTime = System.nanoTime();
+    }
+
+    /** Four digits, also of a loss that has become small, as Keras shows it. */
+    private static String loss(double value) {
+        return String.format(Locale.ROOT, Math.abs(value) < 0.001 ? "%.4e" : "%.4f", value);
     }
 
     /** Nothing for a loss that knows no accuracy. */

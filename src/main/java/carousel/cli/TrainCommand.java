@@ -244,7 +244,7 @@ final class TrainCommand implements Callable<Integer> {
             throws IOException {
         if (history.end() == History.End.STOPPED_ON_REQUEST) {
             screen.println("Stopped after step " + history.steps() + " of " + trainer.totalSteps()
-                    + "; go on with: carousel train --resume " + run.folder());
+                    + "; go on with: carousel train --resume " + quoted(run.folder()));
             screen.flush();
             return Main.FAILURE;
         }
@@ -256,6 +256,12 @@ final class TrainCommand implements Callable<Integer> {
         screen.println("Run folder: " + run.folder());
         screen.flush();
         return 0;
+    }
+
+    /** A path as a shell takes it. */
+    private static String quoted(Path path) {
+        String text = path.toString();
+        return text.chars().anyMatch(Character::isWhitespace) ? "'" + text + "'" : text;
     }
 
     /** The line that every run ends with. */
