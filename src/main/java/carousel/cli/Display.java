@@ -11,8 +11,6 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
-import me.tongfei.progressbar.ProgressBarStyle;
 
 /**
  * Shows how the training goes: the tutorial's own lines for its TensorFlow recipe; otherwise a bar for each epoch on a terminal
@@ -66,7 +64,7 @@ final class Display implements Callback, AutoCloseable {
         values.put("accuracy", evaluation.accuracy());
         values.put("learningRate", trainer.learningRate());
         values.put("millisecondsPerStep", milliseconds);
-        folder.record(trainer, "step", values);
+        folder.record(trainer, RunFolder.STEP, values);
         if (tutorial) {
             print(
                     "Step %d, Minibatch Loss= %.4f, Training Accuracy= %.3f",
@@ -89,11 +87,7 @@ final class Display implements Callback, AutoCloseable {
     private ProgressBar open(Trainer trainer) {
         long start = (trainer.step() - 1) / stepsPerEpoch * stepsPerEpoch;
         long steps = Math.min(stepsPerEpoch, trainer.totalSteps() - start);
-        ProgressBar opened = new ProgressBarBuilder()
-                .setTaskName("Epoch " + ((trainer.step() - 1) / stepsPerEpoch + 1))
-                .setStyle(ProgressBarStyle.ASCII)
-                .setInitialMax(steps)
-                .build();
+        ProgressBar opened = Progress.bar("Epoch " + ((trainer.step() - 1) / stepsPerEpoch + 1), steps);
         opened.stepTo(trainer.step() - 1 - start);
         return opened;
     }

@@ -4,6 +4,8 @@ import carousel.engine.Engine;
 import carousel.engine.EngineOptions;
 import carousel.engine.Engines;
 import carousel.tensor.Precision;
+import java.util.ArrayList;
+import java.util.List;
 import picocli.CommandLine.Option;
 
 /** The options that choose an engine, for every command that computes. */
@@ -35,6 +37,16 @@ final class EngineChoice {
         if (precision != null) {
             options = options.withPrecision(Check.choice("--precision", precision, Precision.class));
         }
-        return Engines.open(engine == null ? otherwise : engine, options);
+        return Engines.open(engine == null ? otherwise : known(engine), options);
+    }
+
+    private static String known(String name) {
+        List<String> names = new ArrayList<>(List.of(Engines.AUTO));
+        Engines.providers().forEach(provider -> names.add(provider.name()));
+        if (!names.contains(name)) {
+            throw new IllegalArgumentException(
+                    "--engine should be one of " + String.join(", ", names) + " but got '" + name + "'");
+        }
+        return name;
     }
 }

@@ -386,12 +386,12 @@ final class TrainCommand implements Callable<Integer> {
             if (Preset.TENSORFLOW.is(preset)) {
                 return new Defaults(128, 128, 10_000, 0, "sgd", 0.001, 0.001, 0);
             } else if (Preset.KERAS.is(preset)) {
-                return new Defaults(128, 128, 0, 3, "adam", 0.001, 0.01, 0);
+                return new Defaults(128, 32, 0, 3, "adam", 0.001, 0.01, 0);
             }
             return switch (task) {
-                case DIGITS -> new Defaults(128, 64, 0, 4, "adam", 0.002, 0.1, 1);
+                case DIGITS -> new Defaults(128, 64, 0, 6, "adam", 0.002, 0.1, 1);
                 case MNIST -> new Defaults(128, 128, 0, 3, "adam", 0.001, 0.1, 1);
-                case ADDING -> new Defaults(64, 64, 3_000, 0, "adam", 0.002, 0.1, 1);
+                case ADDING -> new Defaults(64, 64, 3_000, 0, "adam", 0.005, 0.1, 1);
             };
         }
 

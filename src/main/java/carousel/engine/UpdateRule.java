@@ -5,6 +5,9 @@ package carousel.engine;
  * counted from 1, and up to two moments {@code m} and {@code v} per parameter that start as zeros.
  */
 public sealed interface UpdateRule {
+    /** The smallest epsilon of a rule that divides by a root. */
+    double SMALLEST_EPSILON = 1e-30;
+
     /** How many moments per parameter the rule keeps: 0, 1 (m only) or 2. */
     int moments();
 
@@ -39,7 +42,7 @@ public sealed interface UpdateRule {
         public Adam {
             fraction("beta1", beta1);
             fraction("beta2", beta2);
-            notNegative("epsilon", epsilon);
+            requireEpsilon(epsilon);
             notNegative("weight decay", weightDecay);
         }
 
@@ -57,7 +60,7 @@ public sealed interface UpdateRule {
     record RmsProp(double decay, double epsilon) implements UpdateRule {
         public RmsProp {
             fraction("decay", decay);
-            notNegative("epsilon", epsilon);
+            requireEpsilon(epsilon);
         }
 
         @Override
@@ -69,6 +72,14 @@ public sealed interface UpdateRule {
     private static void fraction(String what, double value) {
         if (!(value >= 0 && value < 1)) {
             throw new IllegalArgumentException(what + " should be in the [0, 1) range but got " + value);
+        }
+    }
+
+    /** Above 0 in any precision: with 0 a parameter whose gradient has always been 0 would become 0 / 0. */
+    private static void requireEpsilon(double value) {
+        if (!(value >= SMALLEST_EPSILON) || Double.isInfinite(value)) {
+            throw new IllegalArgumentException(
+                    "epsilon should be a finite number of " + SMALLEST_EPSILON + " or more but got " + value);
         }
     }
 

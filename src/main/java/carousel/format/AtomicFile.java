@@ -63,6 +63,24 @@ public final class AtomicFile {
         }
     }
 
+    /**
+     * Refuses at once what {@link #write(Path, Content)} would refuse later: for programs that compute for long before they
+     * write.
+     *
+     * @throws IOException when the file could not be written; the message is one sentence with the file and the reason
+     */
+    public static void requireWritable(Path file) throws IOException {
+        try {
+            Path folder = target(file).getParent();
+            if (!Files.isWritable(folder)) {
+                throw new Refusal("its folder '" + folder + "' is write-protected; change its permissions or choose"
+                        + " another folder");
+            }
+        } catch (IOException failure) {
+            throw new IOException("cannot write '" + file + "': " + FileErrors.reason(failure), failure);
+        }
+    }
+
     private static void replace(Path target, Content content) throws IOException {
         Path folder = target.getParent();
         removeStale(folder, target.getFileName().toString());

@@ -7,7 +7,7 @@ import java.util.Locale;
 /**
  * A stack of LSTM layers.
  *
- * @param spec what it computes; its input size is replaced by that of what it is put on
+ * @param spec what it computes; its input size counts for nothing and is set to 1, for the model knows what it is put on
  * @param returnSequences whether the output is {@code [T, N, cells * P]}, one vector a time step, or {@code [N, cells * P]},
  *     what the top layer shows after the last step it reads
  * @param inputInitializer of {@code W [4H, D]}
@@ -24,6 +24,8 @@ public record Lstm(
         implements Layer {
 
     public Lstm {
+        // The model sets it; two descriptions that differ in nothing else are equal.
+        spec = spec.withInputSize(1);
         if (!Double.isFinite(forgetBias)) {
             throw new IllegalArgumentException("the forget bias should be a finite number but got " + forgetBias);
         }

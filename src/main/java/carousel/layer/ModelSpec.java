@@ -1,6 +1,7 @@
 package carousel.layer;
 
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * A model without its weights: what it reads and its layers in order.
@@ -32,5 +33,11 @@ public record ModelSpec(Form input, List<Layer> layers) {
             form = layer.output(form);
         }
         return form;
+    }
+
+    /** For instance {@code (time, batch, 28) -> LSTM(128) -> Dense(10)}. */
+    @Override
+    public String toString() {
+        return input + layers.stream().map(layer -> " -> " + layer.summary()).collect(Collectors.joining());
     }
 }

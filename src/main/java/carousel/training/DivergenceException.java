@@ -6,7 +6,11 @@ public final class DivergenceException extends RuntimeException {
 
     private final long step;
 
-    DivergenceException(long step, double loss, double learningRate) {
+    /**
+     * @param step whose loss it was, counted from 1
+     * @param loss infinite or not a number
+     */
+    public DivergenceException(long step, double loss, double learningRate) {
         super("the loss became " + loss + " at step " + step + " with a learning rate of " + learningRate
                 + ": lower the learning rate or clip the gradients");
         this.step = step;

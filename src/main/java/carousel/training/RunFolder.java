@@ -6,6 +6,7 @@ import carousel.format.JsonLines;
 import carousel.format.ModelFile;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -31,6 +32,11 @@ public final class RunFolder implements Callback, Closeable {
     public static final String METRICS = "metrics.jsonl";
     /** Loss and accuracy over the steps. */
     public static final String CURVES = "curves.png";
+
+    /** The kind of a line about the steps since the last one. */
+    public static final String STEP = "step";
+
+    private static final String EPOCH = "epoch";
 
     private final Path folder;
     private final Map<String, String> metadata;
@@ -131,7 +137,7 @@ public final class RunFolder implements Callback, Closeable {
         }
         values.put("learningRate", report.learningRate());
         values.put("seconds", report.seconds());
-        record(trainer, "epoch", values);
+        record(trainer, EPOCH, values);
         if (report.validated() && trainer.bestStep() == trainer.step()) {
             writeModel(trainer);
         }
@@ -180,12 +186,17 @@ public final class RunFolder implements Callback, Closeable {
     /** Draws the curves from the metrics and returns why not, where they could not be drawn. */
     public Optional<String> drawCurves() throws IOException {
         List<JsonObject> lines = JsonLines.read(folder.resolve(METRICS));
+        List<JsonObject> steps = lines.stream()
+                .filter(line -> line.get("kind") != null && line.get("kind").equals(new JsonPrimitive(STEP)))
+                .toList();
+        // A mean over an epoch among those of a few steps would be a spike that is none.
+        List<JsonObject> training = steps.isEmpty() ? lines : steps;
         return Charts.writeLearningCurves(
                 folder.resolve(CURVES),
                 "Step",
-                points(lines, "loss"),
+                points(training, "loss"),
                 points(lines, "validationLoss"),
-                points(lines, "accuracy"),
+                points(training, "accuracy"),
                 points(lines, "validationAccuracy"));
     }
 

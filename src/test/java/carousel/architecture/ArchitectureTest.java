@@ -44,10 +44,23 @@ class ArchitectureTest {
             Map.entry("format", List.of("layer", "optimizer", "data", "engine", "tensor")),
             Map.entry("training", List.of("format", "layer", "optimizer", "data", "engine", "tensor")),
             Map.entry("spark", List.of("training", "format", "layer", "optimizer", "data", "engine", "tensor")),
-            Map.entry("cli", List.of("training", "format", "layer", "optimizer", "data", "engine", "tensor")));
+            Map.entry("lesson", List.of("training", "format", "layer", "optimizer", "data", "engine", "tensor")),
+            Map.entry(
+                    "cli", List.of("lesson", "training", "format", "layer", "optimizer", "data", "engine", "tensor")));
 
-    /** So many classes were there when the rule was written: fewer mean that the rules look past them. */
-    private static final Map<String, Integer> AT_LEAST = Map.of("tensor", 9, "engine", 20, "engine.reference", 5);
+    /** Fewer top-level classes than this mean that the rules look past them. */
+    private static final Map<String, Integer> AT_LEAST = Map.ofEntries(
+            Map.entry("tensor", 11),
+            Map.entry("engine", 23),
+            Map.entry("engine.reference", 5),
+            Map.entry("engine.vector", 10),
+            Map.entry("layer", 10),
+            Map.entry("optimizer", 4),
+            Map.entry("data", 15),
+            Map.entry("format", 10),
+            Map.entry("training", 8),
+            Map.entry("lesson", 7),
+            Map.entry("cli", 8));
 
     @TestFactory
     Stream<DynamicTest> roomsSeeOnlyWhatTheyMay() {

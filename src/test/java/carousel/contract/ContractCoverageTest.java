@@ -11,6 +11,8 @@ import carousel.fixture.LstmData;
 import carousel.fixture.LstmResult;
 import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
+import java.lang.reflect.Modifier;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -38,7 +40,7 @@ class ContractCoverageTest {
     }
 
     private static boolean isAbstract(JavaClass type) {
-        return java.lang.reflect.Modifier.isAbstract(type.reflect().getModifiers());
+        return Modifier.isAbstract(type.reflect().getModifiers());
     }
 
     @Test
@@ -79,10 +81,7 @@ class ContractCoverageTest {
                 .toList()) {
             LstmResult without =
                     ReferenceResults.of((engine, bench) -> bench.run(lstm.withDropout(null), LstmData.of(lstm)));
-            assertTrue(
-                    !java.util.Arrays.equals(
-                            without.y(), ReferenceResults.of(lstm).y()),
-                    "no effect in " + lstm);
+            assertTrue(!Arrays.equals(without.y(), ReferenceResults.of(lstm).y()), "no effect in " + lstm);
         }
     }
 }

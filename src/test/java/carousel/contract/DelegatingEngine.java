@@ -16,8 +16,8 @@ import carousel.tensor.Tensor;
 import java.util.Optional;
 
 /**
- * Passes every call on to another engine. It claims single precision whatever the other computes in, so that a bug planted in
- * a subclass has to show through the tolerances of a float engine.
+ * Passes every call on to another engine. It claims single precision whatever the other computes in, so that a bug
+ * planted in a subclass has to show through the tolerances of a float engine.
  */
 class DelegatingEngine implements Engine {
     private final Engine engine;

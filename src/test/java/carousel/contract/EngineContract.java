@@ -13,11 +13,12 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.TestInfo;
 import org.junit.jupiter.api.TestInstance;
-import org.junit.jupiter.api.TestReporter;
+import org.slf4j.LoggerFactory;
 
 /**
- * The contract of {@link Engine}, against the reference engine. Each engine has one tiny subclass that names its provider.
- * Where the engine is unavailable the contract is skipped, with the reason, unless {@link AvailableEngines#REQUIRED} names it.
+ * The contract of {@link Engine}, against the reference engine. Each engine has one tiny subclass that names its
+ * provider. Where the engine is unavailable the contract is skipped, with the reason, unless {@link
+ * AvailableEngines#REQUIRED} names it.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 abstract class EngineContract implements LstmContract, OperationContract, MisuseContract, MemoryContract {
@@ -69,12 +70,16 @@ abstract class EngineContract implements LstmContract, OperationContract, Misuse
     }
 
     @AfterAll
-    final void close(TestReporter reporter) {
+    final void close() {
         if (engine != null) {
             engine.close();
         }
         if (tolerance != null && Boolean.getBoolean(HEADROOM)) {
-            reporter.publishEntry(provider().name() + ": largest error / allowed error", "" + tolerance.worst());
+            LoggerFactory.getLogger(EngineContract.class)
+                    .warn(
+                            "{}: the largest error is {} of what is allowed",
+                            provider().name(),
+                            tolerance.worst());
         }
     }
 }

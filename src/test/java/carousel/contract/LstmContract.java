@@ -46,11 +46,7 @@ interface LstmContract extends ContractPart {
         for (LstmCase lstm : sample()) {
             LstmData data = LstmData.of(lstm);
             LstmResult inference = use((engine, bench) -> bench.run(lstm, data, null));
-            double reduction = Tolerance.forwardReduction(lstm);
-            ReferenceResults.of(lstm)
-                    .visitForwardWith(
-                            inference,
-                            (what, one, other) -> tolerance().check(what + " of " + lstm, one, other, reduction));
+            tolerance().checkForward(lstm, ReferenceResults.of(lstm), inference);
         }
     }
 

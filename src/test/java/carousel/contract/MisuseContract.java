@@ -18,6 +18,7 @@ import carousel.engine.Update;
 import carousel.engine.UpdateRule;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
+import carousel.fixture.Tolerance;
 import carousel.fixture.Workbench;
 import carousel.tensor.Tensor;
 import java.util.List;
@@ -191,7 +192,7 @@ interface MisuseContract extends ContractPart {
                             "dx after refused calls",
                             ReferenceResults.of(lstm).dx(),
                             bench.read(dx),
-                            carousel.fixture.Tolerance.backwardReduction(lstm));
+                            Tolerance.backwardReduction(lstm));
         });
     }
 

@@ -21,8 +21,8 @@ import java.util.Locale;
 import java.util.stream.DoubleStream;
 
 /**
- * One file of golden numbers. Gates are packed i, f, g, o as here, and time comes first as here; the two biases of a cell are
- * added up.
+ * One file of golden numbers. Gates are packed i, f, g, o as here, and time comes first as here; the two biases of a
+ * cell are added up.
  */
 final class GoldenCase {
     private final JsonObject json;

@@ -90,7 +90,7 @@ class GoldenTest {
         assertTrue(expected.y() != null || expected.h() != null || expected.c() != null, "the case expects something");
         expected.visitForwardWith(actual, (what, one, other) -> {
             if (one != null) {
-                tolerance.checkWithin(what, one, other, golden.tolerance() + forward * largest(one));
+                tolerance.checkWithin(what, one, other, golden.tolerance() + forward * Tolerance.largest(one));
             }
         });
         if (expected.parameterGradients() != null) {
@@ -104,7 +104,7 @@ class GoldenTest {
                         "an input's gradient",
                         pair[0],
                         pair[1],
-                        golden.gradientTolerance("x") + backward * largest(pair[0]));
+                        golden.gradientTolerance("x") + backward * Tolerance.largest(pair[0]));
             }
         }
     }
@@ -126,7 +126,7 @@ class GoldenTest {
                     "the gradient of " + view.name(),
                     one,
                     other,
-                    golden.gradientTolerance(kind) + relative * largest(one));
+                    golden.gradientTolerance(kind) + relative * Tolerance.largest(one));
         }
     }
 
@@ -197,19 +197,22 @@ class GoldenTest {
         double gradient = allowed.get("gradients").getAsDouble();
         double[] lstmGradients = GoldenCase.parameters(spec, expectedGradients.getAsJsonArray("lstm"));
         tolerance.checkWithin(
-                "the stack's gradients", lstmGradients, bench.read(gradients), gradient + own * largest(lstmGradients));
+                "the stack's gradients",
+                lstmGradients,
+                bench.read(gradients),
+                gradient + own * Tolerance.largest(lstmGradients));
         double[] denseGradients = transpose(GoldenCase.numbers(expectedGradients, "dense_w"), hidden, classes);
         tolerance.checkWithin(
                 "the gradient of the dense weights",
                 denseGradients,
                 bench.read(dWeights),
-                gradient + own * largest(denseGradients));
+                gradient + own * Tolerance.largest(denseGradients));
         double[] biasGradients = GoldenCase.numbers(expectedGradients, "dense_b");
         tolerance.checkWithin(
                 "the gradient of the dense bias",
                 biasGradients,
                 bench.read(dBias),
-                gradient + own * largest(biasGradients));
+                gradient + own * Tolerance.largest(biasGradients));
     }
 
     private static double[] transpose(double[] values, int rows, int columns) {
@@ -220,9 +223,5 @@ class GoldenTest {
             }
         }
         return result;
-    }
-
-    private static double largest(double[] values) {
-        return Arrays.stream(values).map(Math::abs).max().orElse(0);
     }
 }

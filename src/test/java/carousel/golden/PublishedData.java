@@ -27,8 +27,8 @@ final class PublishedData {
     }
 
     /**
-     * One container per available engine with one test per case: the known ones and what else is there. A case that is not
-     * there is reported as skipped.
+     * One container per available engine with one test per case: the known ones and what else is there. A case that is
+     * not there is reported as skipped.
      */
     static Stream<DynamicContainer> tests(Path folder, String suffix, List<String> known, Check check) {
         TreeSet<String> names = new TreeSet<>(known);

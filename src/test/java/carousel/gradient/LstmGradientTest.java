@@ -20,8 +20,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Every parameter, dx, dh0 and dc0 of the reference engine, for the randomly weighted loss {@code L = sum dy y + sum dh h_T +
- * sum dc c_T}.
+ * Every parameter, dx, dh0 and dc0 of the reference engine, for the randomly weighted loss {@code L = sum dy y + sum
+ * dh h_T + sum dc c_T}.
  */
 class LstmGradientTest {
     private static final RandomKey KEY = new RandomKey(99, 4, 12);

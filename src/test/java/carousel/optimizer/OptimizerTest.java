@@ -236,6 +236,9 @@ class OptimizerTest {
         for (double value : new double[] {-0.1, Double.POSITIVE_INFINITY, Double.NaN}) {
             String[] parts = {"0 or a positive finite number", "got " + value};
             assertRefused(IllegalArgumentException.class, () -> Optimizer.adamW(1, value), parts);
+        }
+        for (double value : new double[] {-0.1, 0, Double.POSITIVE_INFINITY, Double.NaN}) {
+            String[] parts = {"epsilon", "1.0E-30 or more", "got " + value};
             assertRefused(IllegalArgumentException.class, () -> new UpdateRule.Adam(0.9, 0.9, value, 0), parts);
             assertRefused(IllegalArgumentException.class, () -> new UpdateRule.RmsProp(0.9, value), parts);
         }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -144,8 +145,7 @@ class HostAllocatorTest {
     void fullHeapSaysWhatWasAskedForAndWhatWasFree() {
         long heap = Runtime.getRuntime().maxMemory();
         int elements = (int) Math.min(Integer.MAX_VALUE - 1000, heap / 8 + heap / 64);
-        org.junit.jupiter.api.Assumptions.assumeTrue(
-                8L * elements > heap, "the heap holds the largest array there can be");
+        Assumptions.assumeTrue(8L * elements > heap, "the heap holds the largest array there can be");
         try (Scope scope = new Scope("step", allocator)) {
             OutOfTensorMemoryException failure = assertThrows(
                     OutOfTensorMemoryException.class,

@@ -57,8 +57,8 @@ class ScopeTest {
                 report = next != null && next.contains("a forgotten scope of this test") ? next : null;
             }
             assertEquals(
-                    "the scope 'a forgotten scope of this test' was never closed and still holds 80 bytes: open scopes in "
-                            + "try-with-resources",
+                    "the scope 'a forgotten scope of this test' was never closed and still holds 80 bytes: "
+                            + "open scopes in try-with-resources",
                     report);
             assertEquals(80, allocator.use().inUse(), "a leak is reported and never freed");
         } finally {

@@ -4,8 +4,7 @@ import static carousel.tensor.HostStorage.doubles;
 import static carousel.tensor.HostStorage.integers;
 import static carousel.tensor.HostStorage.start;
 
-import carousel.engine.Engine;
-import carousel.engine.EngineException;
+import carousel.engine.HostEngine;
 import carousel.engine.Loss;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
@@ -19,23 +18,16 @@ import carousel.engine.Shapes;
 import carousel.engine.Update;
 import carousel.engine.UpdateRule;
 import carousel.tensor.ElementType;
-import carousel.tensor.HostAllocator;
-import carousel.tensor.MemoryUse;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.Objects;
-import java.util.Optional;
-import java.util.stream.Stream;
 
 /** The equations of the seam in plain double loops. Slow, and meant to be read. */
-public final class ReferenceEngine implements Engine {
-    private final HostAllocator allocator;
-
+public final class ReferenceEngine extends HostEngine {
     /** @param guards whether allocations are surrounded by checked bands and poisoned */
     public ReferenceEngine(boolean guards) {
-        this.allocator = new HostAllocator(ElementType.FLOAT64, guards);
+        super(ElementType.FLOAT64, guards);
     }
 
     @Override
@@ -51,87 +43,6 @@ public final class ReferenceEngine implements Engine {
     @Override
     public Precision precision() {
         return Precision.FP64;
-    }
-
-    @Override
-    public Optional<String> refusal(LstmSpec spec) {
-        return Stream.of(
-                        spec.peepholes() ? "peepholes" : null,
-                        spec.layerNormalization() ? "layer normalisation" : null,
-                        spec.recurrentDropout() > 0 ? "recurrent dropout" : null,
-                        spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0 ? "zoneout" : null)
-                .filter(Objects::nonNull)
-                .findFirst()
-                .map(option ->
-                        "the reference engine does not compute " + option + " yet: leave it out of the specification");
-    }
-
-    @Override
-    public MemoryUse memory() {
-        return allocator.use();
-    }
-
-    @Override
-    public Scope openScope(String name) {
-        return new Scope(name, allocator);
-    }
-
-    @Override
-    public void write(Tensor target, float[] source) {
-        Shapes.requireElements("the target", target, source.length);
-        double[] values = doubles(target);
-        int first = start(target);
-        for (int e = 0; e < source.length; e++) {
-            values[first + e] = source[e];
-        }
-    }
-
-    @Override
-    public void write(Tensor target, double[] source) {
-        Shapes.requireElements("the target", target, source.length);
-        System.arraycopy(source, 0, doubles(target), start(target), source.length);
-    }
-
-    @Override
-    public void write(Tensor target, int[] source) {
-        Shapes.requireElements("the target", target, source.length);
-        System.arraycopy(source, 0, integers(target), start(target), source.length);
-    }
-
-    @Override
-    public void read(Tensor source, float[] target) {
-        Shapes.requireElements("the source", source, target.length);
-        double[] values = doubles(source);
-        int first = start(source);
-        for (int e = 0; e < target.length; e++) {
-            target[e] = (float) values[first + e];
-        }
-    }
-
-    @Override
-    public void read(Tensor source, double[] target) {
-        Shapes.requireElements("the source", source, target.length);
-        System.arraycopy(doubles(source), start(source), target, 0, target.length);
-    }
-
-    @Override
-    public void fill(Tensor target, double value) {
-        Arrays.fill(doubles(target), start(target), start(target) + (int) target.elements(), value);
-    }
-
-    @Override
-    public void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
-        Shapes.requireColumns(source, sourceColumn, target, targetColumn, columns);
-        int sourceWidth = source.shape().extent(1);
-        int targetWidth = target.shape().extent(1);
-        for (int m = 0; m < source.shape().extent(0); m++) {
-            System.arraycopy(
-                    doubles(source),
-                    start(source) + m * sourceWidth + sourceColumn,
-                    doubles(target),
-                    start(target) + m * targetWidth + targetColumn,
-                    columns);
-        }
     }
 
     @Override
@@ -256,12 +167,6 @@ public final class ReferenceEngine implements Engine {
         }
     }
 
-    private void requireSupported(LstmSpec spec) {
-        refusal(spec).ifPresent(reason -> {
-            throw new EngineException(reason);
-        });
-    }
-
     private static ReferenceCell.Sequence sequence(int n, int[] lengths, int timeSteps) {
         return new ReferenceCell.Sequence(n, lengths == null ? timeSteps : lengths[n], timeSteps);
     }
@@ -359,14 +264,6 @@ public final class ReferenceEngine implements Engine {
                 doubles(tableGradient)[row + k] += doubles(dy)[start(dy) + m * width + k];
             }
         }
-    }
-
-    private static int id(Tensor ids, int m, int vocabulary) {
-        int id = integers(ids)[start(ids) + m];
-        if (id < 0 || id >= vocabulary) {
-            throw Shapes.badId(m, id, vocabulary);
-        }
-        return id;
     }
 
     @Override
@@ -488,20 +385,6 @@ public final class ReferenceEngine implements Engine {
                 m[m0 + e] = rms.decay() * m[m0 + e] + (1 - rms.decay()) * d * d;
                 p[p0 + e] -= rate * d / (Math.sqrt(m[m0 + e]) + rms.epsilon());
             }
-        }
-    }
-
-    @Override
-    public void synchronize() {
-        // Every call has finished when it returns.
-    }
-
-    @Override
-    public void close() {
-        long open = allocator.use().inUse();
-        if (open != 0) {
-            throw new IllegalStateException("the reference engine was closed while scopes still hold " + open
-                    + " bytes: close every scope, the model's included, before its engine");
         }
     }
 }

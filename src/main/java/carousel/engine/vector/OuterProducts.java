@@ -10,7 +10,7 @@ import java.util.List;
  */
 final class OuterProducts {
     /** Columns of B in a block: what is copied of a row of B at a time. */
-    private static final int COLUMNS = 256;
+    private static final int COLUMNS = 512;
     /** Columns of A in a block, at most: each block reads all of B's columns once. */
     private static final int ROWS = 128;
     /** Columns of A in a block, at least: a small gradient is still cut into some blocks, to keep several threads busy. */

@@ -4,9 +4,8 @@ import static carousel.tensor.HostStorage.floats;
 import static carousel.tensor.HostStorage.integers;
 import static carousel.tensor.HostStorage.start;
 
-import carousel.engine.Engine;
-import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
+import carousel.engine.HostEngine;
 import carousel.engine.Loss;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
@@ -17,22 +16,17 @@ import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
 import carousel.engine.Update;
 import carousel.tensor.ElementType;
-import carousel.tensor.HostAllocator;
 import carousel.tensor.MemoryUse;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.Objects;
-import java.util.Optional;
-import java.util.stream.Stream;
 
 /**
  * The seam in single precision on all processors. How work is split depends on its size alone and every sum has a fixed
  * order: the same inputs give the same bits with any number of threads.
  */
-public final class VectorEngine implements Engine {
-    private final HostAllocator allocator;
+public final class VectorEngine extends HostEngine {
     private final Workers workers;
     private final WorkerBuffers[] buffers;
     private final LstmForward forward;
@@ -43,8 +37,8 @@ public final class VectorEngine implements Engine {
 
     /** Opens an engine with these threads; its threads end with {@link #close()}. */
     public VectorEngine(EngineOptions options) {
+        super(ElementType.FLOAT32, options.guards());
         boolean guards = options.guards();
-        allocator = new HostAllocator(ElementType.FLOAT32, guards);
         workers = new Workers(options.threads());
         buffers = new WorkerBuffers[options.threads()];
         Arrays.setAll(buffers, worker -> new WorkerBuffers(guards));
@@ -70,87 +64,15 @@ public final class VectorEngine implements Engine {
         return Precision.FP32;
     }
 
-    @Override
-    public Optional<String> refusal(LstmSpec spec) {
-        return Stream.of(
-                        spec.peepholes() ? "peepholes" : null,
-                        spec.layerNormalization() ? "layer normalization" : null,
-                        spec.recurrentDropout() > 0 ? "recurrent dropout" : null,
-                        spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0 ? "zoneout" : null)
-                .filter(Objects::nonNull)
-                .findFirst()
-                .map(option ->
-                        "the vector engine does not compute " + option + " yet: leave it out of the specification");
-    }
-
     /** What the tensors occupy; buffers that the engine keeps from call to call count as pooled. */
     @Override
     public MemoryUse memory() {
-        MemoryUse use = allocator.use();
+        MemoryUse use = super.memory();
         long kept = Arrays.stream(buffers).mapToLong(WorkerBuffers::bytes).sum()
                 + forward.bytes()
                 + backward.bytes()
                 + linear.bytes();
         return new MemoryUse(use.inUse(), use.peak(), use.pooled() + kept);
-    }
-
-    @Override
-    public Scope openScope(String name) {
-        return new Scope(name, allocator);
-    }
-
-    @Override
-    public void write(Tensor target, float[] source) {
-        Shapes.requireElements("the target", target, source.length);
-        System.arraycopy(source, 0, floats(target), start(target), source.length);
-    }
-
-    @Override
-    public void write(Tensor target, double[] source) {
-        Shapes.requireElements("the target", target, source.length);
-        float[] values = floats(target);
-        int first = start(target);
-        for (int e = 0; e < source.length; e++) {
-            values[first + e] = (float) source[e];
-        }
-    }
-
-    @Override
-    public void write(Tensor target, int[] source) {
-        Shapes.requireElements("the target", target, source.length);
-        System.arraycopy(source, 0, integers(target), start(target), source.length);
-    }
-
-    @Override
-    public void read(Tensor source, float[] target) {
-        Shapes.requireElements("the source", source, target.length);
-        System.arraycopy(floats(source), start(source), target, 0, target.length);
-    }
-
-    @Override
-    public void read(Tensor source, double[] target) {
-        Shapes.requireElements("the source", source, target.length);
-        float[] values = floats(source);
-        int first = start(source);
-        for (int e = 0; e < target.length; e++) {
-            target[e] = values[first + e];
-        }
-    }
-
-    @Override
-    public void fill(Tensor target, double value) {
-        int first = start(target);
-        Arrays.fill(floats(target), first, first + (int) target.elements(), (float) value);
-    }
-
-    @Override
-    public void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
-        Shapes.requireColumns(source, sourceColumn, target, targetColumn, columns);
-        Linear.Matrix from = matrix(source);
-        Linear.Matrix to = matrix(target);
-        for (int m = 0; m < from.rows(); m++) {
-            System.arraycopy(from.values(), from.at(m) + sourceColumn, to.values(), to.at(m) + targetColumn, columns);
-        }
     }
 
     @Override
@@ -215,12 +137,6 @@ public final class VectorEngine implements Engine {
         }
     }
 
-    private void requireSupported(LstmSpec spec) {
-        refusal(spec).ifPresent(reason -> {
-            throw new EngineException(reason);
-        });
-    }
-
     @Override
     public void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
         Shapes.requireLinear(x, weights, bias, y);
@@ -267,14 +183,6 @@ public final class VectorEngine implements Engine {
         }
     }
 
-    private static int id(Tensor ids, int m, int vocabulary) {
-        int id = integers(ids)[start(ids) + m];
-        if (id < 0 || id >= vocabulary) {
-            throw Shapes.badId(m, id, vocabulary);
-        }
-        return id;
-    }
-
     @Override
     public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
         Shapes.requireDropout(x, rate, y);
@@ -309,18 +217,9 @@ public final class VectorEngine implements Engine {
     }
 
     @Override
-    public void synchronize() {
-        // Every call has finished when it returns.
-    }
-
-    @Override
     public void close() {
         workers.close();
-        long open = allocator.use().inUse();
-        if (open != 0) {
-            throw new IllegalStateException("the vector engine was closed while scopes still hold " + open
-                    + " bytes: close every scope, the model's included, before its engine");
-        }
+        super.close();
     }
 
     /** A tensor of two dimensions. */

@@ -17,7 +17,7 @@ final class WorkerBuffers {
     /** A tile's cell outputs before the projection, or their gradient. */
     final RowBuffer projected;
 
-    /** Single rows: the gates i, f, g, o, tanh(c), the previous c. */
+    /** Single rows: the gates i, f, g, o, tanh(c), the previous c; and whatever an elementwise loop copies in and out. */
     final RowBuffer single;
 
     private final List<RowBuffer> all;
