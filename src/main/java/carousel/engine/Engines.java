@@ -22,9 +22,15 @@ public final class Engines {
     public static List<EngineProvider> providers() {
         List<EngineProvider> providers = new ArrayList<>();
         ServiceLoader.load(EngineProvider.class, Engines.class.getClassLoader()).forEach(providers::add);
-        providers.sort(
-                Comparator.comparingInt(EngineProvider::preference).reversed().thenComparing(EngineProvider::name));
-        return providers;
+        return preferredFirst(providers);
+    }
+
+    static List<EngineProvider> preferredFirst(List<EngineProvider> providers) {
+        return providers.stream()
+                .sorted(Comparator.comparingInt(EngineProvider::preference)
+                        .reversed()
+                        .thenComparing(EngineProvider::name))
+                .toList();
     }
 
     /** Opens an engine with default options: see {@link #open(String, EngineOptions)}. */
@@ -39,7 +45,11 @@ public final class Engines {
      * @throws EngineException when the name is unknown or the engine is unavailable, with the reason and the remedy
      */
     public static Engine open(String name, EngineOptions options) {
-        List<EngineProvider> providers = providers();
+        return open(providers(), name, options);
+    }
+
+    /** The same for these providers, the preferred ones first. */
+    static Engine open(List<EngineProvider> providers, String name, EngineOptions options) {
         if (name.equals(AUTO)) {
             return automatic(providers, options);
         }

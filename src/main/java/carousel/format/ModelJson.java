@@ -18,7 +18,6 @@ import com.google.gson.JsonParser;
 import com.google.gson.JsonPrimitive;
 import com.google.gson.Strictness;
 import com.google.gson.stream.JsonReader;
-import com.google.gson.stream.JsonToken;
 import java.io.IOException;
 import java.io.StringReader;
 import java.util.ArrayList;
@@ -135,12 +134,9 @@ public final class ModelJson {
         reader.setNestingLimit(MAX_DEPTH);
         try {
             JsonElement json = JsonParser.parseReader(reader);
-            if (reader.peek() != JsonToken.END_DOCUMENT) {
-                throw unreadable("it goes on after the JSON object", null);
-            }
+            // Throws where more follows.
+            reader.peek();
             return json;
-        } catch (FormatException e) {
-            throw e;
         } catch (JsonParseException | IOException e) {
             // The library's own messages run over several lines.
             throw unreadable(

@@ -115,7 +115,10 @@ public final class Evaluator {
         return x;
     }
 
-    /** Copies a batch's labels or targets to the engine, in the shape that the loss takes. */
+    /**
+     * Copies a batch's labels or targets to the engine, in the shape that the loss takes. For a model that answers at each step
+     * a sequence's targets are those of its steps, one after the other.
+     */
     static Tensor targets(Engine engine, Scope scope, Loss loss, Batch batch, Tensor predictions) {
         int rows = predictions.shape().extent(0);
         int columns = predictions.shape().extent(1);
@@ -127,8 +130,24 @@ public final class Evaluator {
         }
         requireTargets(batch.targets() == null ? 0 : batch.targets().length, rows * columns, "targets");
         Tensor targets = scope.allocate("targets", rows, columns);
-        engine.write(targets, batch.targets());
+        engine.write(targets, timeMajor(batch.targets(), batch.batchSize(), columns));
         return targets;
+    }
+
+    /** {@code [N, T, K]}, sequence by sequence as a batch has them, as {@code [T, N, K]}, the order of the outputs. */
+    private static float[] timeMajor(float[] values, int batchSize, int columns) {
+        int timeSteps = values.length / (batchSize * columns);
+        if (timeSteps == 1) {
+            return values;
+        }
+        float[] ordered = new float[values.length];
+        for (int n = 0; n < batchSize; n++) {
+            for (int t = 0; t < timeSteps; t++) {
+                System.arraycopy(
+                        values, (n * timeSteps + t) * columns, ordered, (t * batchSize + n) * columns, columns);
+            }
+        }
+        return ordered;
     }
 
     private static void requireTargets(int got, int wanted, String what) {

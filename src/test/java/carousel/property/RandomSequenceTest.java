@@ -132,6 +132,97 @@ class RandomSequenceTest {
         assertTrue(!RandomKey.drops(0, RandomKey.threshold(0)), "a rate of 0 drops nothing");
     }
 
+    /** Shuffles and draws are part of what a seed means: these stay what they are. */
+    @Test
+    void aSeedMeansTheseNumbers() {
+        RandomSequence random = new RandomSequence(2026, 3, 1L << 40);
+        assertEquals("[9, 1, 0, 3, 4, 5, 2, 8, 7, 6]", Arrays.toString(random.permutation(10)));
+        assertEquals(155, random.nextInt(1000));
+        assertEquals(0x1.4eb0119fce83cp-2, random.nextDouble());
+        assertEquals(-0x1.0f34340efbf08p-1, random.nextGaussian());
+    }
+
+    /** Every part of a key counts, the upper half of a long number too, and neighbours have nothing in common. */
+    @Test
+    void neighbouringSequencesAreUncorrelated() {
+        RandomSequence[] sequences = {
+            new RandomSequence(1, 2, 3),
+            new RandomSequence(2, 2, 3),
+            new RandomSequence(1, 3, 3),
+            new RandomSequence(1, 2, 4),
+            new RandomSequence(1, 2, 3 + (1L << 32)),
+            new RandomSequence(1 + (1L << 32), 2, 3)
+        };
+        int draws = 20_000;
+        double[][] values = new double[sequences.length][draws];
+        for (int s = 0; s < sequences.length; s++) {
+            for (int k = 0; k < draws; k++) {
+                values[s][k] = Math.sqrt(12) * (sequences[s].nextDouble() - 0.5);
+            }
+        }
+        for (int s = 0; s < sequences.length; s++) {
+            for (int lag = 0; lag < 5; lag++) {
+                for (int other = 0; other < sequences.length; other++) {
+                    double product = 0;
+                    for (int k = 0; k + lag < draws; k++) {
+                        product += values[s][k] * values[other][k + lag];
+                    }
+                    double expected = lag == 0 && other == s ? 1 : 0;
+                    // 180 pairs: four standard deviations, and the variance of a product is near 1.
+                    assertEquals(expected, product / draws, 4 / Math.sqrt(draws), s + ", " + other + ", lag " + lag);
+                }
+            }
+        }
+    }
+
+    /** Words come in blocks of four; a sequence must not show the seams, nor those of its kinds of draw. */
+    @Test
+    void wordsAreThoseOfTheKeysBlocks() {
+        RandomKey key = new RandomKey(5, 6, 7);
+        RandomSequence random = new RandomSequence(5, 6, 7);
+        int[] words = new int[4];
+        for (int block = 0; block < 50; block++) {
+            key.block(block, words);
+            for (int word : words) {
+                assertEquals(word, random.nextWord());
+            }
+        }
+    }
+
+    @Test
+    void substreamsAreStreams() {
+        RandomKey key = new RandomKey(5, 6, 7);
+        assertEquals(new RandomKey(5, 9, 7), key.substream(3));
+        assertEquals(key, key.substream(0));
+        assertEquals(key.substream(5), key.substream(2).substream(3));
+    }
+
+    /** With a higher rate the same words drop what they dropped before, and more. */
+    @Test
+    void droppingGrowsWithTheRate() {
+        RandomSequence random = new RandomSequence(20, 0, 0);
+        double[] rates = {0, 1e-3, 0.1, 0.5, 0.9, 1 - 0x1p-24};
+        for (int k = 0; k < 10_000; k++) {
+            int word = random.nextWord();
+            boolean before = false;
+            for (double rate : rates) {
+                boolean drops = RandomKey.drops(word, RandomKey.threshold(rate));
+                assertTrue(drops || !before, () -> "kept at the higher rate " + rate);
+                before = drops;
+            }
+        }
+        assertEquals(1 << 23, RandomKey.threshold(0.5));
+        assertTrue(RandomKey.drops(0, 1), "the smallest word is the first to go");
+        assertTrue(!RandomKey.drops(-1, RandomKey.threshold(1 - 0x1p-24)), "words are unsigned");
+    }
+
+    @Test
+    void smallPermutationsAreWhole() {
+        RandomSequence random = new RandomSequence(22, 0, 0);
+        assertEquals(0, random.permutation(0).length);
+        assertEquals(0, random.permutation(1)[0]);
+    }
+
     private static double chiSquared(int[] counts) {
         double expected = (double) Arrays.stream(counts).sum() / counts.length;
         return Arrays.stream(counts)
