@@ -9,6 +9,8 @@ import carousel.layer.Model;
 import carousel.layer.Pass;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Takes batches through a model without training it. */
 public final class Evaluator {
@@ -83,6 +85,28 @@ public final class Evaluator {
             }
             return values;
         }
+    }
+
+    /**
+     * What the model makes of one epoch of a source: see {@link #predict(Batch)}.
+     *
+     * @return the rows of all batches, one after the other
+     */
+    public float[] predict(BatchSource source) {
+        List<float[]> parts = new ArrayList<>();
+        int size = 0;
+        for (long number = 0; number < source.batchesPerEpoch(); number++) {
+            float[] part = predict(source.batch(number));
+            parts.add(part);
+            size = Math.addExact(size, part.length);
+        }
+        float[] all = new float[size];
+        int filled = 0;
+        for (float[] part : parts) {
+            System.arraycopy(part, 0, all, filled, part.length);
+            filled += part.length;
+        }
+        return all;
     }
 
     private static void softmax(float[] values, int from, int columns) {

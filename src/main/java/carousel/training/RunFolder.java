@@ -17,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * What a run leaves behind: {@value #MODEL}, {@value #CHECKPOINT}, {@value #METRICS} and {@value #CURVES} in one folder. As a
@@ -62,7 +63,7 @@ public final class RunFolder implements Callback, Closeable {
      * @throws IOException when it cannot be written to, or holds a run already
      */
     public static RunFolder create(Path folder, Map<String, String> metadata, long checkpointSteps) throws IOException {
-        if (Files.exists(folder.resolve(CHECKPOINT)) || Files.exists(folder.resolve(MODEL))) {
+        if (Stream.of(CHECKPOINT, MODEL, METRICS).anyMatch(file -> Files.exists(folder.resolve(file)))) {
             throw new IOException("'" + folder
                     + "' already holds a run: choose another folder, or continue that run by " + "resuming it");
         }

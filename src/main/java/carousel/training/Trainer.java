@@ -338,7 +338,12 @@ public final class Trainer implements AutoCloseable {
         return evaluator.evaluate(batch);
     }
 
-    /** What the model makes of a batch: see {@link Evaluator#predict}. */
+    /** What the model makes of one epoch of a source: see {@link Evaluator#predict(BatchSource)}. */
+    public float[] predict(BatchSource source) {
+        return evaluator.predict(source);
+    }
+
+    /** What the model makes of a batch: see {@link Evaluator#predict(Batch)}. */
     public float[] predict(Batch batch) {
         return evaluator.predict(batch);
     }

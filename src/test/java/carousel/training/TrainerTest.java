@@ -310,6 +310,19 @@ class TrainerTest {
     }
 
     @Test
+    void predictingASourceIsPredictingItsBatches() {
+        try (Engine engine = Engines.open("vector");
+                Model model = Model.create(engine, SPEC, 2);
+                Trainer trainer = settings(model).open()) {
+            SequentialBatches small = new SequentialBatches(PROBLEM.heldOut(20), 8);
+            float[] all = trainer.predict(small);
+            assertEquals(20, all.length);
+            assertArrayEquals(trainer.predict(validation().batch(0)), all, 1e-6f);
+            assertEquals(trainer.predict(small.batch(2))[3], all[19]);
+        }
+    }
+
+    @Test
     void seedsOfDropoutMatter() {
         double[][] ends = new double[2][];
         for (int seed = 0; seed < 2; seed++) {
