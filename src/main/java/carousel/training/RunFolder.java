@@ -2,6 +2,7 @@ package carousel.training;
 
 import carousel.data.Batch;
 import carousel.format.Charts;
+import carousel.format.FileErrors;
 import carousel.format.JsonLines;
 import carousel.format.ModelFile;
 import com.google.gson.JsonElement;
@@ -11,6 +12,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -71,6 +73,11 @@ public final class RunFolder implements Callback, Closeable {
             Files.createDirectories(folder);
         } catch (FileAlreadyExistsException e) {
             throw new IOException("'" + folder + "' should be a folder but is a file: choose another name", e);
+        } catch (FileSystemException e) {
+            throw new IOException(
+                    "the run folder '" + folder + "' cannot be made: " + FileErrors.sentence(e)
+                            + "; choose another place",
+                    e);
         }
         return new RunFolder(folder, metadata, checkpointSteps, JsonLines.create(folder.resolve(METRICS)));
     }
