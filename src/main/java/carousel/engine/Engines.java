@@ -73,15 +73,21 @@ public final class Engines {
         List<String> passedOver = new ArrayList<>();
         for (EngineProvider provider : providers) {
             Optional<Throwable> reason = provider.unavailable();
-            if (reason.isEmpty()) {
+            if (reason.isPresent()) {
+                passedOver.add(provider.name() + ": " + reason.get().getMessage());
+                continue;
+            }
+            try {
                 Engine engine = provider.open(options);
                 LOG.info(
                         "engine auto: {}, the best available{}",
                         engine.description(),
                         passedOver.isEmpty() ? "" : " (" + String.join("; ", passedOver) + ")");
                 return engine;
+            } catch (EngineException refused) {
+                // It is there but does not do what the options ask for; another may.
+                passedOver.add(provider.name() + ": " + refused.getMessage());
             }
-            passedOver.add(provider.name() + ": " + reason.get().getMessage());
         }
         throw new EngineException("no engine is available: " + String.join("; ", passedOver));
     }

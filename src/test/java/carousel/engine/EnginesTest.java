@@ -111,6 +111,16 @@ class EnginesTest {
     }
 
     @Test
+    void autoLooksFurtherWhenThePreferredOneDoesNotDoWhatTheOptionsAsk() {
+        EngineOptions wide = EngineOptions.defaults().withPrecision(Precision.FP64);
+        try (Engine engine = Engines.open(Engines.AUTO, wide)) {
+            assertEquals("reference", engine.name());
+        }
+        EngineOptions half = EngineOptions.defaults().withPrecision(Precision.FP16);
+        assertRefused(EngineException.class, () -> Engines.open(Engines.AUTO, half), "vector", "reference", "FP16");
+    }
+
+    @Test
     void amongEquallyPreferredOnesTheNameDecides() {
         StandIn other = new StandIn("also", 5, null);
         assertEquals(List.of(other, fast, slow), Engines.preferredFirst(List.of(slow, fast, other)));
