@@ -32,6 +32,7 @@ import java.util.stream.Stream;
  * order: the same inputs give the same bits with any number of threads.
  */
 public final class VectorEngine implements Engine {
+    private final Kernels kernels;
     private final HostAllocator allocator;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
@@ -43,14 +44,19 @@ public final class VectorEngine implements Engine {
 
     /** Opens an engine with these threads; its threads end with {@link #close()}. */
     public VectorEngine(EngineOptions options) {
+        this(options, Kernels.best());
+    }
+
+    VectorEngine(EngineOptions options, Kernels kernels) {
+        this.kernels = kernels;
         boolean guards = options.guards();
         allocator = new HostAllocator(ElementType.FLOAT32, guards);
         workers = new Workers(options.threads());
         buffers = new WorkerBuffers[options.threads()];
-        Arrays.setAll(buffers, worker -> new WorkerBuffers(guards));
-        forward = new LstmForward(workers, buffers, guards);
-        backward = new LstmBackward(workers, buffers, guards);
-        linear = new Linear(workers, buffers, guards);
+        Arrays.setAll(buffers, worker -> new WorkerBuffers(kernels, guards));
+        forward = new LstmForward(kernels, workers, buffers, guards);
+        backward = new LstmBackward(kernels, workers, buffers, guards);
+        linear = new Linear(kernels, workers, buffers, guards);
         elementwise = new Elementwise(workers, buffers);
         losses = new Losses(workers);
     }
@@ -62,7 +68,8 @@ public final class VectorEngine implements Engine {
 
     @Override
     public String description() {
-        return "vector (FP32, " + workers.count() + (workers.count() == 1 ? " thread)" : " threads)");
+        return "vector (FP32, " + workers.count() + (workers.count() == 1 ? " thread, " : " threads, ")
+                + kernels.description() + ")";
     }
 
     @Override
