@@ -8,16 +8,18 @@ final class Linear {
     /** Rows of x done at a time. */
     private static final int TILE = 32;
 
+    private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
-    private final RowBuffer panel;
+    private final Panel panel;
     private int[] xRows = new int[0];
     private int[] yRows = new int[0];
 
-    Linear(Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
+    Linear(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
+        this.kernels = kernels;
         this.workers = workers;
         this.buffers = buffers;
-        this.panel = new RowBuffer(poisoned);
+        this.panel = kernels.panel(poisoned);
     }
 
     /** A matrix in row-major order. */
@@ -34,19 +36,18 @@ final class Linear {
 
     /** @param bias an array and where the bias starts in it, or null */
     void forward(Matrix x, Matrix weights, Matrix bias, Matrix y) {
-        float[][] transposed = panel.rows(x.columns, y.columns);
+        panel.reshape(x.columns, y.columns);
         workers.run(
-                Panels.strips(x.columns),
-                (index, worker) -> Panels.transpose(
-                        weights.values, weights.start, weights.rows, weights.columns, index, transposed));
-        product(x, transposed, bias, y);
+                Panel.strips(x.columns),
+                (index, worker) -> panel.transposeStrip(weights.values, weights.start, weights.columns, index, 0));
+        product(x, bias, y);
     }
 
     /** @param dx null when not wanted */
     void backward(Matrix x, Matrix weights, Matrix dy, Matrix weightsGradient, Matrix biasGradient, Matrix dx) {
         xRows = rows(x, xRows);
         yRows = rows(dy, yRows);
-        OuterProducts products = new OuterProducts();
+        OuterProducts products = new OuterProducts(kernels);
         products.add(
                 List.of(new OuterProducts.Terms(
                         new OuterProducts.Operand(dy.values, yRows),
@@ -72,14 +73,14 @@ final class Linear {
             }
         }
         if (dx != null) {
-            float[][] copied = panel.rows(weights.rows, weights.columns);
-            Panels.copy(weights.values, weights.start, weights.rows, weights.columns, copied);
-            product(dy, copied, null, dx);
+            panel.reshape(weights.rows, weights.columns);
+            panel.copy(weights.values, weights.start, weights.rows);
+            product(dy, null, dx);
         }
     }
 
-    /** {@code c = a b + bias}. */
-    private void product(Matrix a, float[][] b, Matrix bias, Matrix c) {
+    /** {@code c = a b + bias}, where b is the panel. */
+    private void product(Matrix a, Matrix bias, Matrix c) {
         workers.run((a.rows + TILE - 1) / TILE, (index, worker) -> {
             int from = index * TILE;
             int count = Math.min(TILE, a.rows - from);
@@ -93,7 +94,7 @@ final class Linear {
                     System.arraycopy(bias.values, bias.start, sums[k], 0, c.columns);
                 }
             }
-            Products.add(a.values, first, b, a.columns, sums, count, c.columns);
+            kernels.product(a.values, first, panel, a.columns, sums, count);
             for (int k = 0; k < count; k++) {
                 System.arraycopy(sums[k], 0, c.values, c.at(from + k), c.columns);
             }

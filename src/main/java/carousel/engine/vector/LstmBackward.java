@@ -22,33 +22,32 @@ final class LstmBackward {
     /** Rows of x done at a time. */
     private static final int INPUT_TILE = 48;
 
+    private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
     private final boolean poisoned;
     private final RowBuffer biasSums;
     private Weights[] weights = new Weights[0];
 
-    LstmBackward(Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
+    LstmBackward(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
+        this.kernels = kernels;
         this.workers = workers;
         this.buffers = buffers;
         this.poisoned = poisoned;
         this.biasSums = new RowBuffer(poisoned);
     }
 
-    /** One cell's weights as rows: {@code W [4H][D]}, {@code R [4H][P]}, {@code W_p [P][H]}; and the rows that were read. */
+    /** One cell's weights as panels: {@code W [4H, D]}, {@code R [4H, P]}, {@code W_p [P, H]}; and the rows that were read. */
     private static final class Weights {
-        final RowBuffer input;
-        final RowBuffer recurrent;
-        final RowBuffer projection;
-        float[][] inputPanel;
-        float[][] recurrentPanel;
-        float[][] projectionPanel;
+        final Panel input;
+        final Panel recurrent;
+        final Panel projection;
         int[][] rows = new int[5][0];
 
-        Weights(boolean poisoned) {
-            input = new RowBuffer(poisoned);
-            recurrent = new RowBuffer(poisoned);
-            projection = new RowBuffer(poisoned);
+        Weights(Kernels kernels, boolean poisoned) {
+            input = kernels.panel(poisoned);
+            recurrent = kernels.panel(poisoned);
+            projection = kernels.panel(poisoned);
         }
 
         int[] rows(int which, int count) {
@@ -110,7 +109,7 @@ final class LstmBackward {
         if (parameterGradients != null) {
             float[] gradients = HostStorage.floats(parameterGradients);
             int start = HostStorage.start(parameterGradients);
-            OuterProducts products = new OuterProducts();
+            OuterProducts products = new OuterProducts(kernels);
             for (Cell cell : cells) {
                 cell.addProducts(products, gradients, start);
             }
@@ -130,26 +129,29 @@ final class LstmBackward {
             int known = weights.length;
             weights = Arrays.copyOf(weights, count);
             for (int k = known; k < count; k++) {
-                weights[k] = new Weights(poisoned);
+                weights[k] = new Weights(kernels, poisoned);
             }
         }
         LstmLayout layout = LstmLayout.of(spec);
         for (int k = 0; k < count; k++) {
             LstmLayout.Cell views = layout.cell(layer * count + k);
             Weights cell = weights[k];
-            cell.inputPanel = inputWanted ? copy(views.inputWeights(), parameters, cell.input) : null;
-            cell.recurrentPanel = copy(views.recurrentWeights(), parameters, cell.recurrent);
-            cell.projectionPanel = spec.projected() ? copy(views.projection(), parameters, cell.projection) : null;
+            if (inputWanted) {
+                copy(views.inputWeights(), parameters, cell.input);
+            }
+            copy(views.recurrentWeights(), parameters, cell.recurrent);
+            if (spec.projected()) {
+                copy(views.projection(), parameters, cell.projection);
+            }
         }
     }
 
-    private static float[][] copy(ParameterView view, Tensor parameters, RowBuffer buffer) {
+    private static void copy(ParameterView view, Tensor parameters, Panel panel) {
         int rows = view.shape().extent(0);
         int columns = view.shape().extent(1);
-        float[][] panel = buffer.rows(rows, columns);
+        panel.reshape(rows, columns);
         int start = HostStorage.start(parameters) + Math.toIntExact(view.offset());
-        Panels.copy(HostStorage.floats(parameters), start, rows, columns, panel);
-        return panel;
+        panel.copy(HostStorage.floats(parameters), start, rows);
     }
 
     /** {@code dx = sum over the cells of W^T da}, by rows of x in the order of time; zero past the end of a sequence. */
@@ -177,14 +179,7 @@ final class LstmBackward {
                     int n = active[k] % batchSize;
                     first[k] = cell.gates.at(sequences.time(active[k] / batchSize, n, cell.reversed), n);
                 }
-                Products.add(
-                        cell.gates.values(),
-                        first,
-                        cell.panels.inputPanel,
-                        cell.gates.width(),
-                        sums,
-                        count,
-                        dx.width());
+                kernels.product(cell.gates.values(), first, cell.panels.input, cell.gates.width(), sums, count);
             }
             for (int k = 0; k < count; k++) {
                 System.arraycopy(sums[k], 0, dx.values(), dx.start() + active[k] * dx.width(), dx.width());
@@ -297,8 +292,7 @@ final class LstmBackward {
                         Arrays.fill(chosen[k], 0, outputs, 0);
                         first[k] = gates.at(step, active[k]);
                     }
-                    Products.add(
-                            gates.values(), first, panels.recurrentPanel, Gate.COUNT * hidden, chosen, count, outputs);
+                    kernels.product(gates.values(), first, panels.recurrent, Gate.COUNT * hidden, chosen, count);
                 }
             }
             for (int n = from; n < to; n++) {
@@ -328,7 +322,7 @@ final class LstmBackward {
                 System.arraycopy(h[k], 0, dh.values(), first[k], outputs);
                 Arrays.fill(m[k], 0, hidden, 0);
             }
-            Products.add(dh.values(), first, panels.projectionPanel, outputs, m, count, hidden);
+            kernels.product(dh.values(), first, panels.projection, outputs, m, count);
             return m;
         }
 

@@ -17,6 +17,7 @@ final class LstmForward {
     /** Sequences in a tile, at most: enough to reuse a row of weights, few enough to stay in the cache. */
     private static final int TILE = 16;
 
+    private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
     private final boolean poisoned;
@@ -25,30 +26,26 @@ final class LstmForward {
     private float[] shift;
     private Weights[] weights = new Weights[0];
 
-    LstmForward(Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
+    LstmForward(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
+        this.kernels = kernels;
         this.workers = workers;
         this.buffers = buffers;
         this.poisoned = poisoned;
         this.squashing = new RowBuffer(poisoned);
     }
 
-    /** One cell's weights, transposed into panels: {@code W^T [D][4H]}, {@code R^T [P][4H]}, {@code W_p^T [H][P]}. */
+    /** One cell's weights, transposed into panels: {@code [W, R]^T [D + P, 4H]} and {@code W_p^T [H, P]}. */
     private static final class Weights {
-        final RowBuffer input;
-        final RowBuffer recurrent;
-        final RowBuffer projection;
-        float[][] inputPanel;
-        float[][] recurrentPanel;
-        float[][] projectionPanel;
+        final Panel gates;
+        final Panel projection;
 
-        Weights(boolean poisoned) {
-            input = new RowBuffer(poisoned);
-            recurrent = new RowBuffer(poisoned);
-            projection = new RowBuffer(poisoned);
+        Weights(Kernels kernels, boolean poisoned) {
+            gates = kernels.panel(poisoned);
+            projection = kernels.panel(poisoned);
         }
 
         long bytes() {
-            return input.bytes() + recurrent.bytes() + projection.bytes();
+            return gates.bytes() + projection.bytes();
         }
     }
 
@@ -116,7 +113,7 @@ final class LstmForward {
             int known = weights.length;
             weights = Arrays.copyOf(weights, cells);
             for (int k = known; k < cells; k++) {
-                weights[k] = new Weights(poisoned);
+                weights[k] = new Weights(kernels, poisoned);
             }
         }
         LstmLayout layout = LstmLayout.of(spec);
@@ -128,25 +125,23 @@ final class LstmForward {
         for (int k = 0; k < cells; k++) {
             Weights cell = weights[k];
             LstmLayout.Cell views = layout.cell(layer * cells + k);
-            cell.inputPanel = cell.input.rows(inputs, wide);
-            cell.recurrentPanel = cell.recurrent.rows(outputs, wide);
+            cell.gates.reshape(inputs + outputs, wide);
             int w = start + Math.toIntExact(views.inputWeights().offset());
             int r = start + Math.toIntExact(views.recurrentWeights().offset());
-            int strips = Panels.strips(inputs);
-            workers.run(strips + Panels.strips(outputs), (index, worker) -> {
+            int strips = Panel.strips(inputs);
+            workers.run(strips + Panel.strips(outputs), (index, worker) -> {
                 if (index < strips) {
-                    Panels.transpose(values, w, wide, inputs, index, cell.inputPanel);
+                    cell.gates.transposeStrip(values, w, inputs, index, 0);
                 } else {
-                    Panels.transpose(values, r, wide, outputs, index - strips, cell.recurrentPanel);
+                    cell.gates.transposeStrip(values, r, outputs, index - strips, inputs);
                 }
             });
             if (spec.projected()) {
-                cell.projectionPanel = cell.projection.rows(spec.hiddenSize(), outputs);
+                cell.projection.reshape(spec.hiddenSize(), outputs);
                 int p = start + Math.toIntExact(views.projection().offset());
                 workers.run(
-                        Panels.strips(spec.hiddenSize()),
-                        (index, worker) ->
-                                Panels.transpose(values, p, outputs, spec.hiddenSize(), index, cell.projectionPanel));
+                        Panel.strips(spec.hiddenSize()),
+                        (index, worker) -> cell.projection.transposeStrip(values, p, spec.hiddenSize(), index, 0));
             }
         }
     }
@@ -251,11 +246,14 @@ final class LstmForward {
             }
         }
 
-        /** {@code a = b + W x + R h_prev}, one row for each active sequence. */
+        /** {@code a = b + [W, R] [x, h_prev]}, one row for each active sequence; without R where no h went before. */
         private float[][] preActivations(int step, int[] active, int count, WorkerBuffers buffer) {
             int wide = Gate.COUNT * hidden;
             float[][] sums = buffer.sums.rows(count, wide);
             int[] first = buffer.indices(count);
+            boolean recurrent = step > 0 || initialH != null;
+            int depth = recurrent ? inputs + outputs : inputs;
+            float[] left = buffer.left.row(count * depth);
             for (int k = 0; k < count; k++) {
                 int n = active[k];
                 if (bias >= 0) {
@@ -263,21 +261,16 @@ final class LstmForward {
                 } else {
                     Arrays.fill(sums[k], 0, wide, 0);
                 }
-                first[k] = x.at(sequences.time(step, n, reversed), n);
-            }
-            Products.add(x.values(), first, panels.inputPanel, inputs, sums, count, wide);
-            if (step > 0) {
-                for (int k = 0; k < count; k++) {
-                    int n = active[k];
-                    first[k] = y.at(sequences.time(step - 1, n, reversed), n) + column;
+                first[k] = k * depth;
+                System.arraycopy(x.values(), x.at(sequences.time(step, n, reversed), n), left, first[k], inputs);
+                if (step > 0) {
+                    int previous = y.at(sequences.time(step - 1, n, reversed), n) + column;
+                    System.arraycopy(y.values(), previous, left, first[k] + inputs, outputs);
+                } else if (initialH != null) {
+                    System.arraycopy(initialH.values(), initialH.at(state, n), left, first[k] + inputs, outputs);
                 }
-                Products.add(y.values(), first, panels.recurrentPanel, outputs, sums, count, wide);
-            } else if (initialH != null) {
-                for (int k = 0; k < count; k++) {
-                    first[k] = initialH.at(state, active[k]);
-                }
-                Products.add(initialH.values(), first, panels.recurrentPanel, outputs, sums, count, wide);
             }
+            kernels.product(left, first, panels.gates, depth, sums, count);
             return sums;
         }
 
@@ -319,7 +312,7 @@ final class LstmForward {
                     Arrays.fill(h[k], 0, outputs, 0);
                     first[k] = k * hidden;
                 }
-                Products.add(left, first, panels.projectionPanel, hidden, h, count, outputs);
+                kernels.product(left, first, panels.projection, hidden, h, count);
             }
             for (int k = 0; k < count; k++) {
                 int n = active[k];

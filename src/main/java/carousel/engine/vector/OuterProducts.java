@@ -18,10 +18,17 @@ final class OuterProducts {
     /** Blocks along A, at most, where {@link #ROWS} does not ask for more. */
     private static final int SPLIT = 4;
     /** Rows m copied at a time. */
-    private static final int DEPTH = 32;
+    private static final int DEPTH = 128;
+    /** From one column of A to the next in its copy: not a power of two, so that they do not meet in the same cache set. */
+    private static final int STRIDE = DEPTH + 16;
 
+    private final Kernels kernels;
     private final List<Part> parts = new ArrayList<>();
     private int blocks;
+
+    OuterProducts(Kernels kernels) {
+        this.kernels = kernels;
+    }
 
     /**
      * Rows of one tensor.
@@ -93,24 +100,25 @@ final class OuterProducts {
         }
     }
 
-    private static void accumulate(
+    private void accumulate(
             Terms terms, int aFrom, int rows, int bFrom, int columns, float[][] sums, WorkerBuffers buffers) {
-        float[] left = buffers.left.row(rows * DEPTH);
-        float[][] right = buffers.right.rows(DEPTH, columns);
+        float[] left = buffers.left.row(rows * STRIDE);
+        Panel right = buffers.right;
+        right.reshape(DEPTH, columns);
         int[] first = buffers.indices(rows);
         for (int r = 0; r < rows; r++) {
-            first[r] = r * DEPTH;
+            first[r] = r * STRIDE;
         }
         for (int m = terms.from; m < terms.to; m += DEPTH) {
             int depth = Math.min(DEPTH, terms.to - m);
             for (int k = 0; k < depth; k++) {
                 int at = terms.a.first[m + k] + aFrom;
                 for (int r = 0; r < rows; r++) {
-                    left[r * DEPTH + k] = terms.a.values[at + r];
+                    left[r * STRIDE + k] = terms.a.values[at + r];
                 }
-                System.arraycopy(terms.b.values, terms.b.first[m + k] + bFrom, right[k], 0, columns);
+                right.setRow(k, terms.b.values, terms.b.first[m + k] + bFrom);
             }
-            Products.add(left, first, right, depth, sums, rows, columns);
+            kernels.product(left, first, right, depth, sums, rows);
         }
     }
 

@@ -2,7 +2,7 @@ package carousel.engine.vector;
 
 import java.util.Arrays;
 
-/** A matrix as an array of rows, kept from call to call and only ever grown. */
+/** A matrix as an array of rows, kept from call to call and only ever grown. Rows are padded as {@link Kernels} ask. */
 final class RowBuffer {
     private final boolean poisoned;
     private float[][] rows = new float[0][];
@@ -24,13 +24,18 @@ final class RowBuffer {
         }
         for (int r = 0; r < count; r++) {
             if (rows[r].length < width) {
-                rows[r] = new float[width];
+                rows[r] = new float[padded(width)];
             }
             if (poisoned) {
                 Arrays.fill(rows[r], Float.NaN);
             }
         }
         return rows;
+    }
+
+    /** Whole blocks of a product, so that its kernels may write past the end. */
+    private static int padded(int width) {
+        return (width + Kernels.PADDING - 1) / Kernels.PADDING * Kernels.PADDING;
     }
 
     /** A single row. */

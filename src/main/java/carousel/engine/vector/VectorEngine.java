@@ -27,6 +27,7 @@ import java.util.Arrays;
  * order: the same inputs give the same bits with any number of threads.
  */
 public final class VectorEngine extends HostEngine {
+    private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
     private final LstmForward forward;
@@ -37,14 +38,19 @@ public final class VectorEngine extends HostEngine {
 
     /** Opens an engine with these threads; its threads end with {@link #close()}. */
     public VectorEngine(EngineOptions options) {
+        this(options, Kernels.best());
+    }
+
+    VectorEngine(EngineOptions options, Kernels kernels) {
         super(ElementType.FLOAT32, options.guards());
+        this.kernels = kernels;
         boolean guards = options.guards();
         workers = new Workers(options.threads());
         buffers = new WorkerBuffers[options.threads()];
-        Arrays.setAll(buffers, worker -> new WorkerBuffers(guards));
-        forward = new LstmForward(workers, buffers, guards);
-        backward = new LstmBackward(workers, buffers, guards);
-        linear = new Linear(workers, buffers, guards);
+        Arrays.setAll(buffers, worker -> new WorkerBuffers(kernels, guards));
+        forward = new LstmForward(kernels, workers, buffers, guards);
+        backward = new LstmBackward(kernels, workers, buffers, guards);
+        linear = new Linear(kernels, workers, buffers, guards);
         elementwise = new Elementwise(workers, buffers);
         losses = new Losses(workers);
     }
@@ -56,7 +62,8 @@ public final class VectorEngine extends HostEngine {
 
     @Override
     public String description() {
-        return "vector (FP32, " + workers.count() + (workers.count() == 1 ? " thread)" : " threads)");
+        return "vector (FP32, " + workers.count() + (workers.count() == 1 ? " thread, " : " threads, ")
+                + kernels.description() + ")";
     }
 
     @Override

@@ -7,7 +7,7 @@ final class WorkerBuffers {
     /** The left factor of a product, flat. */
     final RowBuffer left;
     /** The right factor of a product. */
-    final RowBuffer right;
+    final Panel right;
     /** Sums of a product; a tile's pre-activations. */
     final RowBuffer sums;
     /** A tile's cell state or its gradient. */
@@ -24,15 +24,15 @@ final class WorkerBuffers {
     private int[] indices = new int[0];
     private float[][] selection = new float[0][];
 
-    WorkerBuffers(boolean poisoned) {
+    WorkerBuffers(Kernels kernels, boolean poisoned) {
         left = new RowBuffer(poisoned);
-        right = new RowBuffer(poisoned);
+        right = kernels.panel(poisoned);
         sums = new RowBuffer(poisoned);
         cell = new RowBuffer(poisoned);
         hidden = new RowBuffer(poisoned);
         projected = new RowBuffer(poisoned);
         single = new RowBuffer(poisoned);
-        all = List.of(left, right, sums, cell, hidden, projected, single);
+        all = List.of(left, sums, cell, hidden, projected, single);
     }
 
     /** At least {@code count} integers. */
@@ -52,6 +52,6 @@ final class WorkerBuffers {
     }
 
     long bytes() {
-        return all.stream().mapToLong(RowBuffer::bytes).sum();
+        return right.bytes() + all.stream().mapToLong(RowBuffer::bytes).sum();
     }
 }

@@ -1,6 +1,7 @@
 /**
- * The float engine for machines without a GPU: blocked, multi-threaded, and written so that the just-in-time compiler turns
- * its inner loops into vector instructions.
+ * The float engine for machines without a GPU: blocked, multi-threaded, its matrix products on the Vector API where the JVM
+ * has it ({@link carousel.engine.vector.Kernels}), everything else written so that the just-in-time compiler turns its inner
+ * loops into vector instructions.
  *
  * <p>That compiler (C2 of JDK 17) vectorises a loop only when it can see that no store of one iteration meets a load of
  * another, and it sees this only where every array in the loop is indexed by the loop variable alone. Hence matrices are
