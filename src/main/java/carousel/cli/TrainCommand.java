@@ -187,6 +187,11 @@ final class TrainCommand implements Callable<Integer> {
         boolean tutorial = Preset.TENSORFLOW.is(config.preset());
         long perEpoch = sources.training().batchesPerEpoch();
         long total = config.steps() > 0 ? config.steps() : Math.multiplyExact(perEpoch, (long) config.epochs());
+        if (from != null && total < from.state().step()) {
+            throw new IllegalArgumentException(
+                    "the run of '" + resume + "' has done " + from.state().step() + " steps already but got a total of "
+                            + total + ": give --steps or --epochs beyond that");
+        }
         long shown = displayStep != null ? displayStep : tutorial ? 200 : 100;
         screen.println(model.summary());
         screen.println(String.format(

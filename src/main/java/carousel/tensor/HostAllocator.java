@@ -98,10 +98,8 @@ public final class HostAllocator implements Allocator {
         int length = (int) elements + 2 * band;
         HostStorage block;
         try {
-            block = new HostStorage(type, elements, array(type, length), band);
+            block = new HostStorage(type, elements, arrayOrPool(type, length), band);
         } catch (OutOfMemoryError outOfMemory) {
-            pool.clear();
-            pooled = 0;
             Runtime runtime = Runtime.getRuntime();
             long free = runtime.maxMemory() - runtime.totalMemory() + runtime.freeMemory();
             throw new OutOfTensorMemoryException(
@@ -116,6 +114,20 @@ public final class HostAllocator implements Allocator {
             poison(block);
         }
         return block;
+    }
+
+    /** A new array, for which the pool is given up where there is no other way. */
+    private Object arrayOrPool(ElementType type, int length) {
+        try {
+            return array(type, length);
+        } catch (OutOfMemoryError full) {
+            if (pooled == 0) {
+                throw full;
+            }
+            pool.clear();
+            pooled = 0;
+            return array(type, length);
+        }
     }
 
     private static Object array(ElementType type, int length) {

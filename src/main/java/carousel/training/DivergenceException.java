@@ -11,12 +11,21 @@ public final class DivergenceException extends RuntimeException {
      * @param loss infinite or not a number
      */
     public DivergenceException(long step, double loss, double learningRate) {
-        super("the loss became " + loss + " at step " + step + " with a learning rate of " + learningRate
+        this("the loss became " + loss, step, learningRate);
+    }
+
+    private DivergenceException(String what, long step, double learningRate) {
+        super(what + " at step " + step + " with a learning rate of " + learningRate
                 + ": lower the learning rate or clip the gradients");
         this.step = step;
     }
 
-    /** The step whose loss it was, counted from 1. */
+    /** A parameter is no longer a finite number after this step, counted from 1. */
+    static DivergenceException ofParameters(long step, double learningRate) {
+        return new DivergenceException("a parameter became infinite or not a number", step, learningRate);
+    }
+
+    /** The step it was noticed at, counted from 1. */
     public long step() {
         return step;
     }

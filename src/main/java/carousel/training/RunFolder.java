@@ -128,6 +128,13 @@ public final class RunFolder implements Callback, Closeable {
 
     @Override
     public void onStep(Trainer trainer, Batch batch) {
+        // At the end of an epoch, its line and its model come first: a kill in between must not find them missing.
+        if (!trainer.atEpochEnd()) {
+            saveWhenDue(trainer);
+        }
+    }
+
+    private void saveWhenDue(Trainer trainer) {
         if (trainer.step() % checkpointSteps == 0) {
             save(trainer);
         }
@@ -149,6 +156,7 @@ public final class RunFolder implements Callback, Closeable {
         if (report.validated() && trainer.bestStep() == trainer.step()) {
             writeModel(trainer);
         }
+        saveWhenDue(trainer);
     }
 
     @Override

@@ -13,6 +13,7 @@ import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -186,7 +187,6 @@ public final class Trainer implements AutoCloseable {
                 endEpoch(validation, perEpoch, epochStart);
                 epochStart = System.nanoTime();
             }
-            // Checkpoints are written here: an epoch that ends with this step must be part of them.
             for (Callback callback : callbacks) {
                 callback.onStep(this, batch);
             }
@@ -320,6 +320,11 @@ public final class Trainer implements AutoCloseable {
         return bestStep;
     }
 
+    /** Whether the last step ended an epoch, whose report is out. */
+    public boolean atEpochEnd() {
+        return !epochs.isEmpty() && epochs.get(epochs.size() - 1).step() == step;
+    }
+
     /** Mean training loss and accuracy since this was last asked. */
     public Evaluation recent() {
         readReports();
@@ -355,6 +360,11 @@ public final class Trainer implements AutoCloseable {
      */
     public Checkpoint checkpoint() {
         readReports();
+        double[] parameters = model.readParameters();
+        // A finite loss says nothing about the update that followed it.
+        if (!Arrays.stream(parameters).allMatch(Double::isFinite)) {
+            throw DivergenceException.ofParameters(step, learningRate());
+        }
         TrainingState state = new TrainingState(
                 step,
                 seed,
@@ -373,7 +383,7 @@ public final class Trainer implements AutoCloseable {
                 optimizer.toString(),
                 engine.precision(),
                 state,
-                model.readParameters(),
+                parameters,
                 read(optimizerState.firstMoment()),
                 read(optimizerState.secondMoment()),
                 bestParameters);

@@ -92,6 +92,8 @@ class TrainCommandTest {
                 Checkpoint.read(parts.resolve(RunFolder.CHECKPOINT))
                         .checkpoint()
                         .parameters());
+        CommandLineRun.of("train", "--resume", parts, "--steps", 49)
+                .failsWith(2, "has done 50 steps already but got a total of 49");
         CommandLineRun again = CommandLineRun.of("train", "--resume", parts).succeeds();
         assertTrue(again.out().contains("Testing Mean Squared Error"), again.out());
     }
@@ -146,8 +148,9 @@ class TrainCommandTest {
                 .failsWith(2, "--count");
     }
 
-    @Test
-    void aLossThatIsNoNumberStopsTheRunAndKeepsTheLastGoodModel() throws IOException {
+    @ParameterizedTest
+    @ValueSource(doubles = {1e30, 1e300})
+    void aLossThatIsNoNumberStopsTheRunAndKeepsTheLastGoodModel(double rate) throws IOException {
         Path out = folder.resolve("run");
         CommandLineRun run = adding(
                 out,
@@ -161,7 +164,7 @@ class TrainCommandTest {
                 0,
                 "--checkpoint-steps",
                 1);
-        run.failsWith(1, "the loss became", "at step", "lower the learning rate");
+        run.failsWith(1, "became", "at step", "lower the learning rate");
         assertTrue(run.out().contains("The last good model, of step"), run.out());
         for (ModelFile.Content tensor :
                 ModelFile.read(out.resolve(RunFolder.MODEL)).tensors().values()) {
