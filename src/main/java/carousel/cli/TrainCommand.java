@@ -297,7 +297,11 @@ final class TrainCommand implements Callable<Integer> {
                     }
                 },
                 "carousel-stop");
-        Runtime.getRuntime().addShutdownHook(hook);
+        try {
+            Runtime.getRuntime().addShutdownHook(hook);
+        } catch (IllegalStateException shuttingDown) {
+            trainer.requestStop();
+        }
         return hook;
     }
 
@@ -336,6 +340,10 @@ final class TrainCommand implements Callable<Integer> {
                     + kind.name().toLowerCase(Locale.ROOT));
         }
         requireOneLength();
+        if (dropout != null && dropout > 0 && orElse(layers, 1) == 1) {
+            throw new IllegalArgumentException("--dropout acts between stacked layers but got " + dropout
+                    + " with one layer: add --layers 2 or more");
+        }
         boolean adding = kind == Task.ADDING;
         Defaults defaults = Defaults.of(kind, recipe);
         String rule = optimizer == null ? defaults.optimizer() : optimizer;
