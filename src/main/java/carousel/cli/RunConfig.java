@@ -23,6 +23,7 @@ import java.util.Map;
  * @param steps to train in total, or 0 where epochs are given
  * @param epochs to train in total, or 0 where steps are given
  * @param clip the largest gradient norm, or 0
+ * @param fingerprint of the training data: a resumed run must find the same
  * @param engine the one that was really used
  */
 record RunConfig(
@@ -42,6 +43,7 @@ record RunConfig(
         double learningRate,
         double clip,
         long seed,
+        String fingerprint,
         String engine) {
 
     private static final String KEY = "carousel.run";
@@ -63,7 +65,7 @@ record RunConfig(
     }
 
     /** With what is known only once the data and the engine are there. */
-    RunConfig withFindings(int sequenceSteps, String engineName) {
+    RunConfig withFindings(int sequenceSteps, String dataFingerprint, String engineName) {
         return new RunConfig(
                 task,
                 data,
@@ -81,6 +83,7 @@ record RunConfig(
                 learningRate,
                 clip,
                 seed,
+                dataFingerprint,
                 engineName);
     }
 
@@ -102,6 +105,7 @@ record RunConfig(
                 learningRate,
                 clip,
                 seed,
+                fingerprint,
                 engine);
     }
 
@@ -123,6 +127,7 @@ record RunConfig(
                 learningRate,
                 clip,
                 seed,
+                fingerprint,
                 engine);
     }
 

@@ -1,6 +1,7 @@
 package carousel.cli;
 
 import carousel.data.AddingProblem;
+import carousel.data.Batch;
 import carousel.data.BatchSource;
 import carousel.data.DatasetSplit;
 import carousel.data.DrawnDigits;
@@ -12,6 +13,7 @@ import carousel.data.ShuffledBatches;
 import carousel.engine.Loss;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.zip.CRC32;
 
 /** What a model is trained for: its data, and how it is measured. */
 enum Task {
@@ -45,6 +47,32 @@ enum Task {
     record Data(BatchSource training, BatchSource validation, BatchSource test, int outputs) {
         int features() {
             return training.features();
+        }
+
+        /** Tells other training data from these: a checksum of the extents and of the first batch, which is a random sample. */
+        String fingerprint() {
+            Batch batch = training.batch(0);
+            CRC32 sum = new CRC32();
+            add(sum, Long.hashCode(training.batchesPerEpoch()), batch.timeSteps(), batch.batchSize(), batch.features());
+            for (float input : batch.inputs()) {
+                add(sum, Float.floatToIntBits(input));
+            }
+            if (batch.labels() != null) {
+                add(sum, batch.labels());
+            } else {
+                for (float target : batch.targets()) {
+                    add(sum, Float.floatToIntBits(target));
+                }
+            }
+            return String.format("%08x", sum.getValue());
+        }
+
+        private static void add(CRC32 sum, int... words) {
+            for (int word : words) {
+                for (int shift = 0; shift < Integer.SIZE; shift += Byte.SIZE) {
+                    sum.update(word >>> shift);
+                }
+            }
         }
     }
 

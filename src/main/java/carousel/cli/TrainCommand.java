@@ -11,6 +11,8 @@ import carousel.training.RunFolder;
 import carousel.training.Trainer;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDateTime;
 import java.time.format.DateTimeFormatter;
@@ -133,19 +135,27 @@ final class TrainCommand implements Callable<Integer> {
 
     private int start(CountDownLatch done) throws IOException {
         RunConfig config = settings();
-        Path folder = out != null
-                ? out
-                : Path.of(
-                        "runs",
-                        config.task() + "-"
-                                + LocalDateTime.now()
-                                        .format(DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss", Locale.ROOT)));
         try (Engine engine = engineChoice.open("auto")) {
             Task.Data sources = config.taskKind().data(config);
-            RunConfig used = config.withFindings(sources.training().timeSteps(), engine.name());
+            RunConfig used = config.withFindings(sources.training().timeSteps(), sources.fingerprint(), engine.name());
             try (Model model = Model.create(engine, used.model(sources.features(), sources.outputs()), used.seed());
-                    RunFolder run = RunFolder.create(folder, used.metadata(), checkpointSteps)) {
+                    RunFolder run = RunFolder.create(
+                            out != null ? out : newFolder(used.task()), used.metadata(), checkpointSteps)) {
                 return train(used, sources, model, run, null, done);
+            }
+        }
+    }
+
+    /** A folder of its own for a run that was given none, also when several start in the same second. */
+    private static Path newFolder(String task) throws IOException {
+        Path runs = Files.createDirectories(Path.of("runs"));
+        String name =
+                task + "-" + LocalDateTime.now().format(DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss", Locale.ROOT));
+        for (int attempt = 1; ; attempt++) {
+            try {
+                return Files.createDirectory(runs.resolve(attempt == 1 ? name : name + "-" + attempt));
+            } catch (FileAlreadyExistsException taken) {
+                // Then the next name.
             }
         }
     }
@@ -170,6 +180,13 @@ final class TrainCommand implements Callable<Integer> {
         }
         try (Engine engine = engineChoice.open(config.engine())) {
             Task.Data sources = config.taskKind().data(config);
+            if (!sources.fingerprint().equals(config.fingerprint())) {
+                throw new IllegalArgumentException("the data of '" + resume + "' has changed: "
+                        + (config.data() == null
+                                ? "this version makes other data"
+                                : "'" + config.data() + "' does not hold what the run was trained on")
+                        + "; give the same data with --data, or start a new run");
+            }
             try (Model model = Model.empty(engine, config.model(sources.features(), sources.outputs()));
                     RunFolder run = RunFolder.resume(
                             resume,
@@ -365,6 +382,7 @@ final class TrainCommand implements Callable<Integer> {
                 Check.positive("--learning-rate", orElse(learningRate, defaults.rate(rule))),
                 Check.notNegative("--clip", orElse(clip, defaults.clip())),
                 orElse(seed, 1L),
+                null,
                 null);
     }
 

@@ -11,10 +11,13 @@ import com.google.gson.JsonPrimitive;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,14 +43,18 @@ public final class RunFolder implements Callback, Closeable {
     public static final String STEP = "step";
 
     private static final String EPOCH = "epoch";
+    /** Locked while a process trains here; what remains of it afterwards means nothing. */
+    private static final String LOCK = ".lock";
 
     private final Path folder;
     private final Map<String, String> metadata;
     private final long checkpointSteps;
+    private final FileChannel lock;
     private final JsonLines metrics;
     private long savedStep = -1;
 
-    private RunFolder(Path folder, Map<String, String> metadata, long checkpointSteps, JsonLines metrics) {
+    private RunFolder(
+            Path folder, Map<String, String> metadata, long checkpointSteps, FileChannel lock, JsonLines metrics) {
         if (checkpointSteps < 1) {
             throw new IllegalArgumentException(
                     "the steps between two checkpoints should be 1 or more but got " + checkpointSteps);
@@ -55,6 +62,7 @@ public final class RunFolder implements Callback, Closeable {
         this.folder = folder;
         this.metadata = Map.copyOf(metadata);
         this.checkpointSteps = checkpointSteps;
+        this.lock = lock;
         this.metrics = metrics;
     }
 
@@ -65,10 +73,6 @@ public final class RunFolder implements Callback, Closeable {
      * @throws IOException when it cannot be written to, or holds a run already
      */
     public static RunFolder create(Path folder, Map<String, String> metadata, long checkpointSteps) throws IOException {
-        if (Stream.of(CHECKPOINT, MODEL, METRICS).anyMatch(file -> Files.exists(folder.resolve(file)))) {
-            throw new IOException("'" + folder
-                    + "' already holds a run: choose another folder, or continue that run by " + "resuming it");
-        }
         try {
             Files.createDirectories(folder);
         } catch (FileAlreadyExistsException e) {
@@ -79,24 +83,60 @@ public final class RunFolder implements Callback, Closeable {
                             + "; choose another place",
                     e);
         }
-        return new RunFolder(folder, metadata, checkpointSteps, JsonLines.create(folder.resolve(METRICS)));
+        FileChannel lock = lock(folder);
+        try {
+            // Only under the lock: another process may be about to make its run here.
+            if (Stream.of(CHECKPOINT, MODEL, METRICS).anyMatch(file -> Files.exists(folder.resolve(file)))) {
+                throw new IOException("'" + folder
+                        + "' already holds a run: choose another folder, or continue that run by resuming it");
+            }
+            return new RunFolder(folder, metadata, checkpointSteps, lock, JsonLines.create(folder.resolve(METRICS)));
+        } catch (IOException | RuntimeException e) {
+            lock.close();
+            throw e;
+        }
     }
 
     /**
-     * The folder of a run that goes on after this step; metrics of later steps, which will be taken again, are dropped.
+     * The folder of a run that goes on from its checkpoint; metrics of later steps, which will be taken again, are dropped.
      *
-     * @throws IOException when it cannot be written to
+     * @param step of the checkpoint
+     * @throws IOException when it cannot be written to, or another process trains in it
      */
     public static RunFolder resume(Path folder, Map<String, String> metadata, long checkpointSteps, long step)
             throws IOException {
-        JsonLines metrics = JsonLines.append(folder.resolve(METRICS));
+        FileChannel lock = lock(folder);
         try {
-            metrics.truncateAfter(step);
-            return new RunFolder(folder, metadata, checkpointSteps, metrics);
+            JsonLines metrics = JsonLines.append(folder.resolve(METRICS));
+            try {
+                metrics.truncateAfter(step);
+                return new RunFolder(folder, metadata, checkpointSteps, lock, metrics);
+            } catch (IOException | RuntimeException e) {
+                metrics.close();
+                throw e;
+            }
         } catch (IOException | RuntimeException e) {
-            metrics.close();
+            lock.close();
             throw e;
         }
+    }
+
+    /** Keeps other processes out until the channel is closed, or this process has ended in whatever way. */
+    private static FileChannel lock(Path folder) throws IOException {
+        FileChannel channel =
+                FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        try {
+            if (channel.tryLock() != null) {
+                return channel;
+            }
+        } catch (OverlappingFileLockException heldHere) {
+            // By another thread of this process: refused all the same.
+        } catch (IOException | RuntimeException e) {
+            channel.close();
+            throw e;
+        }
+        channel.close();
+        throw new IOException("another process trains in '" + folder + "' now: wait for it, or choose another folder");
     }
 
     public Path folder() {
@@ -234,6 +274,8 @@ public final class RunFolder implements Callback, Closeable {
 
     @Override
     public void close() throws IOException {
-        metrics.close();
+        try (lock) {
+            metrics.close();
+        }
     }
 }

@@ -20,6 +20,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -73,7 +74,13 @@ class TrainCommandTest {
                         "dense.bias")));
         assertTrue(Files.size(out.resolve(RunFolder.CURVES)) > 1000);
         try (Stream<Path> files = Files.list(out)) {
-            assertEquals(4, files.count(), "nothing else is left behind");
+            assertEquals(
+                    List.of(RunFolder.CHECKPOINT, RunFolder.CURVES, RunFolder.METRICS, RunFolder.MODEL),
+                    files.map(file -> file.getFileName().toString())
+                            .filter(name -> !name.equals(".lock"))
+                            .sorted()
+                            .toList(),
+                    "nothing else is left behind");
         }
     }
 
@@ -266,6 +273,46 @@ class TrainCommandTest {
         }
         assertArrayEquals(before, Files.readAllBytes(run.resolve(RunFolder.CHECKPOINT)));
         CommandLineRun.of("train", "--resume", run, "--steps", 9, "--hidden", 5, "--seed", 1)
+                .succeeds();
+    }
+
+    @Test
+    void aRunFolderInUseIsRefused() throws IOException {
+        Path run = folder.resolve("run");
+        adding(run, "--steps", 5).succeeds();
+        byte[] before = Files.readAllBytes(run.resolve(RunFolder.METRICS));
+        try (RunFolder inUse = RunFolder.resume(run, Map.of(), 1, 5)) {
+            CommandLineRun.of("train", "--resume", run, "--steps", 9)
+                    .failsWith(1, "another process trains in '" + inUse.folder() + "'");
+            adding(run, "--steps", 9).failsWith(1, "another process trains in");
+        }
+        assertArrayEquals(before, Files.readAllBytes(run.resolve(RunFolder.METRICS)));
+        CommandLineRun.of("train", "--resume", run, "--steps", 9).succeeds();
+    }
+
+    @Test
+    void aResumeOnOtherDataIsRefusedAndOneOnMovedDataIsNot() throws IOException {
+        Path data = Files.createDirectory(folder.resolve("data"));
+        writeIdx(data, 40, 9);
+        Path run = folder.resolve("run");
+        CommandLineRun.of("train", "--data", data, "--hidden", 3, "--batch", 8, "--steps", 4, "--out", run)
+                .succeeds();
+        byte[] before = Files.readAllBytes(run.resolve(RunFolder.CHECKPOINT));
+        for (int count : new int[] {40, 30}) {
+            Path other = Files.createDirectory(folder.resolve("other-" + count));
+            writeIdx(other, count, count == 40 ? 0 : 9);
+            byte[] images = Files.readAllBytes(other.resolve("train-images-idx3-ubyte"));
+            for (int k = 16; k < images.length; k++) {
+                images[k]++;
+            }
+            Files.write(other.resolve("train-images-idx3-ubyte"), images);
+            CommandLineRun.of("train", "--resume", run, "--steps", 8, "--data", other)
+                    .failsWith(2, "does not hold what the run was trained on");
+        }
+        assertArrayEquals(before, Files.readAllBytes(run.resolve(RunFolder.CHECKPOINT)));
+        Path moved = Files.move(data, folder.resolve("moved"));
+        CommandLineRun.of("train", "--resume", run, "--steps", 8).failsWith(1, "data");
+        CommandLineRun.of("train", "--resume", run, "--steps", 8, "--data", moved)
                 .succeeds();
     }
 
