@@ -2,6 +2,7 @@ package carousel.cli;
 
 import carousel.data.DataException;
 import carousel.data.IdxReader;
+import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
 import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
@@ -14,8 +15,11 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
+import javax.imageio.stream.ImageInputStream;
 
 /**
  * Sequences to predict from, out of one file or the standard input: a picture (PNG, GIF, BMP or JPEG), a file of pictures in the
@@ -40,27 +44,36 @@ record SequenceFile(int timeSteps, float[] values) {
         if (!standardInput && !Files.exists(path)) {
             throw new NoSuchFileException(name);
         }
-        if (!standardInput && !Files.isRegularFile(path)) {
-            throw new DataException("'" + name + "' should be a file: give one, or - for the standard input");
+        if (!standardInput && Files.isDirectory(path)) {
+            throw new DataException("'" + name + "' is a folder: give a file, or - for the standard input");
         }
-        byte[] bytes = bytes(standardInput ? System.in : Files.newInputStream(path), name);
+        String source = standardInput ? "the standard input" : "'" + name + "'";
+        byte[] bytes;
+        if (standardInput) {
+            // Not closed: where a shell has closed it, its number belongs to a file of the virtual machine's own.
+            bytes = bytes(System.in, source);
+        } else {
+            try (InputStream stream = Files.newInputStream(path)) {
+                bytes = bytes(stream, source);
+            }
+        }
         boolean pictures = config.taskKind().pictures();
         List<SequenceFile> sequences;
         if (pictures && !standardInput && isIdx(bytes)) {
             IdxReader.Images images = IdxReader.images(path);
             sequences = new ArrayList<>();
             for (int k = 0; k < images.count(); k++) {
-                sequences.add(picture(name, images.rows(), images.columns(), features, images.pixels(), k));
+                sequences.add(picture(source, images.rows(), images.columns(), features, images.pixels(), k));
             }
         } else if (pictures && isPicture(bytes)) {
-            sequences = List.of(decoded(name, features, bytes));
+            sequences = List.of(decoded(source, features, bytes));
         } else {
-            sequences = text(name, bytes, features, pictures);
+            sequences = text(source, bytes, features, pictures);
         }
         if (pictures) {
             for (SequenceFile sequence : sequences) {
                 if (sequence.timeSteps() != config.timeSteps()) {
-                    throw new DataException("'" + name + "' should have " + config.timeSteps()
+                    throw new DataException(source + " should have " + config.timeSteps()
                             + " time steps a sequence, as the model was trained with, but has " + sequence.timeSteps());
                 }
             }
@@ -68,18 +81,16 @@ record SequenceFile(int timeSteps, float[] values) {
         return sequences;
     }
 
-    private static byte[] bytes(InputStream stream, String name) throws IOException {
-        try (stream) {
-            byte[] bytes = stream.readNBytes(LARGEST_INPUT);
-            if (bytes.length == LARGEST_INPUT) {
-                throw new DataException("'" + name + "' should be smaller than " + (LARGEST_INPUT >> 20)
-                        + " MiB: split it into several files");
-            }
-            if (bytes.length == 0) {
-                throw new DataException("'" + name + "' is empty: it should be a picture or numbers");
-            }
-            return bytes;
+    private static byte[] bytes(InputStream stream, String source) throws IOException {
+        byte[] bytes = stream.readNBytes(LARGEST_INPUT);
+        if (bytes.length == LARGEST_INPUT) {
+            throw new DataException(
+                    source + " should be smaller than " + (LARGEST_INPUT >> 20) + " MiB: split it into several files");
         }
+        if (bytes.length == 0) {
+            throw new DataException(source + " is empty: it should be a picture or numbers");
+        }
+        return bytes;
     }
 
     private static boolean isIdx(byte[] bytes) {
@@ -106,11 +117,11 @@ record SequenceFile(int timeSteps, float[] values) {
     }
 
     /** A picture's rows, or its pixels where the model reads one a step. Ink is bright, as in MNIST. */
-    private static SequenceFile picture(String name, int rows, int columns, int features, byte[] pixels, int index)
+    private static SequenceFile picture(String source, int rows, int columns, int features, byte[] pixels, int index)
             throws DataException {
         if (features != 1 && features != columns) {
-            throw new DataException("'" + name + "' should have pictures " + features
-                    + " pixels wide, as the model was trained with, but they are " + columns + " wide");
+            throw new DataException(source + " should have pictures " + features
+                    + " pixels wide, as the model was trained with, but they are " + columns + " wide: scale them");
         }
         float[] values = new float[rows * columns];
         for (int k = 0; k < values.length; k++) {
@@ -119,18 +130,33 @@ record SequenceFile(int timeSteps, float[] values) {
         return new SequenceFile(values.length / features, values);
     }
 
-    private static SequenceFile decoded(String name, int features, byte[] bytes) throws IOException {
+    private static SequenceFile decoded(String source, int features, byte[] bytes) throws IOException {
         BufferedImage image;
-        try {
-            image = ImageIO.read(new ByteArrayInputStream(bytes));
+        try (ImageInputStream stream = ImageIO.createImageInputStream(new ByteArrayInputStream(bytes))) {
+            Iterator<ImageReader> readers = ImageIO.getImageReaders(stream);
+            if (!readers.hasNext()) {
+                throw new DataException(source + " cannot be decoded as a picture: use PNG, GIF, BMP or JPEG");
+            }
+            ImageReader reader = readers.next();
+            try {
+                reader.setInput(stream);
+                // Before decoding: a few bytes may claim any size.
+                requireSide(source, "wide", reader.getWidth(0));
+                requireSide(source, "high", reader.getHeight(0));
+                image = reader.read(0);
+            } finally {
+                reader.dispose();
+            }
+        } catch (DataException e) {
+            throw e;
         } catch (IOException | RuntimeException e) {
-            throw new DataException("'" + name + "' cannot be decoded as a picture: " + e.getMessage(), e);
-        }
-        if (image == null) {
-            throw new DataException("'" + name + "' cannot be decoded as a picture: use PNG, GIF, BMP or JPEG");
+            throw new DataException(
+                    source + " cannot be decoded as a picture: it is damaged; make or copy it again", e);
         }
         BufferedImage grey = new BufferedImage(image.getWidth(), image.getHeight(), BufferedImage.TYPE_INT_RGB);
-        grey.createGraphics().drawImage(image, 0, 0, null);
+        Graphics2D pen = grey.createGraphics();
+        pen.drawImage(image, 0, 0, null);
+        pen.dispose();
         Raster raster = grey.getRaster();
         byte[] pixels = new byte[image.getWidth() * image.getHeight()];
         int[] colour = new int[3];
@@ -139,10 +165,17 @@ record SequenceFile(int timeSteps, float[] values) {
             // The weights of ITU-R BT.601, in thousandths; equal channels come out unchanged.
             pixels[k] = (byte) ((299 * colour[0] + 587 * colour[1] + 114 * colour[2] + 500) / 1000);
         }
-        return picture(name, image.getHeight(), image.getWidth(), features, pixels, 0);
+        return picture(source, image.getHeight(), image.getWidth(), features, pixels, 0);
     }
 
-    private static List<SequenceFile> text(String name, byte[] bytes, int features, boolean pixels)
+    private static void requireSide(String source, String which, int pixels) throws DataException {
+        if (pixels > IdxReader.MAX_SIDE) {
+            throw new DataException(source + " should be at most " + IdxReader.MAX_SIDE + " pixels " + which
+                    + " but is " + pixels + ": scale it to the size the model was trained with");
+        }
+    }
+
+    private static List<SequenceFile> text(String source, byte[] bytes, int features, boolean pixels)
             throws DataException {
         String text;
         try {
@@ -151,8 +184,11 @@ record SequenceFile(int timeSteps, float[] values) {
                     .decode(ByteBuffer.wrap(bytes))
                     .toString();
         } catch (CharacterCodingException e) {
-            throw new DataException(
-                    "'" + name + "' is neither a picture nor text: give numbers, one time step a line", e);
+            throw new DataException(source + " is neither a picture nor text: give numbers, one time step a line", e);
+        }
+        if (text.startsWith("\uFEFF")) {
+            // Windows' editors put a byte order mark before the text.
+            text = text.substring(1);
         }
         List<SequenceFile> sequences = new ArrayList<>();
         List<float[]> steps = new ArrayList<>();
@@ -162,12 +198,12 @@ record SequenceFile(int timeSteps, float[] values) {
             if (line.isBlank()) {
                 add(sequences, steps, features);
             } else {
-                steps.add(step(name, number, line.strip(), features, pixels));
+                steps.add(step(source, number, line.strip(), features, pixels));
             }
         }
         add(sequences, steps, features);
         if (sequences.isEmpty()) {
-            throw new DataException("'" + name + "' holds no numbers: give one time step a line");
+            throw new DataException(source + " holds no numbers: give one time step a line");
         }
         return sequences;
     }
@@ -184,11 +220,11 @@ record SequenceFile(int timeSteps, float[] values) {
         steps.clear();
     }
 
-    private static float[] step(String name, int number, String line, int features, boolean pixels)
+    private static float[] step(String source, int number, String line, int features, boolean pixels)
             throws DataException {
         String[] fields = line.split("\\s*[,;]\\s*|\\s+");
         if (fields.length != features) {
-            throw new DataException("'" + name + "', line " + number + ": a time step should have " + features
+            throw new DataException(source + ", line " + number + ": a time step should have " + features
                     + " numbers but has " + fields.length);
         }
         float[] values = new float[features];
@@ -197,10 +233,10 @@ record SequenceFile(int timeSteps, float[] values) {
                 values[k] = Float.parseFloat(fields[k]);
             } catch (NumberFormatException e) {
                 String shown = fields[k].length() > 40 ? fields[k].substring(0, 40) + "..." : fields[k];
-                throw new DataException("'" + name + "', line " + number + ": '" + shown + "' is not a number", e);
+                throw new DataException(source + ", line " + number + ": '" + shown + "' is not a number", e);
             }
             if (!Float.isFinite(values[k]) || pixels && (values[k] < 0 || values[k] > FULL_INK)) {
-                throw new DataException("'" + name + "', line " + number + ": a number should be "
+                throw new DataException(source + ", line " + number + ": a number should be "
                         + (pixels ? "a pixel in the [0, 255] range" : "finite") + " but is " + fields[k]);
             }
             if (pixels) {

@@ -150,7 +150,7 @@ class TrainCommandTest {
         CommandLineRun.of("predict", "--model", out, "--input", input).failsWith(1, "neither a picture nor text");
         CommandLineRun.of("predict", "--model", out, "--input", folder.resolve("none"))
                 .failsWith(1, "none");
-        CommandLineRun.of("predict", "--model", out, "--input", folder).failsWith(1, "should be a file");
+        CommandLineRun.of("predict", "--model", out, "--input", folder).failsWith(1, "is a folder");
         CommandLineRun.of("predict", "--model", out, "--input", input, "--count", 2)
                 .failsWith(2, "--count");
     }
