@@ -19,6 +19,7 @@ import java.time.format.DateTimeFormatter;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -274,7 +275,14 @@ final class TrainCommand implements Callable<Integer> {
         if (tutorial) {
             screen.println("Optimization Finished!");
         }
-        printTest(screen, trainer.evaluate(sources.test()), config.taskKind());
+        Optional<Evaluation> test = trainer.evaluateUnlessStopped(sources.test());
+        if (test.isEmpty()) {
+            screen.println("Stopped in the final test; the model is trained: carousel evaluate --model "
+                    + quoted(run.folder()));
+            screen.flush();
+            return Main.FAILURE;
+        }
+        printTest(screen, test.get(), config.taskKind());
         screen.println("Run folder: " + run.folder());
         screen.flush();
         return 0;
@@ -306,6 +314,7 @@ final class TrainCommand implements Callable<Integer> {
     private static Thread stopOnSignal(Trainer trainer, CountDownLatch done) {
         Thread hook = new Thread(
                 () -> {
+                    System.err.println("carousel: finishing the step and writing a checkpoint");
                     trainer.requestStop();
                     try {
                         done.await(STOP_SECONDS, TimeUnit.SECONDS);

@@ -11,6 +11,8 @@ import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
 
 /** Takes batches through a model without training it. */
 public final class Evaluator {
@@ -25,11 +27,19 @@ public final class Evaluator {
 
     /** Loss and accuracy over one epoch of a source. */
     public Evaluation evaluate(BatchSource source) {
+        return evaluateUnless(() -> false, source).orElseThrow();
+    }
+
+    /** The same, or nothing when the condition comes true between two batches. */
+    Optional<Evaluation> evaluateUnless(BooleanSupplier stopped, BatchSource source) {
         Totals totals = new Totals();
         for (long number = 0; number < source.batchesPerEpoch(); number++) {
+            if (stopped.getAsBoolean()) {
+                return Optional.empty();
+            }
             add(source.batch(number), totals);
         }
-        return totals.evaluation(loss);
+        return Optional.of(totals.evaluation(loss));
     }
 
     /** Loss and accuracy on one batch. */

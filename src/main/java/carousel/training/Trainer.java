@@ -15,6 +15,7 @@ import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Trains a model.
@@ -170,7 +171,11 @@ public final class Trainer implements AutoCloseable {
         return fitSteps(training, validation, Math.multiplyExact(epochs, training.batchesPerEpoch()));
     }
 
-    /** Trains until so many steps are done in total: see {@link #fit}. A last, partial epoch is reported too. */
+    /**
+     * Trains until so many steps are done in total: see {@link #fit}. A last, partial epoch is reported and validated too, and its
+     * parameters may be the best; but it leaves no trace in the state, so that a run extended later is as if it had been longer from
+     * the start.
+     */
     public History fitSteps(BatchSource training, BatchSource validation, long steps) {
         totalSteps = steps;
         for (Callback callback : callbacks) {
@@ -178,36 +183,59 @@ public final class Trainer implements AutoCloseable {
         }
         long perEpoch = training.batchesPerEpoch();
         long epochStart = System.nanoTime();
-        while (step < steps && !stoppedEarly && !stopRequested) {
-            Batch batch = training.batch(step);
-            trainOn(batch);
-            boolean epochEnds = step % perEpoch == 0 || step == steps;
-            if (epochEnds) {
-                readReports();
-                endEpoch(validation, perEpoch, epochStart);
+        // A stop in the middle of a validation leaves an epoch whose steps are done and whose report is not.
+        boolean pending = step > 0 && step % perEpoch == 0 && !atEpochEnd();
+        while ((step < steps || pending) && !stoppedEarly && !stopRequested) {
+            Batch batch = training.batch(pending ? step - 1 : step);
+            if (!pending) {
+                trainOn(batch);
+            }
+            pending = step % perEpoch == 0;
+            if (pending) {
+                Optional<EpochReport> report = report(validation, perEpoch, epochStart);
+                if (report.isEmpty()) {
+                    break;
+                }
+                pending = false;
+                endEpoch(report.get());
                 epochStart = System.nanoTime();
             }
             for (Callback callback : callbacks) {
                 callback.onStep(this, batch);
             }
-            if (epochEnds) {
-                EpochReport report = epochs.get(epochs.size() - 1);
-                for (Callback callback : callbacks) {
-                    callback.onEpoch(this, report);
-                }
+            if (atEpochEnd()) {
+                announce(epochs.get(epochs.size() - 1));
+            }
+        }
+        List<EpochReport> reports = new ArrayList<>(epochs);
+        boolean finished = step >= steps && !pending || stoppedEarly;
+        boolean lastIsBest = false;
+        if (finished && step % perEpoch != 0) {
+            Optional<EpochReport> partial = report(validation, perEpoch, epochStart);
+            finished = partial.isPresent();
+            if (finished) {
+                reports.add(partial.get());
+                announce(partial.get());
+                lastIsBest = partial.get().validationLoss() < bestLoss;
             }
         }
         readReports();
         for (Callback callback : callbacks) {
             callback.onEnd(this);
         }
-        History.End end = stoppedEarly
-                ? History.End.STOPPED_EARLY
-                : step < steps ? History.End.STOPPED_ON_REQUEST : History.End.FINISHED;
-        if (end != History.End.STOPPED_ON_REQUEST && keepBest && bestParameters != null) {
+        if (finished && keepBest && bestParameters != null && !lastIsBest) {
             model.writeParameters(bestParameters);
         }
-        return new History(epochs, end, step);
+        History.End end = !finished
+                ? History.End.STOPPED_ON_REQUEST
+                : stoppedEarly ? History.End.STOPPED_EARLY : History.End.FINISHED;
+        return new History(reports, end, step);
+    }
+
+    private void announce(EpochReport report) {
+        for (Callback callback : callbacks) {
+            callback.onEpoch(this, report);
+        }
     }
 
     private void trainOn(Batch batch) {
@@ -254,40 +282,57 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    private void endEpoch(BatchSource validation, long perEpoch, long start) {
+    /** The report of the epoch so far, or nothing when a stop is requested in the middle of its validation. */
+    private Optional<EpochReport> report(BatchSource validation, long perEpoch, long start) {
+        readReports();
         Evaluation training = epochTotals.evaluation(loss);
-        epochTotals.clear();
-        double learningRate = learningRate();
-        Evaluation held =
-                validation == null ? new Evaluation(Double.NaN, Double.NaN, 0) : evaluator.evaluate(validation);
+        Evaluation held = new Evaluation(Double.NaN, Double.NaN, 0);
         if (validation != null) {
+            Optional<Evaluation> evaluation = evaluator.evaluateUnless(() -> stopRequested, validation);
+            if (evaluation.isEmpty()) {
+                return Optional.empty();
+            }
+            held = evaluation.get();
             if (!Double.isFinite(held.loss())) {
-                throw new DivergenceException(step, held.loss(), learningRate);
-            }
-            if (held.loss() < bestLoss) {
-                bestLoss = held.loss();
-                bestStep = step;
-                bestParameters = keepBest ? model.readParameters() : null;
-            }
-            if (ratePlateau != null && ratePlateau.observe(held.loss())) {
-                rateFactor = reduction.reduce(rateFactor);
-            }
-            if (stopPlateau != null && stopPlateau.observe(held.loss())) {
-                stoppedEarly = true;
+                throw new DivergenceException(step, held.loss(), learningRate());
             }
         }
-        epochs.add(new EpochReport(
+        return Optional.of(new EpochReport(
                 Math.toIntExact((step + perEpoch - 1) / perEpoch),
                 step,
                 training.loss(),
                 training.accuracy(),
                 held.loss(),
                 held.accuracy(),
-                learningRate,
+                learningRate(),
                 (System.nanoTime() - start) / 1e9));
     }
 
-    /** Ends the training after the step that is under way. May be called from any thread. */
+    /** Takes a whole epoch into the state. */
+    private void endEpoch(EpochReport report) {
+        epochTotals.clear();
+        epochs.add(report);
+        if (!report.validated()) {
+            return;
+        }
+        double validationLoss = report.validationLoss();
+        if (validationLoss < bestLoss) {
+            bestLoss = validationLoss;
+            bestStep = step;
+            bestParameters = keepBest ? model.readParameters() : null;
+        }
+        if (ratePlateau != null && ratePlateau.observe(validationLoss)) {
+            rateFactor = reduction.reduce(rateFactor);
+        }
+        if (stopPlateau != null && stopPlateau.observe(validationLoss)) {
+            stoppedEarly = true;
+        }
+    }
+
+    /**
+     * Ends the training after the step, or the batch of a validation, that is under way; for good, for this trainer. May be called
+     * from any thread.
+     */
     public void requestStop() {
         stopRequested = true;
     }
@@ -338,6 +383,11 @@ public final class Trainer implements AutoCloseable {
         return evaluator.evaluate(source);
     }
 
+    /** The same, or nothing when a stop is requested meanwhile. */
+    public Optional<Evaluation> evaluateUnlessStopped(BatchSource source) {
+        return evaluator.evaluateUnless(() -> stopRequested, source);
+    }
+
     /** Loss and accuracy on one batch with the parameters as they are now. */
     public Evaluation evaluate(Batch batch) {
         return evaluator.evaluate(batch);
@@ -376,6 +426,9 @@ public final class Trainer implements AutoCloseable {
                 epochTotals.lossSum(),
                 epochTotals.rightSum(),
                 epochTotals.weightSum(),
+                recentTotals.lossSum(),
+                recentTotals.rightSum(),
+                recentTotals.weightSum(),
                 List.copyOf(epochs),
                 stoppedEarly);
         return new Checkpoint(
@@ -431,6 +484,7 @@ public final class Trainer implements AutoCloseable {
         epochTotals.clear();
         epochTotals.add(state.lossSum(), state.rightSum(), state.weightSum());
         recentTotals.clear();
+        recentTotals.add(state.recentLossSum(), state.recentRightSum(), state.recentWeightSum());
         epochs.clear();
         epochs.addAll(state.epochs());
         stoppedEarly = state.stoppedEarly();

@@ -15,6 +15,7 @@ import java.util.List;
  * @param bestLoss the lowest validation loss so far; infinite before the first
  * @param bestStep the step it was reached at
  * @param lossSum of the unfinished epoch so far, like the next two
+ * @param recentLossSum since it was last shown, like the next two
  * @param epochs reports of the finished epochs
  * @param stoppedEarly whether early stopping has ended the run
  */
@@ -29,5 +30,8 @@ public record TrainingState(
         double lossSum,
         double rightSum,
         double weightSum,
+        double recentLossSum,
+        double recentRightSum,
+        double recentWeightSum,
         List<EpochReport> epochs,
         boolean stoppedEarly) {}

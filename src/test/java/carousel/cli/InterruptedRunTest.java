@@ -164,10 +164,11 @@ class InterruptedRunTest {
                 assertArrayEquals(tensor.values(), actualModel.get(name).values(), name));
     }
 
-    /** Steps and losses of the metrics; not the times, nor the means that a restart begins anew. */
+    /** Steps and losses of the metrics; not the times. */
     private static List<String> metrics(Path run) throws IOException {
         return JsonLines.read(run.resolve(RunFolder.METRICS)).stream()
-                .map(line -> line.get("step") + " " + line.get("kind") + " " + line.get("validationLoss"))
+                .map(line -> line.get("step") + " " + line.get("kind") + " " + line.get("loss") + " "
+                        + line.get("validationLoss"))
                 .toList();
     }
 

@@ -88,9 +88,9 @@ class TrainCommandTest {
     void aFinishedRunCanBeExtendedAndEndsAsOneLongRun() throws IOException {
         Path whole = folder.resolve("whole");
         Path parts = folder.resolve("parts");
-        adding(whole, "--steps", 50, "--display-step", 10).succeeds();
-        adding(parts, "--steps", 20, "--display-step", 10).succeeds();
-        CommandLineRun.of("train", "--resume", parts, "--steps", 50, "--display-step", 10)
+        adding(whole, "--steps", 450, "--display-step", 50).succeeds();
+        adding(parts, "--steps", 250, "--display-step", 50).succeeds();
+        CommandLineRun.of("train", "--resume", parts, "--steps", 450, "--display-step", 50)
                 .succeeds();
         assertArrayEquals(
                 Checkpoint.read(whole.resolve(RunFolder.CHECKPOINT))
@@ -99,8 +99,26 @@ class TrainCommandTest {
                 Checkpoint.read(parts.resolve(RunFolder.CHECKPOINT))
                         .checkpoint()
                         .parameters());
-        CommandLineRun.of("train", "--resume", parts, "--steps", 49)
-                .failsWith(2, "has done 50 steps already but got a total of 49");
+        assertEquals(
+                Checkpoint.read(whole.resolve(RunFolder.CHECKPOINT))
+                        .checkpoint()
+                        .state()
+                        .bestLoss(),
+                Checkpoint.read(parts.resolve(RunFolder.CHECKPOINT))
+                        .checkpoint()
+                        .state()
+                        .bestLoss());
+        assertArrayEquals(
+                ModelFile.read(whole.resolve(RunFolder.MODEL))
+                        .tensors()
+                        .get("lstm.weight_hh_l0")
+                        .values(),
+                ModelFile.read(parts.resolve(RunFolder.MODEL))
+                        .tensors()
+                        .get("lstm.weight_hh_l0")
+                        .values());
+        CommandLineRun.of("train", "--resume", parts, "--steps", 449)
+                .failsWith(2, "has done 450 steps already but got a total of 449");
         CommandLineRun again = CommandLineRun.of("train", "--resume", parts).succeeds();
         assertTrue(again.out().contains("Testing Mean Squared Error"), again.out());
     }

@@ -275,6 +275,93 @@ class TrainerTest {
     }
 
     @Test
+    void aStopInTheMiddleOfAValidationIsCaughtUpWithAfterTheResume() {
+        double[] whole;
+        List<Double> wholeLosses;
+        try (Engine engine = Engines.open("vector");
+                Model model = Model.create(engine, SPEC, 2);
+                Trainer trainer = settings(model).open()) {
+            wholeLosses = losses(trainer.fit(training(), new SequentialBatches(PROBLEM.heldOut(20), 5), 4));
+            whole = model.readParameters();
+        }
+        try (Engine engine = Engines.open("vector");
+                Model model = Model.create(engine, SPEC, 2)) {
+            Checkpoint checkpoint;
+            try (Trainer trainer = settings(model).open()) {
+                long[] asked = {0};
+                BatchSource stopping = new WatchedBatches(new SequentialBatches(PROBLEM.heldOut(20), 5), () -> {
+                    // The validation after the second epoch: four batches each, stopped after the second one.
+                    if (++asked[0] == 6) {
+                        trainer.requestStop();
+                    }
+                });
+                History stopped = trainer.fit(training(), stopping, 4);
+                assertEquals(History.End.STOPPED_ON_REQUEST, stopped.end());
+                assertEquals(6, asked[0]);
+                assertEquals(14, trainer.step());
+                assertEquals(1, stopped.epochs().size());
+                assertTrue(trainer.evaluateUnlessStopped(validation()).isEmpty());
+                checkpoint = trainer.checkpoint();
+            }
+            try (Trainer trainer = settings(model).open()) {
+                trainer.restore(checkpoint);
+                History resumed = trainer.fit(training(), new SequentialBatches(PROBLEM.heldOut(20), 5), 4);
+                assertEquals(wholeLosses, losses(resumed));
+                assertArrayEquals(whole, model.readParameters());
+            }
+        }
+    }
+
+    /** Another source's batches, each one announced. */
+    private record WatchedBatches(BatchSource source, Runnable watcher) implements BatchSource {
+        @Override
+        public String name() {
+            return source.name();
+        }
+
+        @Override
+        public long batchesPerEpoch() {
+            return source.batchesPerEpoch();
+        }
+
+        @Override
+        public int batchSize() {
+            return source.batchSize();
+        }
+
+        @Override
+        public int timeSteps() {
+            return source.timeSteps();
+        }
+
+        @Override
+        public int features() {
+            return source.features();
+        }
+
+        @Override
+        public int classes() {
+            return source.classes();
+        }
+
+        @Override
+        public int targetSize() {
+            return source.targetSize();
+        }
+
+        @Override
+        public boolean variableLengths() {
+            return source.variableLengths();
+        }
+
+        @Override
+        public Batch batch(long number) {
+            watcher.run();
+            return source.batch(number);
+        }
+    }
+
+    @Test
     void anExceptionInACallbackLeaksNothing() {
         try (Engine engine = Engines.open("vector")) {
             try (Model model = Model.create(engine, SPEC, 2);
