@@ -161,6 +161,19 @@ record RunConfig(
         return settings.withMaxNorm(clip);
     }
 
+    /** Throws {@link IllegalArgumentException} unless the settings are such as a run can have. */
+    private void requireWhole() {
+        if (taskKind() == Task.MNIST && data == null || fingerprint == null || engine == null) {
+            throw new IllegalArgumentException("the data, its fingerprint or the engine is missing");
+        }
+        Check.choice("optimizer", String.valueOf(optimizer), Rule.class);
+        Check.range("time steps", timeSteps, 1, Integer.MAX_VALUE);
+        Check.range("batch", batch, 1, Integer.MAX_VALUE);
+        Check.positive("learning rate", learningRate);
+        Check.notNegative("clip", clip);
+        Check.atLeast("steps and epochs together", steps + epochs, 1);
+    }
+
     /** For the metadata of a file. */
     Map<String, String> metadata() {
         return Map.of(KEY, new Gson().toJson(this));
@@ -180,7 +193,7 @@ record RunConfig(
         }
         try {
             RunConfig config = new Gson().fromJson(json, RunConfig.class);
-            config.taskKind();
+            config.requireWhole();
             return config;
         } catch (JsonParseException | NullPointerException | IllegalArgumentException e) {
             throw new FormatException("'" + file + "' has settings that cannot be read: " + e.getMessage(), e);

@@ -2,7 +2,10 @@ package carousel.cli;
 
 import carousel.data.AddingProblem;
 import carousel.engine.Engine;
+import carousel.engine.ParameterView;
+import carousel.format.FormatException;
 import carousel.layer.Model;
+import carousel.layer.ModelSpec;
 import carousel.training.Checkpoint;
 import carousel.training.DivergenceException;
 import carousel.training.Evaluation;
@@ -188,7 +191,9 @@ final class TrainCommand implements Callable<Integer> {
                                 : "'" + config.data() + "' does not hold what the run was trained on")
                         + "; give the same data with --data, or start a new run");
             }
-            try (Model model = Model.empty(engine, config.model(sources.features(), sources.outputs()));
+            ModelSpec modelSpec = config.model(sources.features(), sources.outputs());
+            requireWhole(file, saved.checkpoint(), modelSpec);
+            try (Model model = Model.empty(engine, modelSpec);
                     RunFolder run = RunFolder.resume(
                             resume,
                             config.metadata(),
@@ -196,6 +201,16 @@ final class TrainCommand implements Callable<Integer> {
                             saved.checkpoint().state().step())) {
                 return train(config, sources, model, run, saved.checkpoint(), done);
             }
+        }
+    }
+
+    /** That a checkpoint holds what its settings need, before memory is asked for it. */
+    private static void requireWhole(Path file, Checkpoint checkpoint, ModelSpec spec) throws FormatException {
+        List<ParameterView> views = Model.views(spec);
+        long least = views.get(views.size() - 1).end();
+        if (checkpoint.parameters().length < least) {
+            throw new FormatException("'" + file + "' should hold " + least + " parameters by its settings but holds "
+                    + checkpoint.parameters().length);
         }
     }
 

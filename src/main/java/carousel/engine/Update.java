@@ -32,4 +32,21 @@ public record Update(UpdateRule rule, long step, double learningRate, double max
                     "clipping to a norm of " + maxNorm + " needs the gradients' squared norm");
         }
     }
+
+    /**
+     * What gradients are multiplied by. Not a number when the norm is not finite: gradients that have overflowed must not pass for
+     * gradients of zero.
+     *
+     * @param square the value of {@link #squaredNorm()}; any where nothing is clipped
+     */
+    public double clipFactor(double square) {
+        if (maxNorm == 0) {
+            return 1;
+        }
+        double norm = Math.sqrt(square);
+        if (!Double.isFinite(norm)) {
+            return Double.NaN;
+        }
+        return norm > maxNorm ? maxNorm / norm : 1;
+    }
 }

@@ -95,8 +95,16 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
      * @throws EngineException when the engine does not compute the specification
      */
     public Model open(Engine engine) throws FormatException {
+        Model.requireSupported(engine, spec);
         Model model;
         try {
+            // First of all: a specification may claim sizes that the file does not have, and memory is not to be asked
+            // for them.
+            for (ParameterView view : Model.views(spec)) {
+                values(
+                        view.name().contains(OUR_BIAS) ? view.name().replace(OUR_BIAS, INPUT_BIAS) : view.name(),
+                        view.shape());
+            }
             model = Model.empty(engine, spec);
         } catch (IllegalArgumentException e) {
             throw new FormatException("'" + path + "': " + e.getMessage(), e);

@@ -42,23 +42,10 @@ public final class Model implements AutoCloseable {
     private Model(Engine engine, ModelSpec spec) {
         this.engine = engine;
         this.spec = spec;
+        requireSupported(engine, spec);
         ParameterLayout layout = new ParameterLayout();
-        Map<String, Integer> counts = new HashMap<>();
-        Form form = spec.input();
-        for (Layer layer : spec.layers()) {
-            if (layer instanceof Lstm lstm) {
-                engine.refusal(lstm.spec().withInputSize(form.features())).ifPresent(reason -> {
-                    throw new EngineException(reason);
-                });
-            }
-            int same = counts.merge(layer.kind(), 1, Integer::sum) - 1;
-            String name = layer.kind() + (same == 0 ? "" : "_" + same);
-            Node node = Node.bind(layer, nodes.size(), name, form, layout);
-            Node.requireFits(name, layout.elements());
-            nodes.add(node);
-            views.addAll(node.views);
-            form = layer.output(form);
-        }
+        nodes.addAll(bind(spec, layout));
+        nodes.forEach(node -> views.addAll(node.views));
         this.scope = engine.openScope("model");
         try {
             int elements = (int) layout.elements();
@@ -70,6 +57,44 @@ public final class Model implements AutoCloseable {
             scope.close();
             throw e;
         }
+    }
+
+    /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
+    public static void requireSupported(Engine engine, ModelSpec spec) {
+        Form form = spec.input();
+        for (Layer layer : spec.layers()) {
+            if (layer instanceof Lstm lstm) {
+                engine.refusal(lstm.spec().withInputSize(form.features())).ifPresent(reason -> {
+                    throw new EngineException(reason);
+                });
+            }
+            form = layer.output(form);
+        }
+    }
+
+    private static List<Node> bind(ModelSpec spec, ParameterLayout layout) {
+        List<Node> nodes = new ArrayList<>();
+        Map<String, Integer> counts = new HashMap<>();
+        Form form = spec.input();
+        for (Layer layer : spec.layers()) {
+            int same = counts.merge(layer.kind(), 1, Integer::sum) - 1;
+            String name = layer.kind() + (same == 0 ? "" : "_" + same);
+            nodes.add(Node.bind(layer, nodes.size(), name, form, layout));
+            Node.requireFits(name, layout.elements());
+            form = layer.output(form);
+        }
+        return nodes;
+    }
+
+    /**
+     * The parameters that a model of this specification has, without making one: see {@link #views()}.
+     *
+     * @throws IllegalArgumentException when they exceed one buffer, {@link Integer#MAX_VALUE} numbers
+     */
+    public static List<ParameterView> views(ModelSpec spec) {
+        return bind(spec, new ParameterLayout()).stream()
+                .flatMap(node -> node.views.stream())
+                .toList();
     }
 
     /**

@@ -9,7 +9,6 @@ import carousel.tensor.Precision;
 import carousel.tensor.Shape;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
-import com.google.gson.JsonParseException;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
@@ -86,7 +85,7 @@ public record Checkpoint(
                 ModelSpec model = ModelJson.parse(entry(file, MODEL));
                 Precision precision = Precision.valueOf(entry(file, PRECISION));
                 TrainingState state = GSON.fromJson(entry(file, STATE), TrainingState.class);
-                if (state == null || state.epochs() == null || state.step() < 0) {
+                if (state == null) {
                     throw new FormatException("its state is not whole");
                 }
                 Checkpoint checkpoint = new Checkpoint(
@@ -99,8 +98,13 @@ public record Checkpoint(
                         optional(file, "second_moment"),
                         optional(file, "best_parameters"));
                 return new Saved(checkpoint, file.metadata());
-            } catch (FormatException | JsonParseException | IllegalArgumentException e) {
-                throw new FormatException("'" + path + "' is not a checkpoint: " + e.getMessage(), e);
+            } catch (FormatException | RuntimeException e) {
+                // Gson wraps what a constructor throws in more ways than one.
+                Throwable cause = e;
+                while (cause.getCause() != null) {
+                    cause = cause.getCause();
+                }
+                throw new FormatException("'" + path + "' is not a checkpoint: " + cause.getMessage(), e);
             }
         }
     }

@@ -460,7 +460,13 @@ public final class Trainer implements AutoCloseable {
         requireSame("model", checkpoint.model(), model.spec());
         requireSame("optimizer", checkpoint.optimizer(), optimizer.toString());
         requireSame("precision", checkpoint.precision(), engine.precision());
+        requireElements("parameters", model.parameters(), checkpoint.parameters());
+        requireElements("first moments", optimizerState.firstMoment(), checkpoint.firstMoment());
+        requireElements("second moments", optimizerState.secondMoment(), checkpoint.secondMoment());
         TrainingState state = checkpoint.state();
+        if (keepBest && state.bestStep() > 0) {
+            requireElements("best parameters", model.parameters(), checkpoint.bestParameters());
+        }
         model.writeParameters(checkpoint.parameters());
         if (optimizerState.firstMoment() != null) {
             engine.write(optimizerState.firstMoment(), checkpoint.firstMoment());
@@ -488,6 +494,13 @@ public final class Trainer implements AutoCloseable {
         epochs.clear();
         epochs.addAll(state.epochs());
         stoppedEarly = state.stoppedEarly();
+    }
+
+    private static void requireElements(String what, Tensor here, double[] saved) {
+        if (here != null && (saved == null || saved.length != here.elements())) {
+            throw new IllegalArgumentException("the checkpoint should hold " + here.elements() + " " + what
+                    + " but holds " + (saved == null ? "none" : saved.length) + ": it is damaged");
+        }
     }
 
     private static void requireSame(String what, Object saved, Object here) {

@@ -2,6 +2,7 @@ package carousel.training;
 
 import carousel.optimizer.Plateau;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * All that a trainer knows besides tensors, for a checkpoint. Random numbers and batches are functions of the seed and the step,
@@ -34,4 +35,13 @@ public record TrainingState(
         double recentRightSum,
         double recentWeightSum,
         List<EpochReport> epochs,
-        boolean stoppedEarly) {}
+        boolean stoppedEarly) {
+
+    /** Throws {@link IllegalArgumentException} for what no trainer saves, as a damaged file may have it. */
+    public TrainingState {
+        if (step < 0 || !(rateFactor > 0) || epochs == null || epochs.stream().anyMatch(Objects::isNull)) {
+            throw new IllegalArgumentException("its state is not whole");
+        }
+        epochs = List.copyOf(epochs);
+    }
+}

@@ -401,4 +401,20 @@ interface OperationContract extends ContractPart {
         });
         tolerance().check("a first step", new double[] {0.875, 1.125}, end, 10);
     }
+
+    @Test
+    default void clippingHugeGradientsNeverPassesForNoGradient() {
+        double[] end = use((engine, bench) -> {
+            Tensor gradients = bench.real("gradients", new double[] {3e19, 4e19}, 2);
+            Tensor square = bench.real("square", new double[1], 1);
+            engine.squaredNorm(gradients, square);
+            Tensor parameters = bench.real("parameters", new double[] {1, 1}, 2);
+            engine.update(new Update(new UpdateRule.Sgd(0, false), 1, 1, 1, square), parameters, gradients, null, null);
+            return bench.read(parameters);
+        });
+        // Where the square overflows, not a number: the run then stops instead of standing still.
+        if (!Double.isNaN(end[0]) || !Double.isNaN(end[1])) {
+            tolerance().check("a clipped step", new double[] {0.4, 0.2}, end, 10);
+        }
+    }
 }

@@ -170,6 +170,31 @@ class TrainerTest {
         }
     }
 
+    @Test
+    void aCheckpointThatLacksSomethingIsRefused() {
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, SPEC, 2);
+                Trainer trainer = settings(model).open()) {
+            trainer.fit(training(), validation(), 1);
+            Checkpoint whole = trainer.checkpoint();
+            double[] few = new double[3];
+            for (Checkpoint damaged : List.of(
+                    with(whole, few, whole.firstMoment(), whole.secondMoment(), whole.bestParameters()),
+                    with(whole, whole.parameters(), null, whole.secondMoment(), whole.bestParameters()),
+                    with(whole, whole.parameters(), whole.firstMoment(), few, whole.bestParameters()),
+                    with(whole, whole.parameters(), whole.firstMoment(), whole.secondMoment(), null))) {
+                assertTrue(assertThrows(IllegalArgumentException.class, () -> trainer.restore(damaged))
+                        .getMessage()
+                        .contains("it is damaged"));
+            }
+            trainer.restore(whole);
+        }
+    }
+
+    private static Checkpoint with(Checkpoint of, double[] parameters, double[] first, double[] second, double[] best) {
+        return new Checkpoint(of.model(), of.optimizer(), of.precision(), of.state(), parameters, first, second, best);
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"reference", "vector"})
     void aLossThatIsNoNumberStopsTheRunAndSaysWhere(String name) {

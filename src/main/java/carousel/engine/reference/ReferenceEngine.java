@@ -357,8 +357,8 @@ public final class ReferenceEngine extends HostEngine {
     @Override
     public void update(Update update, Tensor parameters, Tensor gradients, Tensor firstMoment, Tensor secondMoment) {
         Shapes.requireUpdate(update, parameters, gradients, firstMoment, secondMoment);
-        double norm = update.maxNorm() == 0 ? 0 : Math.sqrt(doubles(update.squaredNorm())[start(update.squaredNorm())]);
-        double scale = norm > update.maxNorm() ? update.maxNorm() / norm : 1;
+        Tensor square = update.squaredNorm();
+        double scale = update.clipFactor(square == null ? 0 : doubles(square)[start(square)]);
         double rate = update.learningRate();
         double[] p = doubles(parameters);
         int p0 = start(parameters);

@@ -89,12 +89,12 @@ final class Elementwise {
     /**
      * See {@link UpdateRule}.
      *
-     * @param norm the L2 norm of the gradients; used only where the update clips
+     * @param factor what the gradients are multiplied by
      * @param first null for a rule without moments
      * @param second null for a rule with fewer than two
      */
-    void update(Update update, double norm, Span parameters, Span gradients, Span first, Span second) {
-        float clip = norm > update.maxNorm() && update.maxNorm() > 0 ? (float) (update.maxNorm() / norm) : 1;
+    void update(Update update, double factor, Span parameters, Span gradients, Span first, Span second) {
+        float clip = (float) factor;
         int moments = update.rule().moments();
         workers.run(chunks(parameters.count), (index, worker) -> {
             float[][] rows = buffers[worker].single.rows(4, STRIP);

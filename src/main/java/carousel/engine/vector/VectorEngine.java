@@ -219,8 +219,9 @@ public final class VectorEngine extends HostEngine {
     @Override
     public void update(Update update, Tensor parameters, Tensor gradients, Tensor firstMoment, Tensor secondMoment) {
         Shapes.requireUpdate(update, parameters, gradients, firstMoment, secondMoment);
-        double norm = update.maxNorm() == 0 ? 0 : Math.sqrt(floats(update.squaredNorm())[start(update.squaredNorm())]);
-        elementwise.update(update, norm, span(parameters), span(gradients), span(firstMoment), span(secondMoment));
+        Tensor square = update.squaredNorm();
+        double clip = update.clipFactor(square == null ? 0 : floats(square)[start(square)]);
+        elementwise.update(update, clip, span(parameters), span(gradients), span(firstMoment), span(secondMoment));
     }
 
     @Override
