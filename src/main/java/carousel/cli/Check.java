@@ -1,5 +1,6 @@
 package carousel.cli;
 
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -7,6 +8,14 @@ import java.util.stream.Collectors;
 /** Checks of option values; each failure is one sentence with the value and the allowed range. */
 final class Check {
     private Check() {}
+
+    /** A path that was given; an empty one, as from an unset variable, would mean the current folder. */
+    static void path(String option, Path value) {
+        if (value != null && value.toString().isEmpty()) {
+            throw new IllegalArgumentException(
+                    option + " should name a path but is empty: give one, or . for the current folder");
+        }
+    }
 
     static int range(String option, int value, int least, int most) {
         if (value < least || value > most) {

@@ -71,7 +71,8 @@ public final class Main implements Runnable {
             main.report(
                     err,
                     "the Java heap of " + Runtime.getRuntime().maxMemory() / (1 << 20)
-                            + " MiB is too small: lower the batch size or the hidden size, or raise it with -Xmx",
+                            + " MiB is too small: lower the batch size, the hidden size, the layers or the time steps, or raise it"
+                            + " with CAROUSEL_OPTS=-Xmx8g",
                     outOfMemory);
             return FAILURE;
         }

@@ -26,6 +26,8 @@ final class SavedRun {
     record Contents(ModelFile model, RunConfig config) {}
 
     Contents read() throws IOException {
+        Check.path("--model", path);
+        Check.path("--data", data);
         Path file = Files.isDirectory(path) ? path.resolve(RunFolder.MODEL) : path;
         ModelFile model = ModelFile.read(file);
         RunConfig config = RunConfig.from(model.metadata(), file);

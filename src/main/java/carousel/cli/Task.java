@@ -3,6 +3,7 @@ package carousel.cli;
 import carousel.data.AddingProblem;
 import carousel.data.Batch;
 import carousel.data.BatchSource;
+import carousel.data.DataException;
 import carousel.data.DatasetSplit;
 import carousel.data.DrawnDigits;
 import carousel.data.IdxFiles;
@@ -96,6 +97,11 @@ enum Task {
             IdxFiles files = IdxFiles.read(Path.of(config.data()), reading(config));
             all = files.training();
             test = files.test();
+        }
+        if (all.size() < 2) {
+            throw new DataException(
+                    "'" + config.data() + "' should hold 2 or more training pictures, one of them to be held"
+                            + " out, but holds " + all.size());
         }
         DatasetSplit split = DatasetSplit.of(all, Math.max(1, all.size() / HELD_OUT), config.seed());
         int batch = Math.min(config.batch(), split.training().size());

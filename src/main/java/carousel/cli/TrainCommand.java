@@ -126,6 +126,9 @@ final class TrainCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         screen = spec.commandLine().getOut();
         Check.atLeast("--checkpoint-steps", checkpointSteps, 1);
+        Check.path("--out", out);
+        Check.path("--resume", resume);
+        Check.path("--data", data);
         if (displayStep != null) {
             Check.atLeast("--display-step", displayStep, 1);
         }

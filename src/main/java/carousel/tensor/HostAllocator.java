@@ -104,7 +104,7 @@ public final class HostAllocator implements Allocator {
             long free = runtime.maxMemory() - runtime.totalMemory() + runtime.freeMemory();
             throw new OutOfTensorMemoryException(
                     String.format(
-                            "'%s' needs %.1f MiB and the Java heap has %.1f of %.1f MiB free: lower the batch size, the "
+                            "'%s' needs %.1f MiB in one piece and the Java heap has %.1f of %.1f MiB free: lower the batch size, the "
                                     + "time steps or the hidden size, or raise the heap with -Xmx",
                             name, elements * type.bytes() / 0x1p20, free / 0x1p20, runtime.maxMemory() / 0x1p20),
                     outOfMemory);

@@ -295,6 +295,22 @@ class TrainCommandTest {
     }
 
     @Test
+    void anEmptyPathIsRefused() {
+        CommandLineRun.of("train", "--out", "").failsWith(2, "--out should name a path but is empty");
+        CommandLineRun.of("train", "--data", "").failsWith(2, "--data should name a path but is empty");
+        CommandLineRun.of("train", "--resume", "").failsWith(2, "--resume should name a path but is empty");
+        CommandLineRun.of("evaluate", "--model", "").failsWith(2, "--model should name a path but is empty");
+    }
+
+    @Test
+    void oneTrainingPictureIsTooFew() throws IOException {
+        Path data = Files.createDirectory(folder.resolve("data"));
+        writeIdx(data, 1, 0);
+        CommandLineRun.of("train", "--data", data, "--out", folder.resolve("run"))
+                .failsWith(1, "2 or more training pictures", "holds 1");
+    }
+
+    @Test
     void aRunFolderInUseIsRefused() throws IOException {
         Path run = folder.resolve("run");
         adding(run, "--steps", 5).succeeds();
