@@ -7,6 +7,7 @@ import static carousel.tensor.HostStorage.start;
 
 import carousel.tensor.ElementType;
 import carousel.tensor.HostAllocator;
+import carousel.tensor.HostStorage;
 import carousel.tensor.MemoryUse;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
@@ -62,6 +63,7 @@ public abstract class HostEngine implements Engine {
     @Override
     public final void write(Tensor target, float[] source) {
         Shapes.requireElements("the target", target, source.length);
+        HostStorage.changed(target);
         int first = start(target);
         if (wide) {
             double[] values = doubles(target);
@@ -76,6 +78,7 @@ public abstract class HostEngine implements Engine {
     @Override
     public final void write(Tensor target, double[] source) {
         Shapes.requireElements("the target", target, source.length);
+        HostStorage.changed(target);
         int first = start(target);
         if (wide) {
             System.arraycopy(source, 0, doubles(target), first, source.length);
@@ -90,6 +93,7 @@ public abstract class HostEngine implements Engine {
     @Override
     public final void write(Tensor target, int[] source) {
         Shapes.requireElements("the target", target, source.length);
+        HostStorage.changed(target);
         System.arraycopy(source, 0, integers(target), start(target), source.length);
     }
 
@@ -123,6 +127,7 @@ public abstract class HostEngine implements Engine {
 
     @Override
     public final void fill(Tensor target, double value) {
+        HostStorage.changed(target);
         int first = start(target);
         int end = first + Math.toIntExact(target.elements());
         if (wide) {
@@ -135,6 +140,7 @@ public abstract class HostEngine implements Engine {
     @Override
     public final void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
         Shapes.requireColumns(source, sourceColumn, target, targetColumn, columns);
+        HostStorage.changed(target);
         Object from = wide ? doubles(source) : floats(source);
         Object to = wide ? doubles(target) : floats(target);
         int sourceWidth = source.shape().extent(1);

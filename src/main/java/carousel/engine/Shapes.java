@@ -29,7 +29,13 @@ public final class Shapes {
     /** Checks an LSTM forward pass and returns nothing; after it, every shape is as the Javadoc of the seam says. */
     public static void requireForward(
             LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
-        requireElements("parameters", parameters, LstmLayout.of(spec).elements());
+        requireForward(spec, LstmLayout.of(spec), parameters, input, output, tape);
+    }
+
+    /** The same for an engine that has the specification's layout at hand. */
+    public static void requireForward(
+            LstmSpec spec, LstmLayout layout, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        requireElements("parameters", parameters, layout.elements());
         Tensor x = input.x();
         if (x == null || x.shape().rank() != 3 || x.shape().extent(2) != spec.inputSize()) {
             throw new IllegalArgumentException("x should be [T, N, " + spec.inputSize() + "] but got " + x);
@@ -53,12 +59,19 @@ public final class Shapes {
     /** Checks an LSTM backward pass; the tape has been recorded. */
     public static void requireBackward(
             LstmTape tape, LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
+        requireBackward(tape, LstmLayout.of(tape.spec()), outputGradient, parameterGradients, inputGradient);
+    }
+
+    /** The same for an engine that has the specification's layout at hand. */
+    public static void requireBackward(
+            LstmTape tape,
+            LstmLayout layout,
+            LstmOutput outputGradient,
+            Tensor parameterGradients,
+            LstmInputGradient inputGradient) {
         LstmSpec spec = tape.spec();
         if (parameterGradients != null) {
-            requireElements(
-                    "parameter gradients",
-                    parameterGradients,
-                    LstmLayout.of(spec).elements());
+            requireElements("parameter gradients", parameterGradients, layout.elements());
         }
         if (outputGradient.y() != null) {
             require("the gradient of y", outputGradient.y(), tape.timeSteps(), tape.batchSize(), spec.sequenceWidth());

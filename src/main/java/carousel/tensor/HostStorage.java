@@ -1,9 +1,15 @@
 package carousel.tensor;
 
+import java.util.concurrent.atomic.AtomicLong;
+
 /** A block on the Java heap: an array with guard elements before and after what tensors may touch. */
 public final class HostStorage extends Storage {
+    private static final AtomicLong NUMBERS = new AtomicLong();
+
     private final Object array;
     private final int base;
+    private final long identity = NUMBERS.incrementAndGet();
+    private long version;
 
     HostStorage(ElementType type, long elements, Object array, int base) {
         super(type, elements);
@@ -29,6 +35,30 @@ public final class HostStorage extends Storage {
     /** Where the tensor's first element lies in its array. */
     public static int start(Tensor tensor) {
         return ((HostStorage) tensor.storage()).base + Math.toIntExact(tensor.offset());
+    }
+
+    /** A number that no other block has. */
+    public static long identity(Tensor tensor) {
+        return ((HostStorage) tensor.storage()).identity;
+    }
+
+    /**
+     * A number that changes whenever something may have been written to the tensor's block: what was derived from its elements holds
+     * as long as this stays.
+     */
+    public static long version(Tensor tensor) {
+        return ((HostStorage) tensor.storage()).version;
+    }
+
+    /** For engines, whenever they write to a tensor: see {@link #version}. Null, for outputs that are not wanted, does nothing. */
+    public static void changed(Tensor tensor) {
+        if (tensor != null) {
+            ((HostStorage) tensor.storage()).changed();
+        }
+    }
+
+    void changed() {
+        version = NUMBERS.incrementAndGet();
     }
 
     private static Object array(Tensor tensor, ElementType type) {

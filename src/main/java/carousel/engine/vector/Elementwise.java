@@ -1,70 +1,103 @@
 package carousel.engine.vector;
 
+import static carousel.tensor.HostStorage.floats;
+import static carousel.tensor.HostStorage.start;
+
 import carousel.engine.Philox;
 import carousel.engine.RandomKey;
 import carousel.engine.Update;
-import carousel.engine.UpdateRule;
+import carousel.tensor.Tensor;
 
 /** Work on flat buffers, in chunks of a fixed size. */
 final class Elementwise {
     /** Elements in a task; a multiple of {@link Philox#WORDS}. */
     private static final int CHUNK = 1 << 14;
 
-    /** Elements of an update that are copied out, moved, and copied back at a time. */
-    private static final int STRIP = 1 << 11;
-
+    private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
-    private double[] partials = new double[0];
+    private final Dropout dropout = new Dropout();
+    private final SquaredNorm squaredNorm = new SquaredNorm();
+    private final Move move = new Move();
 
-    Elementwise(Workers workers, WorkerBuffers[] buffers) {
+    Elementwise(Kernels kernels, Workers workers, WorkerBuffers[] buffers) {
+        this.kernels = kernels;
         this.workers = workers;
         this.buffers = buffers;
     }
-
-    /** A flat piece of an array. */
-    record Span(float[] values, int start, int count) {}
 
     private static int chunks(int count) {
         return (int) (((long) count + CHUNK - 1) / CHUNK);
     }
 
     /** See {@link carousel.engine.Engine#dropout}. {@code x} and {@code y} may be the same. */
-    void dropout(Span x, double rate, RandomKey key, Span y) {
-        int threshold = RandomKey.threshold(rate);
-        float scale = (float) (1 / (1 - rate));
-        workers.run(chunks(x.count), (index, worker) -> {
-            int[] words = new int[Philox.WORDS];
+    void dropout(float[] x, int xAt, int count, double rate, RandomKey key, float[] y, int yAt) {
+        dropout.x = x;
+        dropout.xAt = xAt;
+        dropout.y = y;
+        dropout.yAt = yAt;
+        dropout.count = count;
+        dropout.threshold = RandomKey.threshold(rate);
+        dropout.scale = (float) (1 / (1 - rate));
+        dropout.key = key;
+        workers.run(chunks(count), dropout);
+    }
+
+    private final class Dropout implements Workers.Task {
+        private float[] x;
+        private int xAt;
+        private float[] y;
+        private int yAt;
+        private int count;
+        private int threshold;
+        private float scale;
+        private RandomKey key;
+
+        @Override
+        public void run(int index, int worker) {
+            int[] words = buffers[worker].words;
             int from = index * CHUNK;
-            int to = (int) Math.min(x.count, (long) from + CHUNK);
+            int to = (int) Math.min(count, (long) from + CHUNK);
             for (int e = from; e < to; e++) {
                 int word = e % Philox.WORDS;
                 if (word == 0) {
                     key.block(e / Philox.WORDS, words);
                 }
                 boolean drops = RandomKey.drops(words[word], threshold);
-                y.values[y.start + e] = drops ? 0 : x.values[x.start + e] * scale;
+                y[yAt + e] = drops ? 0 : x[xAt + e] * scale;
             }
-        });
+        }
     }
 
     /** The sum of squares, in double precision. */
-    double squaredNorm(Span x) {
-        int chunks = chunks(x.count);
-        if (partials.length < chunks) {
-            partials = new double[chunks];
+    double squaredNorm(Tensor tensor) {
+        squaredNorm.x = floats(tensor);
+        squaredNorm.xAt = start(tensor);
+        squaredNorm.count = Math.toIntExact(tensor.elements());
+        int chunks = chunks(squaredNorm.count);
+        if (squaredNorm.sums.length < chunks) {
+            squaredNorm.sums = new double[chunks];
         }
-        double[] sums = partials;
-        workers.run(chunks, (index, worker) -> {
-            int from = index * CHUNK;
-            int to = (int) Math.min(x.count, (long) from + CHUNK);
-            sums[index] = sumOfSquares(x.values, x.start + from, x.start + to);
-        });
+        workers.run(chunks, squaredNorm);
         double total = 0;
         for (int k = 0; k < chunks; k++) {
-            total += sums[k];
+            total += squaredNorm.sums[k];
         }
         return total;
+    }
+
+    private static final class SquaredNorm implements Workers.Task {
+        private float[] x;
+        private int xAt;
+        private int count;
+        private double[] sums = new double[0];
+
+        @Override
+        public void run(int index, int worker) {
+            int from = index * CHUNK;
+            int to = (int) Math.min(count, (long) from + CHUNK);
+            sums[index] = sumOfSquares(x, xAt + from, xAt + to);
+        }
     }
 
     /** Four sums side by side, so that one addition need not wait for the last. */
@@ -87,144 +120,42 @@ final class Elementwise {
     }
 
     /**
-     * See {@link UpdateRule}.
+     * See {@link carousel.engine.UpdateRule}.
      *
-     * @param factor what the gradients are multiplied by
-     * @param first null for a rule without moments
-     * @param second null for a rule with fewer than two
+     * @param clip what the gradients are multiplied by
      */
-    void update(Update update, double factor, Span parameters, Span gradients, Span first, Span second) {
-        float clip = (float) factor;
+    void update(Update update, double clip, Tensor parameters, Tensor gradients, Tensor first, Tensor second) {
         int moments = update.rule().moments();
-        workers.run(chunks(parameters.count), (index, worker) -> {
-            float[][] rows = buffers[worker].single.rows(4, STRIP);
-            int to = (int) Math.min(parameters.count, (long) index * CHUNK + CHUNK);
-            for (int e = index * CHUNK; e < to; e += STRIP) {
-                int count = Math.min(STRIP, to - e);
-                load(parameters, e, rows[0], count);
-                load(gradients, e, rows[1], count);
-                if (moments >= 1) {
-                    load(first, e, rows[2], count);
-                }
-                if (moments >= 2) {
-                    load(second, e, rows[3], count);
-                }
-                move(update, clip, rows[0], rows[1], rows[2], rows[3], count);
-                store(rows[0], parameters, e, count);
-                if (moments >= 1) {
-                    store(rows[2], first, e, count);
-                }
-                if (moments >= 2) {
-                    store(rows[3], second, e, count);
-                }
-            }
-        });
+        move.step.set(update, clip);
+        move.p = floats(parameters);
+        move.pAt = start(parameters);
+        move.d = floats(gradients);
+        move.dAt = start(gradients);
+        move.m = moments >= 1 ? floats(first) : null;
+        move.mAt = moments >= 1 ? start(first) : 0;
+        move.v = moments >= 2 ? floats(second) : null;
+        move.vAt = moments >= 2 ? start(second) : 0;
+        move.count = Math.toIntExact(parameters.elements());
+        workers.run(chunks(move.count), move);
     }
 
-    private static void load(Span from, int element, float[] row, int count) {
-        System.arraycopy(from.values, from.start + element, row, 0, count);
-    }
+    private final class Move implements Workers.Task {
+        private final UpdateStep step = new UpdateStep();
+        private float[] p;
+        private int pAt;
+        private float[] d;
+        private int dAt;
+        private float[] m;
+        private int mAt;
+        private float[] v;
+        private int vAt;
+        private int count;
 
-    private static void store(float[] row, Span to, int element, int count) {
-        System.arraycopy(row, 0, to.values, to.start + element, count);
-    }
-
-    private static void move(Update update, float clip, float[] p, float[] d, float[] m, float[] v, int count) {
-        float rate = (float) update.learningRate();
-        if (update.rule() instanceof UpdateRule.Sgd sgd) {
-            float momentum = (float) sgd.momentum();
-            if (momentum == 0) {
-                descend(p, d, clip, rate, count);
-            } else if (sgd.nesterov()) {
-                nesterov(p, d, m, clip, rate, momentum, count);
-            } else {
-                momentum(p, d, m, clip, rate, momentum, count);
-            }
-        } else if (update.rule() instanceof UpdateRule.Adam adam) {
-            if (adam.weightDecay() > 0) {
-                float keep = (float) (1 - update.learningRate() * adam.weightDecay());
-                for (int e = 0; e < count; e++) {
-                    p[e] *= keep;
-                }
-            }
-            adamMoments(
-                    d,
-                    m,
-                    v,
-                    clip,
-                    (float) adam.beta1(),
-                    (float) (1 - adam.beta1()),
-                    (float) adam.beta2(),
-                    (float) (1 - adam.beta2()),
-                    count);
-            double correction1 = 1 - Math.pow(adam.beta1(), update.step());
-            double correction2 = 1 - Math.pow(adam.beta2(), update.step());
-            adam(
-                    p,
-                    m,
-                    v,
-                    (float) (update.learningRate() / correction1),
-                    (float) (1 / correction2),
-                    (float) adam.epsilon(),
-                    count);
-        } else if (update.rule() instanceof UpdateRule.RmsProp rms) {
-            rmsProp(p, d, m, clip, rate, (float) rms.decay(), (float) (1 - rms.decay()), (float) rms.epsilon(), count);
-        }
-    }
-
-    private static void descend(float[] p, float[] d, float clip, float rate, int count) {
-        for (int e = 0; e < count; e++) {
-            p[e] -= rate * (clip * d[e]);
-        }
-    }
-
-    private static void momentum(float[] p, float[] d, float[] m, float clip, float rate, float momentum, int count) {
-        for (int e = 0; e < count; e++) {
-            float moment = Math.fma(momentum, m[e], clip * d[e]);
-            m[e] = moment;
-            p[e] -= rate * moment;
-        }
-    }
-
-    private static void nesterov(float[] p, float[] d, float[] m, float clip, float rate, float momentum, int count) {
-        for (int e = 0; e < count; e++) {
-            float gradient = clip * d[e];
-            float moment = Math.fma(momentum, m[e], gradient);
-            m[e] = moment;
-            p[e] -= rate * Math.fma(momentum, moment, gradient);
-        }
-    }
-
-    private static void adamMoments(
-            float[] d,
-            float[] m,
-            float[] v,
-            float clip,
-            float keep1,
-            float take1,
-            float keep2,
-            float take2,
-            int count) {
-        for (int e = 0; e < count; e++) {
-            float gradient = clip * d[e];
-            m[e] = Math.fma(keep1, m[e], take1 * gradient);
-            v[e] = Math.fma(keep2, v[e], take2 * gradient * gradient);
-        }
-    }
-
-    private static void adam(float[] p, float[] m, float[] v, float rate, float correction, float epsilon, int count) {
-        for (int e = 0; e < count; e++) {
-            p[e] -= rate * m[e] / ((float) Math.sqrt(v[e] * correction) + epsilon);
-        }
-    }
-
-    private static void rmsProp(
-            float[] p, float[] d, float[] m, float clip, float rate, float keep, float take, float epsilon, int count) {
-        for (int e = 0; e < count; e++) {
-            float gradient = clip * d[e];
-            float moment = Math.fma(keep, m[e], take * gradient * gradient);
-            m[e] = moment;
-            p[e] -= rate * gradient / ((float) Math.sqrt(moment) + epsilon);
+        @Override
+        public void run(int index, int worker) {
+            int from = index * CHUNK;
+            int length = (int) Math.min(CHUNK, (long) count - from);
+            kernels.update(step, p, pAt + from, d, dAt + from, m, mAt + from, v, vAt + from, length);
         }
     }
 }

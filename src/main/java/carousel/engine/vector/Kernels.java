@@ -1,34 +1,151 @@
 package carousel.engine.vector;
 
+import carousel.engine.Gate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * How this machine multiplies matrices. Both kinds sum every element in the order of the terms with one rounding each, so
- * that they give the same bits; only their speed differs.
+ * The innermost loops. Both kinds compute every element by the same operations in the same order, so that they give the same
+ * bits, whatever the width of the vectors; only their speed differs.
+ *
+ * <p>With {@code L} = {@value #LANES}, whatever the width, there are two shapes in which all of them read and write:
+ *
+ * <ul>
+ *   <li><b>blocked rows</b> {@code [blocks][rows][4L]}: element {@code k} of row {@code r} is at {@code k / 4L * block + r * 4L +
+ *       k % 4L}, where {@code block} is the distance between blocks. So rows side by side are a constant distance apart,
+ *       whatever their width.
+ *   <li><b>strips</b> {@code [depth][width * L]} of a right factor, with a width of 4 or 1 vectors: see {@link Panel}.
+ * </ul>
+ *
+ * For a cell's gates, the 4L columns of a strip are those of {@code i, f, g} and {@code o} for the same L hidden units.
  */
 interface Kernels {
     /** The module that the faster kernels need, and that a JVM has only where it is asked for. */
     String MODULE = "jdk.incubator.vector";
 
-    /** Floats by which rows of c are padded, at most: see {@link #product}. */
-    int PADDING = 64;
+    /** L: how many numbers the layouts group. One vector of 512 bits, two of 256, four of 128. */
+    int LANES = 16;
+
+    /** 4L, a row of a block: the four gates of L hidden units. */
+    int BLOCK = Gate.COUNT * LANES;
 
     /** For people: how wide the vectors are or who makes them. */
     String description();
 
-    /** An empty right factor in this kernel's order. */
-    Panel panel(boolean poisoned);
+    /**
+     * {@code c[r][j] = s[r][j] + sum_k a[r][k] * b[k][j]} for {@code r < rows}, {@code from <= k < to} in turn, {@code j < width
+     * * L}.
+     *
+     * @param a blocked rows, from {@code aAt}, blocks {@code aBlock} apart
+     * @param b a strip of this width, from {@code bAt}, where its row 0 lies
+     * @param s where the sums start from: row r at {@code sAt + r * sPitch}; with pitch 0 all rows start the same
+     * @param c row r at {@code cAt + r * 4L}; may be {@code s}
+     */
+    void product(
+            int rows,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int width,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt);
 
     /**
-     * {@code c[r][j] += sum_k a[first[r] + k] * b[k, j]} for {@code r < rows}, {@code k < depth}, {@code j < columns of b}.
-     * What a row of c holds from there on up to the next multiple of {@link #PADDING} may change.
+     * {@code c[j][v] += sum_m a[m][j] * b[m][v]} for {@code j < columns}, {@code m < depth} in turn, {@code v < 4L}.
      *
-     * @param first where each row of the left factor starts
-     * @param b from the same kernels, with {@code depth} rows or more
-     * @param c rows of a {@link RowBuffer}
+     * @param a row m at {@code m * aPitch}
+     * @param b row m at {@code bAt + m * 4L}
+     * @param c row j at {@code cAt + j * 4L}
      */
-    void product(float[] a, int[] first, Panel b, int depth, float[][] c, int rows);
+    void outerProduct(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt);
+
+    /** {@code c[v] += sum_m b[m][v]} for {@code m < depth} in turn, {@code v < 4L}; row m of b at {@code bAt + m * 4L}. */
+    void rowSum(int depth, float[] b, int bAt, float[] c, int cAt);
+
+    /**
+     * One time step of L hidden units, from the pre-activations to {@code c} and {@code m = o * tanh(c)}: see {@link
+     * carousel.engine.LstmSpec}.
+     *
+     * @param z pre-activations, row r at {@code zAt + r * 4L}; may be overwritten
+     * @param c previous cell state, overwritten by the new one; row r at {@code cAt + r * L}
+     * @param clip limit of c; 0 for none
+     * @param gates gets {@code i, f, g, o}, row r at {@code gatesAt + r * 4L}; null when not wanted
+     * @param states gets {@code c, tanh(c)}, row r at {@code statesAt + r * 2L}; null with gates
+     * @param m row r at {@code mAt + r * 4L}
+     * @param y gets m once more, row r at {@code yRows[yFrom + r] + yColumn}; null when not wanted
+     */
+    void cellForward(
+            int rows,
+            float[] z,
+            int zAt,
+            float[] c,
+            int cAt,
+            float clip,
+            float[] gates,
+            int gatesAt,
+            float[] states,
+            int statesAt,
+            float[] m,
+            int mAt,
+            float[] y,
+            int[] yRows,
+            int yFrom,
+            int yColumn);
+
+    /**
+     * Back through one time step of L hidden units.
+     *
+     * @param dm gradient of m, row r at {@code dmAt + r * 4L}
+     * @param dc gradient of the new c from the steps after, overwritten by that of the previous c; row r at {@code dcAt + r * L}
+     * @param gates {@code i, f, g, o}, overwritten by the gradients of their pre-activations
+     * @param states {@code c, tanh(c)}; where {@code keepM} tanh(c) is overwritten by m
+     * @param previous previous c, row r at {@code previousAt + r * previousPitch}
+     * @param clip limit of c, 0 for none; where it acted no gradient passes
+     */
+    void cellBackward(
+            int rows,
+            float[] dm,
+            int dmAt,
+            float[] dc,
+            int dcAt,
+            float[] gates,
+            int gatesAt,
+            float[] states,
+            int statesAt,
+            float[] previous,
+            int previousAt,
+            int previousPitch,
+            float clip,
+            boolean keepM);
+
+    /** {@code x_e += y_e} for {@code e < count}. */
+    void add(float[] x, int xAt, float[] y, int yAt, int count);
+
+    /** {@code y_e = exp(x_e - shift)} for {@code e < count}, for differences of 0 or less; at most 4 units in the last place off. */
+    void exponentials(float[] x, int xAt, float shift, float[] y, int yAt, int count);
+
+    /** {@code y_e = x_e * factor} for {@code e < count}; x and y may be the same. */
+    void scale(float[] x, int xAt, float factor, float[] y, int yAt, int count);
+
+    /**
+     * The update rule on {@code count} parameters p with gradients d and moments m and v: see {@link
+     * carousel.engine.UpdateRule}.
+     */
+    void update(
+            UpdateStep step, float[] p, int pAt, float[] d, int dAt, float[] m, int mAt, float[] v, int vAt, int count);
+
+    /** {@code y_e = tanh(x_e)} for {@code e < count}; at most 4 units in the last place off. */
+    void tanh(float[] x, float[] y, int count);
+
+    /** {@code y_e = 1 / (1 + exp(-x_e))} for {@code e < count}; at most 4 units in the last place off. */
+    void logistic(float[] x, float[] y, int count);
 
     /** Those on {@value #MODULE} where the JVM has it, the compiler's otherwise. */
     static Kernels best() {

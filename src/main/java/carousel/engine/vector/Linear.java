@@ -1,111 +1,197 @@
 package carousel.engine.vector;
 
+import static carousel.engine.vector.Kernels.BLOCK;
+import static carousel.engine.vector.Kernels.LANES;
+import static carousel.tensor.HostStorage.floats;
+import static carousel.tensor.HostStorage.start;
+
+import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.List;
 
 /** {@code y = x W^T + b} and its gradients: see {@link carousel.engine.Engine#linearForward}. */
-final class Linear {
+final class Linear implements Workers.Task, WeightGradients.LeftRows {
     /** Rows of x done at a time. */
-    private static final int TILE = 32;
+    private static final int ROWS = 48;
+
+    private enum Phase {
+        TRANSPOSE,
+        PRODUCT,
+        SPREAD
+    }
 
     private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
-    private final Panel panel;
-    private int[] xRows = new int[0];
-    private int[] yRows = new int[0];
+    private final Panel forwardPanel = new Panel();
+    private final Panel backwardPanel = new Panel();
+    private final WeightGradients products;
+    private final Scratch start;
+    private final Scratch strips;
+    private Phase phase;
+    private Panel panel;
+    private float[] a;
+    private int aAt;
+    private int rows;
+    private int depth;
+    private float[] sums;
+    private float[] c;
+    private int cAt;
+    private float[] spread;
+    private float[] left;
+    private int leftAt;
+    private int leftWidth;
 
     Linear(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
         this.kernels = kernels;
         this.workers = workers;
         this.buffers = buffers;
-        this.panel = kernels.panel(poisoned);
-    }
-
-    /** A matrix in row-major order. */
-    record Matrix(float[] values, int start, int rows, int columns) {
-        int at(int row) {
-            return start + row * columns;
-        }
+        this.products = new WeightGradients(kernels, workers, buffers);
+        this.start = new Scratch(false);
+        this.strips = new Scratch(poisoned);
     }
 
     /** Bytes kept from call to call. */
     long bytes() {
-        return panel.bytes() + (long) (xRows.length + yRows.length) * Integer.BYTES;
+        return forwardPanel.bytes() + backwardPanel.bytes() + start.bytes() + strips.bytes();
     }
 
-    /** @param bias an array and where the bias starts in it, or null */
-    void forward(Matrix x, Matrix weights, Matrix bias, Matrix y) {
-        panel.reshape(x.columns, y.columns);
-        workers.run(
-                Panel.strips(x.columns),
-                (index, worker) -> panel.transposeStrip(weights.values, weights.start, weights.columns, index, 0));
-        product(x, bias, y);
+    /** @param bias null for none */
+    void forward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
+        int inputs = x.shape().extent(1);
+        int outputs = y.shape().extent(1);
+        panel = forwardPanel;
+        panel.reshape(inputs, outputs);
+        a = floats(weights);
+        aAt = start(weights);
+        phase = Phase.TRANSPOSE;
+        workers.run(panel.strips(), this);
+        sums = start.zeros(outputs + BLOCK);
+        if (bias == null) {
+            Arrays.fill(sums, 0, outputs, 0);
+        } else {
+            System.arraycopy(floats(bias), start(bias), sums, 0, outputs);
+        }
+        product(x, y);
     }
 
     /** @param dx null when not wanted */
-    void backward(Matrix x, Matrix weights, Matrix dy, Matrix weightsGradient, Matrix biasGradient, Matrix dx) {
-        xRows = rows(x, xRows);
-        yRows = rows(dy, yRows);
-        OuterProducts products = new OuterProducts(kernels);
-        products.add(
-                List.of(new OuterProducts.Terms(
-                        new OuterProducts.Operand(dy.values, yRows),
-                        new OuterProducts.Operand(x.values, xRows),
-                        0,
-                        x.rows)),
-                dy.columns,
-                x.columns,
-                weightsGradient.values,
-                weightsGradient.start,
-                false);
-        products.run(workers, buffers);
+    void backward(Tensor x, Tensor weights, Tensor dy, Tensor weightsGradient, Tensor biasGradient, Tensor dx) {
+        int inputs = x.shape().extent(1);
+        int outputs = dy.shape().extent(1);
+        rows = x.shape().extent(0);
+        a = floats(dy);
+        aAt = start(dy);
+        depth = outputs;
+        int blocks = (outputs + BLOCK - 1) / BLOCK;
+        spread = strips.take(Math.multiplyExact(Math.multiplyExact(blocks, BLOCK), rows));
+        phase = Phase.SPREAD;
+        workers.run((rows + ROWS - 1) / ROWS, this);
+        left = floats(x);
+        leftAt = start(x);
+        leftWidth = inputs;
+        products.add(spread, 0, rows, outputs, this, rows, inputs, floats(weightsGradient), start(weightsGradient));
+        products.run();
+        left = null;
         if (biasGradient != null) {
-            float[] sums = buffers[0].sums.row(dy.columns);
-            float[] row = buffers[0].single.row(dy.columns);
-            Arrays.fill(sums, 0, dy.columns, 0);
-            for (int m = 0; m < dy.rows; m++) {
-                System.arraycopy(dy.values, dy.at(m), row, 0, dy.columns);
-                CellLoops.add(sums, row, dy.columns);
-            }
-            for (int o = 0; o < dy.columns; o++) {
-                biasGradient.values[biasGradient.start + o] += sums[o];
-            }
+            addBias(floats(biasGradient), start(biasGradient), outputs);
         }
         if (dx != null) {
-            panel.reshape(weights.rows, weights.columns);
-            panel.copy(weights.values, weights.start, weights.rows);
-            product(dy, null, dx);
+            panel = backwardPanel;
+            panel.reshape(outputs, inputs);
+            for (int o = 0; o < outputs; o++) {
+                panel.setRow(o, 0, inputs, floats(weights), start(weights) + o * inputs);
+            }
+            sums = start.zeros(inputs + BLOCK);
+            Arrays.fill(sums, 0, inputs, 0);
+            product(dy, dx);
         }
     }
 
-    /** {@code c = a b + bias}, where b is the panel. */
-    private void product(Matrix a, Matrix bias, Matrix c) {
-        workers.run((a.rows + TILE - 1) / TILE, (index, worker) -> {
-            int from = index * TILE;
-            int count = Math.min(TILE, a.rows - from);
-            float[][] sums = buffers[worker].sums.rows(count, c.columns);
-            int[] first = buffers[worker].indices(count);
-            for (int k = 0; k < count; k++) {
-                first[k] = a.at(from + k);
-                if (bias == null) {
-                    Arrays.fill(sums[k], 0, c.columns, 0);
-                } else {
-                    System.arraycopy(bias.values, bias.start, sums[k], 0, c.columns);
+    private void addBias(float[] gradient, int at, int outputs) {
+        float[] total = buffers[0].sums.take(BLOCK);
+        for (int first = 0; first < outputs; first += BLOCK) {
+            Arrays.fill(total, 0, BLOCK, 0);
+            kernels.rowSum(rows, spread, first * rows, total, 0);
+            kernels.add(gradient, at + first, total, 0, Math.min(BLOCK, outputs - first));
+        }
+    }
+
+    /** {@code to = from b + sums}, where b is the panel. */
+    private void product(Tensor from, Tensor to) {
+        a = floats(from);
+        aAt = start(from);
+        rows = from.shape().extent(0);
+        depth = from.shape().extent(1);
+        c = floats(to);
+        cAt = start(to);
+        phase = Phase.PRODUCT;
+        workers.run((rows + ROWS - 1) / ROWS, this);
+        a = null;
+        c = null;
+    }
+
+    @Override
+    public void copy(int row, int from, int to, float[] target, int at) {
+        System.arraycopy(left, leftAt + row * leftWidth + from, target, at, to - from);
+    }
+
+    @Override
+    public void run(int index, int worker) {
+        switch (phase) {
+            case TRANSPOSE -> transpose(index);
+            case PRODUCT -> product(index * ROWS, Math.min(ROWS, rows - index * ROWS), buffers[worker]);
+            case SPREAD -> {
+                for (int m = index * ROWS; m < Math.min(rows, (index + 1) * ROWS); m++) {
+                    for (int k = 0; k < depth; k += BLOCK) {
+                        int at = (k / BLOCK * rows + m) * BLOCK;
+                        System.arraycopy(a, aAt + m * depth + k, spread, at, Math.min(BLOCK, depth - k));
+                    }
                 }
             }
-            kernels.product(a.values, first, panel, a.columns, sums, count);
-            for (int k = 0; k < count; k++) {
-                System.arraycopy(sums[k], 0, c.values, c.at(from + k), c.columns);
-            }
-        });
+        }
     }
 
-    private static int[] rows(Matrix matrix, int[] known) {
-        int[] rows = known.length < matrix.rows ? new int[matrix.rows] : known;
-        for (int m = 0; m < matrix.rows; m++) {
-            rows[m] = matrix.at(m);
+    private void transpose(int strip) {
+        int width = panel.depth();
+        int first = panel.column(strip);
+        int count = Math.min(panel.width(strip) * LANES, panel.columns() - first);
+        panel.transpose(a, aAt + first * width, width, count, strip, 0, 0);
+    }
+
+    private void product(int from, int count, WorkerBuffers buffer) {
+        int blocks = (depth + BLOCK - 1) / BLOCK;
+        float[] left = buffer.left.take(blocks * ROWS * BLOCK);
+        for (int r = 0; r < count; r++) {
+            for (int k = 0; k < depth; k += BLOCK) {
+                int at = (k / BLOCK * count + r) * BLOCK;
+                System.arraycopy(a, aAt + (from + r) * depth + k, left, at, Math.min(BLOCK, depth - k));
+            }
         }
-        return rows;
+        float[] result = buffer.sums.take(ROWS * BLOCK);
+        int parts = (depth + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+        for (int strip = 0; strip < panel.strips(); strip++) {
+            int first = panel.column(strip);
+            for (int part = 0; part < parts; part++) {
+                kernels.product(
+                        count,
+                        left,
+                        0,
+                        count * BLOCK,
+                        Sequences.split(depth, parts, part),
+                        Sequences.split(depth, parts, part + 1),
+                        panel.values(),
+                        panel.at(strip),
+                        panel.width(strip),
+                        part == 0 ? sums : result,
+                        part == 0 ? first : 0,
+                        part == 0 ? 0 : BLOCK,
+                        result,
+                        0);
+            }
+            int width = Math.min(panel.width(strip) * LANES, panel.columns() - first);
+            for (int r = 0; r < count; r++) {
+                System.arraycopy(result, r * BLOCK, c, cAt + (from + r) * panel.columns() + first, width);
+            }
+        }
     }
 }

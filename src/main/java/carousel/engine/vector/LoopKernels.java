@@ -1,40 +1,13 @@
 package carousel.engine.vector;
 
-/** Kernels that the JVM's compiler vectorises: they need no module. */
+import carousel.engine.Gate;
+
+/** Kernels that the JVM's compiler vectorises where it can: they need no module. */
 final class LoopKernels implements Kernels {
-    /** Rows that all start at index 0 of their own array: what the compiler can align. */
-    static final class RowPanel extends Panel {
-        private final RowBuffer buffer;
-        private float[][] rows;
-
-        RowPanel(boolean poisoned) {
-            buffer = new RowBuffer(poisoned);
-        }
-
-        @Override
-        void allocate(int depth, int columns) {
-            rows = buffer.rows(depth, columns);
-        }
-
-        @Override
-        void setRow(int k, float[] values, int at) {
-            System.arraycopy(values, at, rows[k], 0, columns());
-        }
-
-        @Override
-        void transpose(float[] matrix, int start, int width, int from, int to, int firstRow) {
-            for (int r = 0; r < columns(); r++) {
-                for (int k = from; k < to; k++) {
-                    rows[firstRow + k][r] = matrix[start + r * width + k];
-                }
-            }
-        }
-
-        @Override
-        long bytes() {
-            return buffer.bytes();
-        }
-    }
+    private static final int I = Gate.INPUT.ordinal() * LANES;
+    private static final int F = Gate.FORGET.ordinal() * LANES;
+    private static final int G = Gate.CANDIDATE.ordinal() * LANES;
+    private static final int O = Gate.OUTPUT.ordinal() * LANES;
 
     @Override
     public String description() {
@@ -42,12 +15,227 @@ final class LoopKernels implements Kernels {
     }
 
     @Override
-    public Panel panel(boolean poisoned) {
-        return new RowPanel(poisoned);
+    public void product(
+            int rows,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int width,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        int columns = width * LANES;
+        for (int r = 0; r < rows; r++) {
+            int row = cAt + r * BLOCK;
+            if (s != c || sAt + r * sPitch != row) {
+                System.arraycopy(s, sAt + r * sPitch, c, row, columns);
+            }
+            int k = from;
+            for (; k + 4 <= to && k % 4 == 0; k += 4) {
+                // A block holds a multiple of four: these are side by side.
+                int at = aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK;
+                int term = bAt + k * columns;
+                fourTerms(a[at], a[at + 1], a[at + 2], a[at + 3], b, term, columns, c, row);
+            }
+            for (; k < to; k++) {
+                oneTerm(a[aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK], b, bAt + k * columns, columns, c, row);
+            }
+        }
+    }
+
+    private static void fourTerms(
+            float a0, float a1, float a2, float a3, float[] b, int bAt, int columns, float[] c, int cAt) {
+        int b1 = bAt + columns;
+        int b2 = b1 + columns;
+        int b3 = b2 + columns;
+        for (int j = 0; j < columns; j++) {
+            c[cAt + j] = Math.fma(
+                    a3,
+                    b[b3 + j],
+                    Math.fma(a2, b[b2 + j], Math.fma(a1, b[b1 + j], Math.fma(a0, b[bAt + j], c[cAt + j]))));
+        }
+    }
+
+    private static void oneTerm(float a, float[] b, int bAt, int columns, float[] c, int cAt) {
+        for (int j = 0; j < columns; j++) {
+            c[cAt + j] = Math.fma(a, b[bAt + j], c[cAt + j]);
+        }
     }
 
     @Override
-    public void product(float[] a, int[] first, Panel b, int depth, float[][] c, int rows) {
-        Products.add(a, first, ((RowPanel) b).rows, depth, c, rows, b.columns());
+    public void outerProduct(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        for (int j = 0; j < columns; j++) {
+            int m = 0;
+            for (; m + 4 <= depth; m += 4) {
+                int at = m * aPitch + j;
+                fourTerms(
+                        a[at],
+                        a[at + aPitch],
+                        a[at + 2 * aPitch],
+                        a[at + 3 * aPitch],
+                        b,
+                        bAt + m * BLOCK,
+                        BLOCK,
+                        c,
+                        cAt + j * BLOCK);
+            }
+            for (; m < depth; m++) {
+                oneTerm(a[m * aPitch + j], b, bAt + m * BLOCK, BLOCK, c, cAt + j * BLOCK);
+            }
+        }
+    }
+
+    @Override
+    public void rowSum(int depth, float[] b, int bAt, float[] c, int cAt) {
+        for (int m = 0; m < depth; m++) {
+            add(c, cAt, b, bAt + m * BLOCK, BLOCK);
+        }
+    }
+
+    @Override
+    public void cellForward(
+            int rows,
+            float[] z,
+            int zAt,
+            float[] c,
+            int cAt,
+            float clip,
+            float[] gates,
+            int gatesAt,
+            float[] states,
+            int statesAt,
+            float[] m,
+            int mAt,
+            float[] y,
+            int[] yRows,
+            int yFrom,
+            int yColumn) {
+        for (int r = 0; r < rows; r++) {
+            int pre = zAt + r * BLOCK;
+            for (int l = 0; l < LANES; l++) {
+                float i = Activations.logistic(z[pre + I + l]);
+                float f = Activations.logistic(z[pre + F + l]);
+                float g = Activations.tanh(z[pre + G + l]);
+                float o = Activations.logistic(z[pre + O + l]);
+                float state = Math.fma(f, c[cAt + r * LANES + l], i * g);
+                if (clip > 0) {
+                    state = state > clip ? clip : state < -clip ? -clip : state;
+                }
+                float squashed = Activations.tanh(state);
+                c[cAt + r * LANES + l] = state;
+                if (gates != null) {
+                    int at = gatesAt + r * BLOCK + l;
+                    gates[at + I] = i;
+                    gates[at + F] = f;
+                    gates[at + G] = g;
+                    gates[at + O] = o;
+                    states[statesAt + r * 2 * LANES + l] = state;
+                    states[statesAt + r * 2 * LANES + LANES + l] = squashed;
+                }
+                m[mAt + r * BLOCK + l] = o * squashed;
+                if (y != null) {
+                    y[yRows[yFrom + r] + yColumn + l] = o * squashed;
+                }
+            }
+        }
+    }
+
+    @Override
+    public void cellBackward(
+            int rows,
+            float[] dm,
+            int dmAt,
+            float[] dc,
+            int dcAt,
+            float[] gates,
+            int gatesAt,
+            float[] states,
+            int statesAt,
+            float[] previous,
+            int previousAt,
+            int previousPitch,
+            float clip,
+            boolean keepM) {
+        for (int r = 0; r < rows; r++) {
+            for (int l = 0; l < LANES; l++) {
+                int at = gatesAt + r * BLOCK + l;
+                float i = gates[at + I];
+                float f = gates[at + F];
+                float g = gates[at + G];
+                float o = gates[at + O];
+                int squashedAt = statesAt + r * 2 * LANES + LANES + l;
+                float squashed = states[squashedAt];
+                float before = previous[previousAt + r * previousPitch + l];
+                float through = dm[dmAt + r * BLOCK + l];
+                if (keepM) {
+                    states[squashedAt] = o * squashed;
+                }
+                float d = Math.fma(through * o, 1 - squashed * squashed, dc[dcAt + r * LANES + l]);
+                if (clip > 0 && Math.abs(Math.fma(f, before, i * g)) > clip) {
+                    d = 0;
+                }
+                gates[at + I] = d * g * (i * (1 - i));
+                gates[at + F] = d * before * (f * (1 - f));
+                gates[at + G] = d * i * (1 - g * g);
+                gates[at + O] = through * squashed * (o * (1 - o));
+                dc[dcAt + r * LANES + l] = d * f;
+            }
+        }
+    }
+
+    @Override
+    public void add(float[] x, int xAt, float[] y, int yAt, int count) {
+        for (int e = 0; e < count; e++) {
+            x[xAt + e] += y[yAt + e];
+        }
+    }
+
+    @Override
+    public void exponentials(float[] x, int xAt, float shift, float[] y, int yAt, int count) {
+        for (int e = 0; e < count; e++) {
+            y[yAt + e] = Activations.exponential(x[xAt + e] - shift);
+        }
+    }
+
+    @Override
+    public void scale(float[] x, int xAt, float factor, float[] y, int yAt, int count) {
+        for (int e = 0; e < count; e++) {
+            y[yAt + e] = x[xAt + e] * factor;
+        }
+    }
+
+    @Override
+    public void update(
+            UpdateStep step,
+            float[] p,
+            int pAt,
+            float[] d,
+            int dAt,
+            float[] m,
+            int mAt,
+            float[] v,
+            int vAt,
+            int count) {
+        UpdateLoops.update(step, p, pAt, d, dAt, m, mAt, v, vAt, count);
+    }
+
+    @Override
+    public void tanh(float[] x, float[] y, int count) {
+        for (int e = 0; e < count; e++) {
+            y[e] = Activations.tanh(x[e]);
+        }
+    }
+
+    @Override
+    public void logistic(float[] x, float[] y, int count) {
+        for (int e = 0; e < count; e++) {
+            y[e] = Activations.logistic(x[e]);
+        }
     }
 }

@@ -1,185 +1,191 @@
 package carousel.engine.vector;
 
+import static carousel.tensor.HostStorage.floats;
+import static carousel.tensor.HostStorage.integers;
+import static carousel.tensor.HostStorage.start;
+
 import carousel.engine.Loss;
 import carousel.engine.Shapes;
+import carousel.tensor.Tensor;
 import java.util.Arrays;
 
-/** The losses, a row at a time in double precision: see {@link Loss}. */
-final class Losses {
+/** The losses, a row at a time: see {@link Loss}. Exponentials of a softmax are single, sums and all else is double precision. */
+final class Losses implements Workers.Task {
     /** Rows in a task. */
     private static final int CHUNK = 64;
 
+    private final Kernels kernels;
     private final Workers workers;
+    private final WorkerBuffers[] buffers;
     private double[] partials = new double[0];
+    private Loss loss;
+    private int rows;
+    private int columns;
+    private double totalWeight;
+    private float[] predictions;
+    private int predictionsAt;
+    private int[] labels;
+    private float[] targets;
+    private int targetsAt;
+    private float[] rowWeights;
+    private int rowWeightsAt;
+    private float[] gradient;
+    private int gradientAt;
 
-    Losses(Workers workers) {
+    Losses(Kernels kernels, Workers workers, WorkerBuffers[] buffers) {
+        this.kernels = kernels;
         this.workers = workers;
+        this.buffers = buffers;
     }
 
-    /**
-     * One call's tensors.
-     *
-     * @param labels for a loss with labels, otherwise null
-     * @param targets for a loss without, otherwise null
-     * @param first where labels or targets start
-     * @param rowWeights null for 1 each
-     * @param gradient null when not wanted
-     */
-    record Batch(
-            Linear.Matrix predictions,
-            int[] labels,
-            float[] targets,
-            int first,
-            Elementwise.Span rowWeights,
-            Linear.Matrix gradient) {
-        double weight(int row) {
-            return rowWeights == null ? 1 : rowWeights.values()[rowWeights.start() + row];
-        }
-    }
-
-    /** Sums of the weighted losses, of the weighted shares of right predictions, and of the weights. */
-    double[] compute(Loss loss, Batch batch) {
-        int rows = batch.predictions.rows();
-        double weights = 0;
+    /** Reports the sums of the weighted losses, of the weighted shares of right predictions, and of the weights. */
+    void compute(Loss what, Tensor p, Tensor wanted, Tensor weights, Tensor report, Tensor dPredictions) {
+        loss = what;
+        rows = p.shape().extent(0);
+        columns = p.shape().extent(1);
+        predictions = floats(p);
+        predictionsAt = start(p);
+        labels = what.labelled() ? integers(wanted) : null;
+        targets = what.labelled() ? null : floats(wanted);
+        targetsAt = start(wanted);
+        rowWeights = weights == null ? null : floats(weights);
+        rowWeightsAt = weights == null ? 0 : start(weights);
+        gradient = dPredictions == null ? null : floats(dPredictions);
+        gradientAt = dPredictions == null ? 0 : start(dPredictions);
+        double total = 0;
         for (int m = 0; m < rows; m++) {
-            weights += batch.weight(m);
+            total += weight(m);
         }
-        double total = weights;
+        totalWeight = total;
         int chunks = (rows + CHUNK - 1) / CHUNK;
         if (partials.length < 2 * chunks) {
             partials = new double[2 * chunks];
         }
-        double[] sums = partials;
-        workers.run(chunks, (index, worker) -> {
-            double lossSum = 0;
-            double rightSum = 0;
-            for (int m = index * CHUNK; m < Math.min(rows, (index + 1) * CHUNK); m++) {
-                double weight = batch.weight(m);
-                if (weight == 0) {
-                    // A row left out may hold anything, even a label that is none.
-                    clear(batch, m);
-                    continue;
+        workers.run(chunks, this);
+        double lossSum = 0;
+        double rightSum = 0;
+        for (int k = 0; k < chunks; k++) {
+            lossSum += partials[2 * k];
+            rightSum += partials[2 * k + 1];
+        }
+        float[] into = floats(report);
+        int at = start(report);
+        into[at] = (float) lossSum;
+        into[at + 1] = (float) rightSum;
+        into[at + 2] = (float) total;
+    }
+
+    private double weight(int row) {
+        return rowWeights == null ? 1 : rowWeights[rowWeightsAt + row];
+    }
+
+    @Override
+    public void run(int index, int worker) {
+        double lossSum = 0;
+        double rightSum = 0;
+        for (int m = index * CHUNK; m < Math.min(rows, (index + 1) * CHUNK); m++) {
+            double weight = weight(m);
+            if (weight == 0) {
+                // A row left out may hold anything, even a label that is none.
+                if (gradient != null) {
+                    Arrays.fill(gradient, gradientAt + m * columns, gradientAt + (m + 1) * columns, 0);
                 }
-                double share = total == 0 ? 0 : weight / total;
-                switch (loss) {
-                    case SOFTMAX_CROSS_ENTROPY -> {
-                        lossSum += weight * softmaxCrossEntropy(batch, m, share);
-                        rightSum += labelIsLargest(batch, m) ? weight : 0;
-                    }
-                    case MEAN_SQUARED_ERROR -> lossSum += weight * meanSquaredError(batch, m, share);
-                    case SIGMOID_CROSS_ENTROPY -> {
-                        lossSum += weight * sigmoidCrossEntropy(batch, m, share);
-                        rightSum += weight * rightElements(batch, m) / batch.predictions.columns();
-                    }
+                continue;
+            }
+            double share = totalWeight == 0 ? 0 : weight / totalWeight;
+            switch (loss) {
+                case SOFTMAX_CROSS_ENTROPY -> {
+                    int largest = largest(m);
+                    lossSum += weight * softmaxCrossEntropy(m, largest, share, buffers[worker]);
+                    rightSum += largest == labels[targetsAt + m] ? weight : 0;
+                }
+                case MEAN_SQUARED_ERROR -> lossSum += weight * meanSquaredError(m, share);
+                case SIGMOID_CROSS_ENTROPY -> {
+                    lossSum += weight * sigmoidCrossEntropy(m, share);
+                    rightSum += weight * rightElements(m) / columns;
                 }
             }
-            sums[2 * index] = lossSum;
-            sums[2 * index + 1] = rightSum;
-        });
-        double[] report = {0, 0, weights};
-        for (int k = 0; k < chunks; k++) {
-            report[0] += sums[2 * k];
-            report[1] += sums[2 * k + 1];
         }
-        return report;
+        partials[2 * index] = lossSum;
+        partials[2 * index + 1] = rightSum;
     }
 
-    private static void clear(Batch batch, int m) {
-        if (batch.gradient != null) {
-            int at = batch.gradient.at(m);
-            Arrays.fill(batch.gradient.values(), at, at + batch.gradient.columns(), 0);
-        }
-    }
-
-    private static int largest(Batch batch, int m) {
-        float[] p = batch.predictions.values();
-        int at = batch.predictions.at(m);
+    private int largest(int m) {
+        int at = predictionsAt + m * columns;
         int largest = 0;
-        for (int k = 1; k < batch.predictions.columns(); k++) {
-            if (p[at + k] > p[at + largest]) {
+        for (int k = 1; k < columns; k++) {
+            if (predictions[at + k] > predictions[at + largest]) {
                 largest = k;
             }
         }
         return largest;
     }
 
-    private static boolean labelIsLargest(Batch batch, int m) {
-        return largest(batch, m) == batch.labels[batch.first + m];
-    }
-
     /** The gradient is {@code share (softmax(p) - onehot(label))}. */
-    private static double softmaxCrossEntropy(Batch batch, int m, double share) {
-        int columns = batch.predictions.columns();
-        int label = batch.labels[batch.first + m];
+    private double softmaxCrossEntropy(int m, int largest, double share, WorkerBuffers buffer) {
+        int label = labels[targetsAt + m];
         if (label < 0 || label >= columns) {
             throw Shapes.badLabel(m, label, columns);
         }
-        float[] p = batch.predictions.values();
-        int at = batch.predictions.at(m);
-        // Shifting by the largest keeps exp from overflowing and changes nothing else.
-        double shift = p[at + largest(batch, m)];
-        float[] d = batch.gradient == null ? null : batch.gradient.values();
-        int to = batch.gradient == null ? 0 : batch.gradient.at(m);
-        double sum = 0;
-        for (int k = 0; k < columns; k++) {
-            double term = Math.exp(p[at + k] - shift);
-            sum += term;
-            if (d != null) {
-                d[to + k] = (float) term;
-            }
+        int at = predictionsAt + m * columns;
+        // Shifting by the largest keeps the exponentials from overflowing and changes nothing else.
+        float shift = predictions[at + largest];
+        float[] terms = gradient == null ? buffer.sums.take(columns) : gradient;
+        int to = gradient == null ? 0 : gradientAt + m * columns;
+        kernels.exponentials(predictions, at, shift, terms, to, columns);
+        double sum = sum(terms, to, columns);
+        if (gradient != null) {
+            double right = share * (terms[to + label] / sum - 1);
+            kernels.scale(terms, to, (float) (share / sum), terms, to, columns);
+            terms[to + label] = (float) right;
         }
-        if (d != null) {
-            double scale = share / sum;
-            for (int k = 0; k < columns; k++) {
-                d[to + k] = (float) (d[to + k] * scale);
-            }
-            d[to + label] = (float) (share * (Math.exp(p[at + label] - shift) / sum - 1));
+        return Math.log(sum) + ((double) shift - predictions[at + label]);
+    }
+
+    /** Two sums side by side, so that one addition need not wait for the last. */
+    private static double sum(float[] values, int at, int count) {
+        double even = 0;
+        double odd = 0;
+        int e = 0;
+        for (; e + 2 <= count; e += 2) {
+            even += values[at + e];
+            odd += values[at + e + 1];
         }
-        return Math.log(sum) + shift - p[at + label];
+        return e < count ? even + odd + values[at + e] : even + odd;
     }
 
     /** The gradient is {@code share 2/K (p - t)}. */
-    private static double meanSquaredError(Batch batch, int m, double share) {
-        int columns = batch.predictions.columns();
-        float[] p = batch.predictions.values();
-        int at = batch.predictions.at(m);
-        int target = batch.first + m * columns;
+    private double meanSquaredError(int m, double share) {
         double sum = 0;
-        for (int k = 0; k < columns; k++) {
-            double difference = (double) p[at + k] - batch.targets[target + k];
+        for (int k = m * columns; k < (m + 1) * columns; k++) {
+            double difference = (double) predictions[predictionsAt + k] - targets[targetsAt + k];
             sum += difference * difference;
-            if (batch.gradient != null) {
-                batch.gradient.values()[batch.gradient.at(m) + k] = (float) (share * 2 * difference / columns);
+            if (gradient != null) {
+                gradient[gradientAt + k] = (float) (share * 2 * difference / columns);
             }
         }
         return sum / columns;
     }
 
     /** The gradient is {@code share 1/K (sigma(p) - t)}. */
-    private static double sigmoidCrossEntropy(Batch batch, int m, double share) {
-        int columns = batch.predictions.columns();
-        float[] p = batch.predictions.values();
-        int at = batch.predictions.at(m);
-        int target = batch.first + m * columns;
+    private double sigmoidCrossEntropy(int m, double share) {
         double sum = 0;
-        for (int k = 0; k < columns; k++) {
-            double logit = p[at + k];
-            double wanted = batch.targets[target + k];
+        for (int k = m * columns; k < (m + 1) * columns; k++) {
+            double logit = predictions[predictionsAt + k];
+            double wanted = targets[targetsAt + k];
             sum += Math.max(logit, 0) - logit * wanted + Math.log1p(Math.exp(-Math.abs(logit)));
-            if (batch.gradient != null) {
-                batch.gradient.values()[batch.gradient.at(m) + k] =
-                        (float) (share * (1 / (1 + Math.exp(-logit)) - wanted) / columns);
+            if (gradient != null) {
+                gradient[gradientAt + k] = (float) (share * (1 / (1 + Math.exp(-logit)) - wanted) / columns);
             }
         }
         return sum / columns;
     }
 
-    private static int rightElements(Batch batch, int m) {
-        int columns = batch.predictions.columns();
+    private int rightElements(int m) {
         int right = 0;
-        for (int k = 0; k < columns; k++) {
-            boolean said = batch.predictions.values()[batch.predictions.at(m) + k] > 0;
-            boolean wanted = batch.targets[batch.first + m * columns + k] > 0.5f;
+        for (int k = m * columns; k < (m + 1) * columns; k++) {
+            boolean said = predictions[predictionsAt + k] > 0;
+            boolean wanted = targets[targetsAt + k] > 0.5f;
             right += said == wanted ? 1 : 0;
         }
         return right;

@@ -1,461 +1,627 @@
 package carousel.engine.vector;
 
+import static carousel.engine.vector.Kernels.BLOCK;
+import static carousel.engine.vector.Kernels.LANES;
+
 import carousel.engine.Gate;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
 import carousel.engine.LstmSpec;
-import carousel.engine.ParameterView;
 import carousel.tensor.HostStorage;
-import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 
 /**
  * One layer's backward pass, in three parts: tiles of sequences go back through time and leave the gradients of the
  * pre-activations in the tape; from these come the weight gradients, and the gradient of what the layer read.
  */
-final class LstmBackward {
+final class LstmBackward implements Workers.Task {
     /** Rows of x done at a time. */
-    private static final int INPUT_TILE = 48;
+    private static final int INPUT_ROWS = 64;
 
     private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
-    private final boolean poisoned;
-    private final RowBuffer biasSums;
-    private Weights[] weights = new Weights[0];
+    private final Sequences sequences = new Sequences();
+    private final Schedule schedule = new Schedule();
+    private final Scratch zeros = new Scratch(false);
+    private final WeightGradients products;
+    private final InputGradients inputGradients = new InputGradients();
+    private final Cell[] cells;
+    private Workers.Meeting[] meetings = new Workers.Meeting[0];
 
     LstmBackward(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
         this.kernels = kernels;
         this.workers = workers;
         this.buffers = buffers;
-        this.poisoned = poisoned;
-        this.biasSums = new RowBuffer(poisoned);
-    }
-
-    /** One cell's weights as panels: {@code W [4H, D]}, {@code R [4H, P]}, {@code W_p [P, H]}; and the rows that were read. */
-    private static final class Weights {
-        final Panel input;
-        final Panel recurrent;
-        final Panel projection;
-        int[][] rows = new int[5][0];
-
-        Weights(Kernels kernels, boolean poisoned) {
-            input = kernels.panel(poisoned);
-            recurrent = kernels.panel(poisoned);
-            projection = kernels.panel(poisoned);
-        }
-
-        int[] rows(int which, int count) {
-            if (rows[which].length < count) {
-                rows[which] = new int[count];
-            }
-            return rows[which];
-        }
-
-        long bytes() {
-            long indices = Arrays.stream(rows).mapToLong(array -> array.length).sum() * Integer.BYTES;
-            return input.bytes() + recurrent.bytes() + projection.bytes() + indices;
-        }
+        this.products = new WeightGradients(kernels, workers, buffers);
+        this.cells = new Cell[] {new Cell(poisoned), new Cell(poisoned)};
     }
 
     /** Bytes kept from call to call. */
     long bytes() {
-        return biasSums.bytes()
-                + Arrays.stream(weights).mapToLong(Weights::bytes).sum();
+        return sequences.bytes()
+                + zeros.bytes()
+                + (long) inputGradients.dxRows.length * Integer.BYTES
+                + cells[0].bytes()
+                + cells[1].bytes();
     }
 
     /**
      * Goes back through all cells of a layer.
      *
-     * @param dy the gradient of the layer's output, {@code [T, N, cells * P]}, or null for zero
+     * @param dy the gradient of the layer's output, {@code [T, N, cells * P]}, from {@code dyAt}, or null for zero
      * @param outputGradient for the gradients of the last state
      * @param parameterGradients added to; null when not wanted
-     * @param dx gets the gradient of what the layer read, {@code [T, N, D]}; null when not wanted
-     * @param workspace for what lives as long as the call
+     * @param dx gets the gradient of what the layer read, {@code [T, N, D]}, from {@code dxAt}; null when not wanted
      */
     void run(
+            PackedStack stack,
             VectorTape tape,
             int layer,
-            Tensor dy,
+            float[] dy,
+            int dyAt,
             LstmOutput outputGradient,
             Tensor parameterGradients,
-            Tensor dx,
-            LstmInputGradient inputGradient,
-            Scope workspace) {
-        LstmSpec spec = tape.spec();
+            float[] dx,
+            int dxAt,
+            LstmInputGradient inputGradient) {
+        LstmSpec spec = stack.spec();
         int count = spec.direction().cells();
-        Sequences sequences = Sequences.of(tape.input());
-        int tiles = LstmForward.tiles(sequences.batchSize());
-        pack(spec, layer, tape.parameters(), dx != null);
-        boolean biasWanted = parameterGradients != null && spec.bias();
-        float[][] sums = biasWanted ? biasSums.rows(count * tiles * Gate.COUNT, spec.hiddenSize()) : null;
-        Cell[] cells = new Cell[count];
+        sequences.set(tape.timeSteps(), tape.batchSize(), tape.input().lengths());
+        zeros.zeros(BLOCK);
         for (int k = 0; k < count; k++) {
-            Tensor dh = spec.projected()
-                    ? workspace.allocate("gradient of h", tape.timeSteps(), tape.batchSize(), spec.outputSize())
-                    : null;
-            cells[k] = new Cell(tape, sequences, layer, k, dy, dh, outputGradient, inputGradient);
+            int state = layer * count + k;
+            PackedStack.Cell weights = stack.backward(state, tape.parameters(), dx != null, workers);
+            cells[k].prepare(stack, weights, tape, layer, k, dy, dyAt, outputGradient, inputGradient);
         }
-        workers.run(count * tiles, (index, worker) -> {
-            int from = OuterProducts.split(sequences.batchSize(), tiles, index % tiles);
-            int to = OuterProducts.split(sequences.batchSize(), tiles, index % tiles + 1);
-            cells[index / tiles].tile(from, to, sums, index * Gate.COUNT, buffers[worker]);
-        });
+        int most = Math.min(
+                cells[0].weights.recurrentBack.strips(),
+                spec.projected() ? cells[0].weights.projectionBack.strips() : Integer.MAX_VALUE);
+        schedule.plan(workers.count(), count, sequences, (long) stack.strips() * BLOCK * spec.outputSize(), most);
+        int units = count * schedule.groups();
+        meetings = LstmForward.meetings(workers, meetings, units, schedule.members());
+        if (schedule.members() == 1) {
+            workers.run(units, this);
+        } else {
+            workers.together(units * schedule.members(), this);
+        }
         if (parameterGradients != null) {
             float[] gradients = HostStorage.floats(parameterGradients);
             int start = HostStorage.start(parameterGradients);
-            OuterProducts products = new OuterProducts(kernels);
-            for (Cell cell : cells) {
-                cell.addProducts(products, gradients, start);
-            }
-            products.run(workers, buffers);
-            for (int k = 0; biasWanted && k < count; k++) {
-                cells[k].addBias(sums, k * tiles, tiles, gradients, start);
-            }
-        }
-        if (dx != null) {
-            inputGradient(cells, sequences, Rows.of(dx));
-        }
-    }
-
-    private void pack(LstmSpec spec, int layer, Tensor parameters, boolean inputWanted) {
-        int count = spec.direction().cells();
-        if (weights.length < count) {
-            int known = weights.length;
-            weights = Arrays.copyOf(weights, count);
-            for (int k = known; k < count; k++) {
-                weights[k] = new Weights(kernels, poisoned);
-            }
-        }
-        LstmLayout layout = LstmLayout.of(spec);
-        for (int k = 0; k < count; k++) {
-            LstmLayout.Cell views = layout.cell(layer * count + k);
-            Weights cell = weights[k];
-            if (inputWanted) {
-                copy(views.inputWeights(), parameters, cell.input);
-            }
-            copy(views.recurrentWeights(), parameters, cell.recurrent);
-            if (spec.projected()) {
-                copy(views.projection(), parameters, cell.projection);
-            }
-        }
-    }
-
-    private static void copy(ParameterView view, Tensor parameters, Panel panel) {
-        int rows = view.shape().extent(0);
-        int columns = view.shape().extent(1);
-        panel.reshape(rows, columns);
-        int start = HostStorage.start(parameters) + Math.toIntExact(view.offset());
-        panel.copy(HostStorage.floats(parameters), start, rows);
-    }
-
-    /** {@code dx = sum over the cells of W^T da}, by rows of x in the order of time; zero past the end of a sequence. */
-    private void inputGradient(Cell[] cells, Sequences sequences, Rows dx) {
-        int batchSize = sequences.batchSize();
-        int rows = sequences.timeSteps() * batchSize;
-        int tasks = (rows + INPUT_TILE - 1) / INPUT_TILE;
-        workers.run(tasks, (index, worker) -> {
-            WorkerBuffers buffer = buffers[worker];
-            float[][] sums = buffer.sums.rows(INPUT_TILE, dx.width());
-            int[] active = new int[INPUT_TILE];
-            int count = 0;
-            for (int row = index * INPUT_TILE; row < Math.min(rows, (index + 1) * INPUT_TILE); row++) {
-                int at = dx.start() + row * dx.width();
-                if (row / batchSize < sequences.length(row % batchSize)) {
-                    Arrays.fill(sums[count], 0, dx.width(), 0);
-                    active[count++] = row;
-                } else {
-                    Arrays.fill(dx.values(), at, at + dx.width(), 0);
-                }
-            }
-            int[] first = buffer.indices(count);
-            for (Cell cell : cells) {
-                for (int k = 0; k < count; k++) {
-                    int n = active[k] % batchSize;
-                    first[k] = cell.gates.at(sequences.time(active[k] / batchSize, n, cell.reversed), n);
-                }
-                kernels.product(cell.gates.values(), first, cell.panels.input, cell.gates.width(), sums, count);
-            }
             for (int k = 0; k < count; k++) {
-                System.arraycopy(sums[k], 0, dx.values(), dx.start() + active[k] * dx.width(), dx.width());
+                cells[k].addProducts(gradients, start);
             }
-        });
+            products.run();
+        }
+        for (int k = 0; dx != null && k < count; k++) {
+            inputGradients.run(cells[k], dx, dxAt, k > 0);
+        }
+        for (int k = 0; k < count; k++) {
+            cells[k].release();
+        }
+    }
+
+    @Override
+    public void run(int index, int worker) {
+        int unit = index / schedule.members();
+        int group = unit % schedule.groups();
+        int from = Sequences.split(sequences.tiles(), schedule.groups(), group);
+        int to = Sequences.split(sequences.tiles(), schedule.groups(), group + 1);
+        cells[unit / schedule.groups()].run(from, to, index % schedule.members(), meetings[unit]);
+    }
+
+    /** {@code dx = sum over the cells of W^T da}; zero past the end of a sequence. */
+    private final class InputGradients implements Workers.Task {
+        private Cell cell;
+        private float[] dx;
+        private int dxAt;
+        private boolean further;
+        private int[] dxRows = new int[0];
+
+        void run(Cell from, float[] to, int toAt, boolean addition) {
+            cell = from;
+            dx = to;
+            dxAt = toAt;
+            further = addition;
+            int rows = sequences.total();
+            if (dxRows.length < rows) {
+                dxRows = new int[rows];
+            }
+            sequences.locate(dxAt, cell.inputs, cell.reversed, dxRows);
+            workers.run((rows + INPUT_ROWS - 1) / INPUT_ROWS, this);
+            if (!further && sequences.ragged()) {
+                clearPadding();
+            }
+            dx = null;
+        }
+
+        private void clearPadding() {
+            for (int place = 0; place < sequences.batchSize(); place++) {
+                for (int t = sequences.length(place); t < sequences.timeSteps(); t++) {
+                    int at = dxAt + (t * sequences.batchSize() + sequences.sequence(place)) * cell.inputs;
+                    Arrays.fill(dx, at, at + cell.inputs, 0);
+                }
+            }
+        }
+
+        @Override
+        public void run(int index, int worker) {
+            Panel panel = cell.weights.inputBack;
+            int from = index * INPUT_ROWS;
+            int rows = Math.min(INPUT_ROWS, sequences.total() - from);
+            float[] sums = buffers[worker].sums.take(INPUT_ROWS * BLOCK);
+            for (int strip = 0; strip < panel.strips(); strip++) {
+                int first = panel.column(strip);
+                int width = Math.min(cell.inputs - first, panel.width(strip) * LANES);
+                cell.product(panel, strip, rows, from, sums, 0);
+                for (int r = 0; r < rows; r++) {
+                    if (further) {
+                        kernels.add(dx, dxRows[from + r] + first, sums, r * BLOCK, width);
+                    } else {
+                        System.arraycopy(sums, r * BLOCK, dx, dxRows[from + r] + first, width);
+                    }
+                }
+            }
+        }
     }
 
     /** One cell's way back. */
-    private final class Cell {
-        private final Sequences sequences;
-        private final int hidden;
-        private final int inputs;
-        private final int outputs;
-        private final int state;
-        private final int column;
-        private final boolean reversed;
-        private final boolean projected;
-        private final float clip;
-        private final Weights panels;
-        private final LstmLayout.Cell views;
-        private final Rows x;
-        private final Rows y;
-        private final Rows initialH;
-        private final Rows gates;
-        private final Rows cells;
-        private final Rows tanhCells;
-        private final Rows dy;
-        private final Rows dh;
-        private final Rows lastH;
-        private final Rows lastC;
-        private final Rows firstH;
-        private final Rows firstC;
+    private final class Cell implements WeightGradients.LeftRows {
+        private final WeightGradients.LeftRows shown = this::copyShown;
+        private final Scratch hiddenGradients;
+        private final Scratch outputGradients;
+        private final Scratch carriedGradients;
+        private final Scratch firstStates;
+        private final Scratch hiddenRecord;
+        private int[] xRows = new int[0];
+        private int[] hRows = new int[0];
+        private int[] dyRows = new int[0];
 
-        Cell(
+        private PackedStack.Cell weights;
+        private LstmLayout.Cell views;
+        private int hidden;
+        private int inputs;
+        private int outputs;
+        private int strips;
+        private int state;
+        private int column;
+        private int record;
+        private boolean reversed;
+        private boolean projected;
+        private float clip;
+        private float[] x;
+        private float[] y;
+        private float[] initialH;
+        private int initialHAt;
+        private float[] initialC;
+        private int initialCAt;
+        private float[] gates;
+        private int gatesAt;
+        private float[] states;
+        private int statesAt;
+        private float[] dy;
+        private float[] lastH;
+        private int lastHAt;
+        private float[] lastC;
+        private int lastCAt;
+        private float[] firstH;
+        private int firstHAt;
+        private float[] firstC;
+        private int firstCAt;
+        /** Gradients of h in blocked rows tile by tile; of {@code o * tanh(c)} likewise, the same where nothing is projected. */
+        private float[] dh;
+
+        private float[] dm;
+        /** Gradients of c and the initial c, by tile and strip, {@code [S][rows][L]}. */
+        private float[] dc;
+
+        private float[] c;
+        /** What came back to h at each step, by row in strips {@code [rows][4L]}, for the projection's gradient. */
+        private float[] dhRecord;
+
+        Cell(boolean poisoned) {
+            hiddenGradients = new Scratch(poisoned);
+            outputGradients = new Scratch(poisoned);
+            carriedGradients = new Scratch(poisoned);
+            firstStates = new Scratch(poisoned);
+            hiddenRecord = new Scratch(poisoned);
+        }
+
+        long bytes() {
+            return hiddenGradients.bytes()
+                    + outputGradients.bytes()
+                    + carriedGradients.bytes()
+                    + firstStates.bytes()
+                    + hiddenRecord.bytes()
+                    + (long) (xRows.length + hRows.length + dyRows.length) * Integer.BYTES;
+        }
+
+        void prepare(
+                PackedStack stack,
+                PackedStack.Cell packed,
                 VectorTape tape,
-                Sequences sequences,
                 int layer,
                 int index,
-                Tensor dy,
-                Tensor dh,
+                float[] layerGradient,
+                int dyAt,
                 LstmOutput outputGradient,
                 LstmInputGradient inputGradient) {
-            LstmSpec spec = tape.spec();
+            LstmSpec spec = stack.spec();
             LstmInput input = tape.input();
-            this.sequences = sequences;
-            this.hidden = spec.hiddenSize();
-            this.inputs = spec.layerInputSize(layer);
-            this.outputs = spec.outputSize();
-            this.state = layer * spec.direction().cells() + index;
-            this.column = index * outputs;
-            this.reversed = spec.direction().reversed(index);
-            this.projected = spec.projected();
-            this.clip = (float) spec.cellClip();
-            this.panels = weights[index];
-            this.views = LstmLayout.of(spec).cell(state);
-            this.x = Rows.of(tape.layerInput(layer));
-            this.y = Rows.of(tape.output(layer));
-            this.initialH = input.initial() == null
+            weights = packed;
+            hidden = spec.hiddenSize();
+            inputs = spec.layerInputSize(layer);
+            outputs = spec.outputSize();
+            strips = stack.strips();
+            state = layer * spec.direction().cells() + index;
+            views = stack.layout().cell(state);
+            column = index * outputs;
+            record = tape.rows();
+            reversed = spec.direction().reversed(index);
+            projected = spec.projected();
+            clip = (float) spec.cellClip();
+            int batch = sequences.batchSize();
+            gates = HostStorage.floats(tape.gates(state));
+            gatesAt = HostStorage.start(tape.gates(state));
+            states = HostStorage.floats(tape.states(state));
+            statesAt = HostStorage.start(tape.states(state));
+            if (input.initial() != null) {
+                initialH = HostStorage.floats(input.initial().h());
+                initialHAt = HostStorage.start(input.initial().h()) + state * batch * outputs;
+                initialC = HostStorage.floats(input.initial().c());
+                initialCAt = HostStorage.start(input.initial().c()) + state * batch * hidden;
+            }
+            Tensor h =
+                    outputGradient.last() == null ? null : outputGradient.last().h();
+            if (h != null) {
+                lastH = HostStorage.floats(h);
+                lastHAt = HostStorage.start(h) + state * batch * outputs;
+            }
+            Tensor last =
+                    outputGradient.last() == null ? null : outputGradient.last().c();
+            if (last != null) {
+                lastC = HostStorage.floats(last);
+                lastCAt = HostStorage.start(last) + state * batch * hidden;
+            }
+            Tensor dh0 = inputGradient.initial() == null
                     ? null
-                    : Rows.ofNullable(input.initial().h());
-            this.gates = Rows.of(tape.gates(state));
-            this.cells = Rows.of(tape.cells(state));
-            this.tanhCells = Rows.of(tape.tanhCells(state));
-            this.dy = Rows.ofNullable(dy);
-            this.dh = Rows.ofNullable(dh);
-            boolean last = outputGradient.last() != null;
-            this.lastH = last ? Rows.ofNullable(outputGradient.last().h()) : null;
-            this.lastC = last ? Rows.ofNullable(outputGradient.last().c()) : null;
-            boolean first = inputGradient.initial() != null;
-            this.firstH = first ? Rows.ofNullable(inputGradient.initial().h()) : null;
-            this.firstC = first ? Rows.ofNullable(inputGradient.initial().c()) : null;
+                    : inputGradient.initial().h();
+            if (dh0 != null) {
+                firstH = HostStorage.floats(dh0);
+                firstHAt = HostStorage.start(dh0) + state * batch * outputs;
+            }
+            Tensor dc0 = inputGradient.initial() == null
+                    ? null
+                    : inputGradient.initial().c();
+            if (dc0 != null) {
+                firstC = HostStorage.floats(dc0);
+                firstCAt = HostStorage.start(dc0) + state * batch * hidden;
+            }
+            if (xRows.length < sequences.total()) {
+                xRows = new int[sequences.total()];
+                hRows = new int[sequences.total()];
+                dyRows = new int[sequences.total()];
+            }
+            Tensor from = tape.layerInput(layer);
+            x = HostStorage.floats(from);
+            sequences.locate(HostStorage.start(from), inputs, reversed, xRows);
+            Tensor written = tape.output(layer);
+            y = HostStorage.floats(written);
+            locatePrevious(HostStorage.start(written) + column, spec.sequenceWidth());
+            dy = layerGradient;
+            if (dy != null) {
+                sequences.locate(dyAt + column, spec.sequenceWidth(), reversed, dyRows);
+            }
+            int outputBlocks = (outputs + BLOCK - 1) / BLOCK;
+            dh = hiddenGradients.take(batch * outputBlocks * BLOCK);
+            dm = projected ? outputGradients.take(batch * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK) : dh;
+            dc = carriedGradients.take(batch * strips * LANES);
+            c = firstStates.take(batch * strips * LANES);
+            dhRecord = projected
+                    ? hiddenRecord.take(Math.multiplyExact(Math.multiplyExact(record, outputBlocks), BLOCK))
+                    : null;
         }
 
-        /**
-         * Goes back through sequences {@code from} to {@code to - 1}.
-         *
-         * @param biasSums rows {@code biasRow} to {@code biasRow + 3} get the tile's share of the bias gradient; null when not
-         *     wanted
-         */
-        void tile(int from, int to, float[][] biasSums, int biasRow, WorkerBuffers buffer) {
-            int rows = to - from;
-            float[][] h = buffer.hidden.rows(rows, outputs);
-            float[][] c = buffer.cell.rows(rows, hidden);
-            float[][] chosen = buffer.selection(rows);
-            int[] active = new int[rows];
-            int steps = 0;
-            for (int n = from; n < to; n++) {
-                load(lastH, n, h[n - from], outputs);
-                load(lastC, n, c[n - from], hidden);
-                steps = Math.max(steps, sequences.length(n));
+        /** Lets go of the caller's arrays. */
+        void release() {
+            x = null;
+            y = null;
+            initialH = null;
+            initialC = null;
+            gates = null;
+            states = null;
+            dy = null;
+            lastH = null;
+            lastC = null;
+            firstH = null;
+            firstC = null;
+        }
+
+        /** Where the previous h of each row lies: in y one step before, or, as a complement, in the initial state. */
+        private void locatePrevious(int yAt, int width) {
+            for (int tile = 0; tile < sequences.tiles(); tile++) {
+                for (int step = 0; step < sequences.timeSteps(); step++) {
+                    int row = sequences.row(tile, step);
+                    for (int r = 0; r < sequences.count(tile, step); r++) {
+                        int place = sequences.start(tile) + r;
+                        int n = sequences.sequence(place);
+                        hRows[row + r] = step == 0
+                                ? ~(initialHAt + n * outputs)
+                                : yAt + (sequences.time(step - 1, place, reversed) * sequences.batchSize() + n) * width;
+                    }
+                }
             }
-            for (int gate = 0; biasSums != null && gate < Gate.COUNT; gate++) {
-                Arrays.fill(biasSums[biasRow + gate], 0, hidden, 0);
+        }
+
+        private int dhAt(int tile) {
+            return sequences.start(tile) * ((outputs + BLOCK - 1) / BLOCK) * BLOCK;
+        }
+
+        private int dmAt(int tile) {
+            return projected ? sequences.start(tile) * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK : dhAt(tile);
+        }
+
+        private int carriedAt(int tile, int strip) {
+            return (sequences.start(tile) * strips + strip * sequences.size(tile)) * LANES;
+        }
+
+        /** Goes back through tiles {@code from} to {@code to - 1}; one member's share of it. */
+        void run(int from, int to, int member, Workers.Meeting meeting) {
+            int members = schedule.members();
+            // A member has some columns of h, and the hidden units whose gradients come from its own columns.
+            Panel back = weights.recurrentBack;
+            int firstPanel = Sequences.split(back.strips(), members, member);
+            int lastPanel = Sequences.split(back.strips(), members, member + 1);
+            Panel units = projected ? weights.projectionBack : back;
+            int firstUnits = Sequences.split(units.strips(), members, member);
+            int lastUnits = Sequences.split(units.strips(), members, member + 1);
+            int firstStrip = units.column(firstUnits) / LANES;
+            int lastStrip = units.column(lastUnits) / LANES;
+            int firstColumn = back.column(firstPanel);
+            int lastColumn = Math.min(outputs, back.column(lastPanel));
+            int steps = 0;
+            for (int tile = from; tile < to; tile++) {
+                begin(tile, firstStrip, lastStrip, firstColumn, lastColumn);
+                steps = Math.max(steps, sequences.steps(tile));
             }
             for (int step = steps - 1; step >= 0; step--) {
-                int count = 0;
-                for (int n = from; n < to; n++) {
-                    if (step < sequences.length(n)) {
-                        chosen[count] = h[n - from];
-                        active[count++] = n;
+                for (int tile = from; tile < to; tile++) {
+                    addOutputGradient(tile, step, firstColumn, lastColumn);
+                }
+                if (projected) {
+                    meeting.await();
+                    for (int tile = from; tile < to; tile++) {
+                        unproject(tile, step, firstUnits, lastUnits);
                     }
                 }
-                float[][] m = outputGradient(step, active, count, chosen, buffer);
-                for (int k = 0; k < count; k++) {
-                    cell(step, active[k], m[k], c[active[k] - from], biasSums, biasRow, buffer);
+                for (int tile = from; tile < to; tile++) {
+                    for (int strip = firstStrip; strip < lastStrip; strip++) {
+                        cell(tile, step, strip);
+                    }
                 }
+                meeting.await();
                 if (step > 0 || firstH != null) {
-                    int[] first = buffer.indices(count);
-                    for (int k = 0; k < count; k++) {
-                        Arrays.fill(chosen[k], 0, outputs, 0);
-                        first[k] = gates.at(step, active[k]);
+                    for (int panel = firstPanel; panel < lastPanel; panel++) {
+                        previous(from, to, step, panel);
                     }
-                    kernels.product(gates.values(), first, panels.recurrent, Gate.COUNT * hidden, chosen, count);
                 }
             }
-            for (int n = from; n < to; n++) {
-                store(h[n - from], firstH, n, outputs);
-                store(c[n - from], firstC, n, hidden);
+            for (int tile = from; tile < to; tile++) {
+                finish(tile, firstStrip, lastStrip, firstColumn, lastColumn);
             }
         }
 
-        /** Adds the gradient of y to those of h and goes back through the projection: the gradients of {@code o * tanh(c)}. */
-        private float[][] outputGradient(int step, int[] active, int count, float[][] h, WorkerBuffers buffer) {
-            if (dy != null) {
-                float[] row = buffer.single.row(outputs);
-                for (int k = 0; k < count; k++) {
-                    int n = active[k];
-                    int at = dy.at(sequences.time(step, n, reversed), n) + column;
-                    System.arraycopy(dy.values(), at, row, 0, outputs);
-                    CellLoops.add(h[k], row, outputs);
+        private void begin(int tile, int firstStrip, int lastStrip, int firstColumn, int lastColumn) {
+            int size = sequences.size(tile);
+            for (int r = 0; r < size; r++) {
+                int n = sequences.sequence(sequences.start(tile) + r);
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    int count = Math.min(LANES, hidden - strip * LANES);
+                    int at = carriedAt(tile, strip) + r * LANES;
+                    int unit = n * hidden + strip * LANES;
+                    load(lastC, lastCAt + unit, count, dc, at, LANES);
+                    load(initialC, initialCAt + unit, count, c, at, LANES);
+                }
+                for (int k = firstColumn; k < lastColumn; k += LANES) {
+                    int at = dhAt(tile) + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
+                    load(lastH, lastHAt + n * outputs + k, Math.min(LANES, lastColumn - k), dh, at, LANES);
                 }
             }
-            if (!projected) {
-                return h;
-            }
-            float[][] m = buffer.projected.rows(count, hidden);
-            int[] first = buffer.indices(count);
-            for (int k = 0; k < count; k++) {
-                first[k] = dh.at(step, active[k]);
-                System.arraycopy(h[k], 0, dh.values(), first[k], outputs);
-                Arrays.fill(m[k], 0, hidden, 0);
-            }
-            kernels.product(dh.values(), first, panels.projection, outputs, m, count);
-            return m;
         }
 
-        /** The elementwise part of a step: gates in the tape become gradients, {@code c} goes from this step to the previous. */
-        private void cell(
-                int step, int n, float[] dm, float[] dc, float[][] biasSums, int biasRow, WorkerBuffers buffer) {
-            float[][] single = buffer.single.rows(Gate.COUNT + 2, hidden);
-            float[] i = single[Gate.INPUT.ordinal()];
-            float[] f = single[Gate.FORGET.ordinal()];
-            float[] g = single[Gate.CANDIDATE.ordinal()];
-            float[] o = single[Gate.OUTPUT.ordinal()];
-            float[] tanhC = single[Gate.COUNT];
-            float[] cPrevious = single[Gate.COUNT + 1];
-            int at = gates.at(step, n);
-            for (int gate = 0; gate < Gate.COUNT; gate++) {
-                System.arraycopy(gates.values(), at + gate * hidden, single[gate], 0, hidden);
+        /** Copies {@code count} numbers, zeros where there is no source, and fills up with zeros. */
+        private static void load(float[] source, int sourceAt, int count, float[] target, int at, int width) {
+            int copied = 0;
+            if (source != null) {
+                System.arraycopy(source, sourceAt, target, at, count);
+                copied = count;
             }
-            System.arraycopy(tanhCells.values(), tanhCells.at(step, n), tanhC, 0, hidden);
-            System.arraycopy(cells.values(), cells.at(step, n), cPrevious, 0, hidden);
-            if (projected) {
-                // The projection's gradient needs o * tanh(c), and nothing else needs tanh(c) after this step.
-                float[] m = buffer.sums.row(hidden);
-                CellLoops.multiply(o, tanhC, m, hidden);
-                System.arraycopy(m, 0, tanhCells.values(), tanhCells.at(step, n), hidden);
+            Arrays.fill(target, at + copied, at + width, 0);
+        }
+
+        /** Adds the gradient of y to that of h, and with a projection writes down the sum. */
+        private void addOutputGradient(int tile, int step, int firstColumn, int lastColumn) {
+            int size = sequences.size(tile);
+            int row = sequences.row(tile, step);
+            for (int r = 0; (dy != null || projected) && r < sequences.count(tile, step); r++) {
+                for (int k = firstColumn; k < lastColumn; ) {
+                    int count = Math.min(BLOCK - k % BLOCK, lastColumn - k);
+                    int at = dhAt(tile) + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
+                    if (dy != null) {
+                        kernels.add(dh, at, dy, dyRows[row + r] + k, count);
+                    }
+                    if (projected) {
+                        int to = (k / BLOCK * record + row + r) * BLOCK + k % BLOCK;
+                        System.arraycopy(dh, at, dhRecord, to, count);
+                    }
+                    k += count;
+                }
             }
-            CellLoops.outputGradient(o, tanhC, dm, dc, hidden);
-            if (clip > 0) {
-                CellLoops.clipGradient(i, f, g, cPrevious, clip, dc, hidden);
+        }
+
+        /** {@code dm = W_p^T dh}. */
+        private void unproject(int tile, int step, int first, int last) {
+            Panel panel = weights.projectionBack;
+            int size = sequences.size(tile);
+            int parts = (outputs + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+            for (int strip = first; strip < last; strip++) {
+                int unit = panel.column(strip);
+                int at = dmAt(tile) + unit / BLOCK * size * BLOCK + unit % BLOCK;
+                for (int part = 0; part < parts; part++) {
+                    kernels.product(
+                            sequences.count(tile, step),
+                            dh,
+                            dhAt(tile),
+                            size * BLOCK,
+                            Sequences.split(outputs, parts, part),
+                            Sequences.split(outputs, parts, part + 1),
+                            panel.values(),
+                            panel.at(strip),
+                            panel.width(strip),
+                            part == 0 ? zeros.zeros(BLOCK) : dm,
+                            part == 0 ? 0 : at,
+                            part == 0 ? 0 : BLOCK,
+                            dm,
+                            at);
+                }
             }
-            CellLoops.inputGradient(i, g, dc, hidden);
-            CellLoops.forgetGradient(f, cPrevious, dc, hidden);
-            for (int gate = 0; gate < Gate.COUNT; gate++) {
-                System.arraycopy(single[gate], 0, gates.values(), at + gate * hidden, hidden);
-                if (biasSums != null) {
-                    CellLoops.add(biasSums[biasRow + gate], single[gate], hidden);
+        }
+
+        private void cell(int tile, int step, int strip) {
+            int size = sequences.size(tile);
+            int row = sequences.row(tile, step);
+            kernels.cellBackward(
+                    sequences.count(tile, step),
+                    dm,
+                    dmAt(tile) + strip / Gate.COUNT * size * BLOCK + strip % Gate.COUNT * LANES,
+                    dc,
+                    carriedAt(tile, strip),
+                    gates,
+                    gatesAt + (strip * record + row) * BLOCK,
+                    states,
+                    statesAt + (strip * record + row) * 2 * LANES,
+                    step > 0 ? states : c,
+                    step > 0
+                            ? statesAt + (strip * record + sequences.row(tile, step - 1)) * 2 * LANES
+                            : carriedAt(tile, strip),
+                    step > 0 ? 2 * LANES : LANES,
+                    clip,
+                    projected);
+        }
+
+        /** Some columns of {@code dh_prev = R^T da}. */
+        private void previous(int from, int to, int step, int panel) {
+            int first = weights.recurrentBack.column(panel);
+            int depth = weights.recurrentBack.depth();
+            int parts = (depth + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+            for (int part = 0; part < parts; part++) {
+                for (int tile = from; tile < to; tile++) {
+                    int at = dhAt(tile) + first / BLOCK * sequences.size(tile) * BLOCK + first % BLOCK;
+                    part(
+                            weights.recurrentBack,
+                            panel,
+                            part,
+                            parts,
+                            sequences.count(tile, step),
+                            sequences.row(tile, step),
+                            dh,
+                            at);
+                }
+            }
+        }
+
+        /** A strip of columns of {@code da B} for some rows of the tape, into rows a block apart. */
+        void product(Panel panel, int strip, int rows, int row, float[] into, int at) {
+            int parts = (panel.depth() + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+            for (int part = 0; part < parts; part++) {
+                part(panel, strip, part, parts, rows, row, into, at);
+            }
+        }
+
+        private void part(Panel panel, int strip, int part, int parts, int rows, int row, float[] into, int at) {
+            kernels.product(
+                    rows,
+                    gates,
+                    gatesAt + row * BLOCK,
+                    record * BLOCK,
+                    Sequences.split(panel.depth(), parts, part),
+                    Sequences.split(panel.depth(), parts, part + 1),
+                    panel.values(),
+                    panel.at(strip),
+                    panel.width(strip),
+                    part == 0 ? zeros.zeros(BLOCK) : into,
+                    part == 0 ? 0 : at,
+                    part == 0 ? 0 : BLOCK,
+                    into,
+                    at);
+        }
+
+        /** The gradients of the initial state. */
+        private void finish(int tile, int firstStrip, int lastStrip, int firstColumn, int lastColumn) {
+            int size = sequences.size(tile);
+            for (int r = 0; r < size; r++) {
+                int n = sequences.sequence(sequences.start(tile) + r);
+                for (int strip = firstStrip; firstC != null && strip < lastStrip; strip++) {
+                    int count = Math.min(LANES, hidden - strip * LANES);
+                    int at = carriedAt(tile, strip) + r * LANES;
+                    System.arraycopy(dc, at, firstC, firstCAt + n * hidden + strip * LANES, count);
+                }
+                for (int k = firstColumn; firstH != null && k < lastColumn; ) {
+                    int count = Math.min(BLOCK - k % BLOCK, lastColumn - k);
+                    int at = dhAt(tile) + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
+                    System.arraycopy(dh, at, firstH, firstHAt + n * outputs + k, count);
+                    k += count;
                 }
             }
         }
 
         /** {@code dW += da^T x, dR += da^T h_prev, dW_p += dh^T (o * tanh(c))}, over the steps that sequences have. */
-        void addProducts(OuterProducts products, float[] gradients, int start) {
-            int all = sequences.timeSteps() * sequences.batchSize();
-            int[] gateRows = panels.rows(0, all);
-            int[] xRows = panels.rows(1, all);
-            int[] hRows = panels.rows(2, all);
-            int count = 0;
-            int begun = 0;
-            for (int step = 0; step < sequences.timeSteps(); step++) {
-                for (int n = 0; n < sequences.batchSize(); n++) {
-                    if (step >= sequences.length(n)) {
-                        continue;
-                    }
-                    gateRows[count] = gates.at(step, n);
-                    xRows[count] = x.at(sequences.time(step, n, reversed), n);
-                    if (step > 0) {
-                        hRows[count] = y.at(sequences.time(step - 1, n, reversed), n) + column;
-                    } else {
-                        hRows[count] = initialH == null ? 0 : initialH.at(state, n);
-                        begun++;
-                    }
-                    count++;
-                }
+        void addProducts(float[] gradients, int start) {
+            int total = sequences.total();
+            int w = start + Math.toIntExact(views.inputWeights().offset());
+            int r = start + Math.toIntExact(views.recurrentWeights().offset());
+            WeightGradients.Part part = products.add(
+                            gates, gatesAt, record, 0, this, total, inputs + outputs, gradients, w)
+                    .gatesOf(hidden)
+                    .splitAt(inputs, r);
+            if (views.bias() != null) {
+                part.withBias(start + Math.toIntExact(views.bias().offset()));
             }
-            int wide = Gate.COUNT * hidden;
-            OuterProducts.Operand da = new OuterProducts.Operand(gates.values(), gateRows);
-            products.add(
-                    List.of(new OuterProducts.Terms(new OuterProducts.Operand(x.values(), xRows), da, 0, count)),
-                    inputs,
-                    wide,
-                    gradients,
-                    start + Math.toIntExact(views.inputWeights().offset()),
-                    true);
-            List<OuterProducts.Terms> recurrent = new ArrayList<>();
-            if (initialH != null) {
-                recurrent.add(
-                        new OuterProducts.Terms(new OuterProducts.Operand(initialH.values(), hRows), da, 0, begun));
-            }
-            recurrent.add(new OuterProducts.Terms(new OuterProducts.Operand(y.values(), hRows), da, begun, count));
-            products.add(
-                    recurrent,
-                    outputs,
-                    wide,
-                    gradients,
-                    start + Math.toIntExact(views.recurrentWeights().offset()),
-                    true);
             if (projected) {
-                // By the cell's steps, as the gates are.
-                int[] mRows = panels.rows(3, all);
-                int[] dhRows = panels.rows(4, all);
-                for (int k = 0; k < count; k++) {
-                    int row = (gateRows[k] - gates.start()) / wide;
-                    mRows[k] = tanhCells.start() + row * hidden;
-                    dhRows[k] = dh.start() + row * outputs;
-                }
-                products.add(
-                        List.of(new OuterProducts.Terms(
-                                new OuterProducts.Operand(dh.values(), dhRows),
-                                new OuterProducts.Operand(tanhCells.values(), mRows),
-                                0,
-                                count)),
-                        outputs,
-                        hidden,
-                        gradients,
-                        start + Math.toIntExact(views.projection().offset()),
-                        false);
+                int p = start + Math.toIntExact(views.projection().offset());
+                products.add(dhRecord, 0, record, outputs, shown, total, hidden, gradients, p);
             }
         }
 
-        /** Adds up the tiles' shares in their order. */
-        void addBias(float[][] sums, int firstTile, int tiles, float[] gradients, int start) {
-            int bias = start + Math.toIntExact(views.bias().offset());
-            for (int gate = 0; gate < Gate.COUNT; gate++) {
-                float[] total = sums[firstTile * Gate.COUNT + gate];
-                for (int tile = 1; tile < tiles; tile++) {
-                    CellLoops.add(total, sums[(firstTile + tile) * Gate.COUNT + gate], hidden);
-                }
-                for (int j = 0; j < hidden; j++) {
-                    gradients[bias + gate * hidden + j] += total[j];
+        /** A row of {@code [x, h_prev]}. */
+        @Override
+        public void copy(int row, int from, int to, float[] target, int at) {
+            if (from < inputs) {
+                System.arraycopy(x, xRows[row] + from, target, at, Math.min(to, inputs) - from);
+            }
+            if (to > inputs) {
+                int first = Math.max(from, inputs);
+                int target0 = at + first - from;
+                if (hRows[row] >= 0) {
+                    System.arraycopy(y, hRows[row] + first - inputs, target, target0, to - first);
+                } else if (initialH != null) {
+                    System.arraycopy(initialH, ~hRows[row] + first - inputs, target, target0, to - first);
+                } else {
+                    Arrays.fill(target, target0, target0 + to - first, 0);
                 }
             }
         }
 
-        private void load(Rows states, int n, float[] into, int width) {
-            if (states == null) {
-                Arrays.fill(into, 0, width, 0);
-            } else {
-                System.arraycopy(states.values(), states.at(state, n), into, 0, width);
-            }
-        }
-
-        private void store(float[] from, Rows states, int n, int width) {
-            if (states != null) {
-                System.arraycopy(from, 0, states.values(), states.at(state, n), width);
+        /** A row of {@code o * tanh(c)}, which the tape has by strips, in the place of tanh(c). */
+        private void copyShown(int row, int from, int to, float[] target, int at) {
+            for (int k = from; k < to; ) {
+                int count = Math.min(LANES - k % LANES, to - k);
+                int source = statesAt + (k / LANES * record + row) * 2 * LANES + LANES + k % LANES;
+                System.arraycopy(states, source, target, at + k - from, count);
+                k += count;
             }
         }
     }

@@ -1,8 +1,10 @@
 package carousel.engine.vector;
 
+import static carousel.engine.vector.Kernels.BLOCK;
+import static carousel.engine.vector.Kernels.LANES;
+
 import carousel.engine.Gate;
 import carousel.engine.LstmInput;
-import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
 import carousel.engine.LstmSpec;
 import carousel.tensor.HostStorage;
@@ -10,345 +12,593 @@ import carousel.tensor.Tensor;
 import java.util.Arrays;
 
 /**
- * One layer's forward pass. The batch is cut into tiles of a few sequences; a tile runs through all its steps without
- * waiting for any other, and both cells of a bidirectional layer run at the same time.
+ * One layer's forward pass. At each step and for each strip of hidden units, the product of {@code [x, h]} with the strip's weights
+ * leaves the pre-activations of all four gates in the first-level cache, from where the cell's update takes them.
  */
-final class LstmForward {
-    /** Sequences in a tile, at most: enough to reuse a row of weights, few enough to stay in the cache. */
-    private static final int TILE = 16;
+final class LstmForward implements Workers.Task {
+    /** Terms of a product done at a time: a strip of so many rows stays in the first-level cache for all sequences. */
+    static final int DEPTH = 160;
+    /** With fewer sequences than this, x is multiplied for many steps at once. */
+    private static final int FEW = 8;
+    /** Rows of such a product, at most. */
+    private static final int AHEAD = 64;
 
     private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
-    private final boolean poisoned;
-    private final RowBuffer squashing;
-    private float[] scale;
-    private float[] shift;
-    private Weights[] weights = new Weights[0];
+    private final Sequences sequences = new Sequences();
+    private final Schedule schedule = new Schedule();
+    private final Scratch zeros = new Scratch(false);
+    private final Cell[] cells;
+    private Workers.Meeting[] meetings = new Workers.Meeting[0];
 
     LstmForward(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
         this.kernels = kernels;
         this.workers = workers;
         this.buffers = buffers;
-        this.poisoned = poisoned;
-        this.squashing = new RowBuffer(poisoned);
-    }
-
-    /** One cell's weights, transposed into panels: {@code [W, R]^T [D + P, 4H]} and {@code W_p^T [H, P]}. */
-    private static final class Weights {
-        final Panel gates;
-        final Panel projection;
-
-        Weights(Kernels kernels, boolean poisoned) {
-            gates = kernels.panel(poisoned);
-            projection = kernels.panel(poisoned);
-        }
-
-        long bytes() {
-            return gates.bytes() + projection.bytes();
-        }
+        this.cells = new Cell[] {new Cell(poisoned), new Cell(poisoned)};
     }
 
     /** Bytes kept from call to call. */
     long bytes() {
-        return squashing.bytes()
-                + Arrays.stream(weights).mapToLong(Weights::bytes).sum();
-    }
-
-    /** How many tiles a batch has: it depends on the batch alone. */
-    static int tiles(int batchSize) {
-        return (batchSize + TILE - 1) / TILE;
+        return sequences.bytes() + zeros.bytes() + cells[0].bytes() + cells[1].bytes();
     }
 
     /**
      * Runs all cells of a layer.
      *
-     * @param x what the layer reads, {@code [T, N, D]}
-     * @param y {@code [T, N, cells * P]}
+     * @param x what the layer reads, {@code [T, N, D]}, from {@code xAt}
+     * @param y {@code [T, N, cells * P]}, from {@code yAt}
      * @param tape null for inference
      */
     void run(
-            LstmSpec spec,
+            PackedStack stack,
             int layer,
             Tensor parameters,
             LstmInput input,
-            Tensor x,
-            Tensor y,
+            float[] x,
+            int xAt,
+            float[] y,
+            int yAt,
             LstmOutput output,
             VectorTape tape) {
-        int cells = spec.direction().cells();
-        pack(spec, layer, parameters);
-        prepareSquashing(spec.hiddenSize());
-        LstmLayout layout = LstmLayout.of(spec);
-        Cell[] passes = new Cell[cells];
-        for (int k = 0; k < cells; k++) {
-            passes[k] = new Cell(spec, layout, layer, k, parameters, input, x, y, output, tape);
+        LstmSpec spec = stack.spec();
+        int count = spec.direction().cells();
+        sequences.set(input.x().shape().extent(0), input.x().shape().extent(1), input.lengths());
+        zeros.zeros(BLOCK);
+        for (int k = 0; k < count; k++) {
+            int state = layer * count + k;
+            cells[k].prepare(
+                    stack, layer, k, stack.forward(state, parameters, workers), input, x, xAt, y, yAt, output, tape);
         }
-        int tiles = tiles(input.x().shape().extent(1));
-        workers.run(cells * tiles, (index, worker) -> {
-            Cell cell = passes[index / tiles];
-            int batchSize = cell.sequences.batchSize();
-            int from = OuterProducts.split(batchSize, tiles, index % tiles);
-            int to = OuterProducts.split(batchSize, tiles, index % tiles + 1);
-            cell.tile(from, to, buffers[worker]);
-        });
-    }
-
-    /** Scale and shift of every gate, for {@link Activations#squash}. */
-    private void prepareSquashing(int hidden) {
-        float[][] rows = squashing.rows(2, Gate.COUNT * hidden);
-        scale = rows[0];
-        shift = rows[1];
-        for (Gate gate : Gate.values()) {
-            int from = gate.firstRow(hidden);
-            boolean tanh = gate == Gate.CANDIDATE;
-            Arrays.fill(scale, from, from + hidden, tanh ? 1 : 0.5f);
-            Arrays.fill(shift, from, from + hidden, tanh ? 0 : 0.5f);
+        schedule.plan(
+                workers.count(), count, sequences, (long) cells[0].depth() * stack.strips() * BLOCK, stack.strips());
+        launch(workers, count * schedule.groups());
+        for (int k = 0; k < count; k++) {
+            cells[k].release();
         }
     }
 
-    private void pack(LstmSpec spec, int layer, Tensor parameters) {
-        int cells = spec.direction().cells();
-        if (weights.length < cells) {
-            int known = weights.length;
-            weights = Arrays.copyOf(weights, cells);
-            for (int k = known; k < cells; k++) {
-                weights[k] = new Weights(kernels, poisoned);
+    private void launch(Workers workers, int units) {
+        meetings = meetings(workers, meetings, units, schedule.members());
+        if (schedule.members() == 1) {
+            workers.run(units, this);
+        } else {
+            workers.together(units * schedule.members(), this);
+        }
+    }
+
+    /** As many meetings as there are units, each for so many members. */
+    static Workers.Meeting[] meetings(Workers workers, Workers.Meeting[] known, int units, int members) {
+        Workers.Meeting[] meetings = known;
+        if (meetings.length < units) {
+            meetings = Arrays.copyOf(meetings, units);
+            for (int unit = known.length; unit < units; unit++) {
+                meetings[unit] = workers.new Meeting();
             }
         }
-        LstmLayout layout = LstmLayout.of(spec);
-        float[] values = HostStorage.floats(parameters);
-        int start = HostStorage.start(parameters);
-        int wide = Gate.COUNT * spec.hiddenSize();
-        int inputs = spec.layerInputSize(layer);
-        int outputs = spec.outputSize();
-        for (int k = 0; k < cells; k++) {
-            Weights cell = weights[k];
-            LstmLayout.Cell views = layout.cell(layer * cells + k);
-            cell.gates.reshape(inputs + outputs, wide);
-            int w = start + Math.toIntExact(views.inputWeights().offset());
-            int r = start + Math.toIntExact(views.recurrentWeights().offset());
-            int strips = Panel.strips(inputs);
-            workers.run(strips + Panel.strips(outputs), (index, worker) -> {
-                if (index < strips) {
-                    cell.gates.transposeStrip(values, w, inputs, index, 0);
-                } else {
-                    cell.gates.transposeStrip(values, r, outputs, index - strips, inputs);
-                }
-            });
-            if (spec.projected()) {
-                cell.projection.reshape(spec.hiddenSize(), outputs);
-                int p = start + Math.toIntExact(views.projection().offset());
-                workers.run(
-                        Panel.strips(spec.hiddenSize()),
-                        (index, worker) -> cell.projection.transposeStrip(values, p, spec.hiddenSize(), index, 0));
-            }
+        for (int unit = 0; unit < units; unit++) {
+            meetings[unit].expect(members);
         }
+        return meetings;
+    }
+
+    @Override
+    public void run(int index, int worker) {
+        int unit = index / schedule.members();
+        int group = unit % schedule.groups();
+        int from = Sequences.split(sequences.tiles(), schedule.groups(), group);
+        int to = Sequences.split(sequences.tiles(), schedule.groups(), group + 1);
+        cells[unit / schedule.groups()].run(from, to, index % schedule.members(), meetings[unit], buffers[worker]);
     }
 
     /** One cell's pass over the sequences. */
     private final class Cell {
-        final Sequences sequences;
-        private final int hidden;
-        private final int inputs;
-        private final int outputs;
-        private final int state;
-        private final int column;
-        private final boolean reversed;
-        private final boolean projected;
-        private final float clip;
-        private final Weights panels;
-        private final float[] parameters;
-        private final int bias;
-        private final Rows x;
-        private final Rows y;
-        private final Rows initialH;
-        private final Rows initialC;
-        private final Rows lastH;
-        private final Rows lastC;
-        private final Rows gates;
-        private final Rows cells;
-        private final Rows tanhCells;
+        private final Scratch evenActs;
+        private final Scratch oddActs;
+        private final Scratch carried;
+        private final Scratch ahead;
+        private final Scratch aheadSums;
+        private final Scratch shown;
+        private int[] xRows = new int[0];
+        private int[] yRows = new int[0];
+        private int[] chunks = new int[0];
+        private int chunkCount;
 
-        Cell(
-                LstmSpec spec,
-                LstmLayout layout,
+        private PackedStack.Cell weights;
+        private int hidden;
+        private int inputs;
+        private int outputs;
+        private int strips;
+        private int state;
+        private int column;
+        private int inputBlocks;
+        private int blocks;
+        private boolean reversed;
+        private boolean projected;
+        private float clip;
+        private float[] x;
+        private float[] y;
+        private int yAt;
+        private int yWidth;
+        private float[] initialH;
+        private int initialHAt;
+        private float[] initialC;
+        private int initialCAt;
+        private float[] lastH;
+        private int lastHAt;
+        private float[] lastC;
+        private int lastCAt;
+        private float[] gates;
+        private int gatesAt;
+        private float[] states;
+        private int statesAt;
+        private int record;
+        /** {@code [x, h]} of this step and of the next, in blocked rows tile by tile. */
+        private float[] even;
+
+        private float[] odd;
+        /** c by tile and strip, {@code [S][rows][L]}. */
+        private float[] c;
+        /** {@code o * tanh(c)} in blocked rows tile by tile, where h is its projection. */
+        private float[] m;
+        /** x of the steps ahead in blocked rows, and their share of the pre-activations by strip. */
+        private float[] xAhead;
+
+        private float[] sumsAhead;
+        /** How many steps ahead; 0 where x is multiplied step by step. */
+        private int stepsAhead;
+
+        Cell(boolean poisoned) {
+            evenActs = new Scratch(poisoned);
+            oddActs = new Scratch(poisoned);
+            carried = new Scratch(poisoned);
+            ahead = new Scratch(poisoned);
+            aheadSums = new Scratch(poisoned);
+            shown = new Scratch(poisoned);
+        }
+
+        long bytes() {
+            return evenActs.bytes()
+                    + oddActs.bytes()
+                    + carried.bytes()
+                    + ahead.bytes()
+                    + aheadSums.bytes()
+                    + shown.bytes()
+                    + (long) (xRows.length + yRows.length + chunks.length) * Integer.BYTES;
+        }
+
+        /** Terms of a pre-activation. */
+        int depth() {
+            return inputs + outputs;
+        }
+
+        void prepare(
+                PackedStack stack,
                 int layer,
                 int index,
-                Tensor parameters,
+                PackedStack.Cell packed,
                 LstmInput input,
-                Tensor x,
-                Tensor y,
+                float[] layerInput,
+                int xAt,
+                float[] layerOutput,
+                int layerOutputAt,
                 LstmOutput output,
                 VectorTape tape) {
-            this.sequences = Sequences.of(input);
-            this.hidden = spec.hiddenSize();
-            this.inputs = spec.layerInputSize(layer);
-            this.outputs = spec.outputSize();
-            this.state = layer * spec.direction().cells() + index;
-            this.column = index * outputs;
-            this.reversed = spec.direction().reversed(index);
-            this.projected = spec.projected();
-            this.clip = (float) spec.cellClip();
-            this.panels = weights[index];
-            this.parameters = HostStorage.floats(parameters);
-            this.bias = spec.bias()
-                    ? HostStorage.start(parameters)
-                            + Math.toIntExact(layout.cell(state).bias().offset())
-                    : -1;
-            this.x = Rows.of(x);
-            this.y = Rows.of(y);
-            this.initialH = input.initial() == null
-                    ? null
-                    : Rows.ofNullable(input.initial().h());
-            this.initialC = input.initial() == null
-                    ? null
-                    : Rows.ofNullable(input.initial().c());
-            this.lastH =
-                    output.last() == null ? null : Rows.ofNullable(output.last().h());
-            this.lastC =
-                    output.last() == null ? null : Rows.ofNullable(output.last().c());
-            this.gates = tape == null ? null : Rows.of(tape.gates(state));
-            this.cells = tape == null ? null : Rows.of(tape.cells(state));
-            this.tanhCells = tape == null ? null : Rows.of(tape.tanhCells(state));
+            LstmSpec spec = stack.spec();
+            weights = packed;
+            hidden = spec.hiddenSize();
+            inputs = spec.layerInputSize(layer);
+            outputs = spec.outputSize();
+            strips = stack.strips();
+            state = layer * spec.direction().cells() + index;
+            column = index * outputs;
+            reversed = spec.direction().reversed(index);
+            projected = spec.projected();
+            clip = (float) spec.cellClip();
+            inputBlocks = weights.hiddenRow() / BLOCK;
+            blocks = inputBlocks + (outputs + BLOCK - 1) / BLOCK;
+            x = layerInput;
+            y = layerOutput;
+            yAt = layerOutputAt;
+            yWidth = spec.sequenceWidth();
+            int batch = sequences.batchSize();
+            if (input.initial() != null) {
+                initialH = HostStorage.floats(input.initial().h());
+                initialHAt = HostStorage.start(input.initial().h()) + state * batch * outputs;
+                initialC = HostStorage.floats(input.initial().c());
+                initialCAt = HostStorage.start(input.initial().c()) + state * batch * hidden;
+            }
+            Tensor h = output.last() == null ? null : output.last().h();
+            if (h != null) {
+                lastH = HostStorage.floats(h);
+                lastHAt = HostStorage.start(h) + state * batch * outputs;
+            }
+            Tensor last = output.last() == null ? null : output.last().c();
+            if (last != null) {
+                lastC = HostStorage.floats(last);
+                lastCAt = HostStorage.start(last) + state * batch * hidden;
+            }
+            if (tape != null) {
+                gates = HostStorage.floats(tape.gates(state));
+                gatesAt = HostStorage.start(tape.gates(state));
+                states = HostStorage.floats(tape.states(state));
+                statesAt = HostStorage.start(tape.states(state));
+                record = tape.rows();
+            }
+            if (xRows.length < sequences.total()) {
+                xRows = new int[sequences.total()];
+                yRows = new int[sequences.total()];
+            }
+            sequences.locate(xAt, inputs, reversed, xRows);
+            sequences.locate(yAt + column, yWidth, reversed, yRows);
+            even = evenActs.take(Math.multiplyExact(batch, blocks * BLOCK));
+            odd = oddActs.take(Math.multiplyExact(batch, blocks * BLOCK));
+            c = carried.take(Math.multiplyExact(batch, strips * LANES));
+            m = projected ? shown.take(batch * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK) : null;
+            stepsAhead = batch < FEW ? Math.min(sequences.timeSteps(), AHEAD / batch) : 0;
+            if (stepsAhead < 2) {
+                stepsAhead = 0;
+            } else {
+                xAhead = ahead.take(stepsAhead * batch * inputBlocks * BLOCK);
+                sumsAhead = aheadSums.take(stepsAhead * batch * strips * BLOCK);
+            }
+            chunkCount = 0;
+            chunk(stepsAhead == 0 ? weights.inputRow() : weights.hiddenRow(), weights.hiddenRow() + outputs);
         }
 
-        /** Runs sequences {@code from} to {@code to - 1} from their first step to their last. */
-        void tile(int from, int to, WorkerBuffers buffer) {
-            int rows = to - from;
-            float[][] c = buffer.cell.rows(rows, hidden);
-            int steps = 0;
-            for (int n = from; n < to; n++) {
-                load(initialC, n, c[n - from], hidden);
-                if (cells != null) {
-                    System.arraycopy(c[n - from], 0, cells.values(), cells.at(0, n), hidden);
-                }
-                steps = Math.max(steps, sequences.length(n));
+        /** Lets go of the caller's arrays. */
+        void release() {
+            x = null;
+            y = null;
+            initialH = null;
+            initialC = null;
+            lastH = null;
+            lastC = null;
+            gates = null;
+            states = null;
+        }
+
+        private void chunk(int from, int to) {
+            int parts = (to - from + DEPTH - 1) / DEPTH;
+            if (chunks.length < 2 * (chunkCount + parts)) {
+                chunks = Arrays.copyOf(chunks, 2 * (chunkCount + parts));
             }
-            int[] active = new int[rows];
+            for (int part = 0; part < parts; part++) {
+                chunks[2 * chunkCount] = from + Sequences.split(to - from, parts, part);
+                chunks[2 * chunkCount + 1] = from + Sequences.split(to - from, parts, part + 1);
+                chunkCount++;
+            }
+        }
+
+        /** Runs tiles {@code from} to {@code to - 1} from their first step to their last; one member's share of it. */
+        void run(int from, int to, int member, Workers.Meeting meeting, WorkerBuffers buffer) {
+            int members = schedule.members();
+            int firstStrip = Sequences.split(strips, members, member);
+            int lastStrip = Sequences.split(strips, members, member + 1);
+            int rows = sequences.start(to) - sequences.start(from);
+            float[] sums = buffer.sums.take(rows * BLOCK);
+            int steps = 0;
+            for (int tile = from; tile < to; tile++) {
+                begin(tile, firstStrip, lastStrip, member, members);
+                steps = Math.max(steps, sequences.steps(tile));
+            }
+            meeting.await();
             for (int step = 0; step < steps; step++) {
-                int count = 0;
-                for (int n = from; n < to; n++) {
-                    if (step < sequences.length(n)) {
-                        active[count++] = n;
+                if (stepsAhead > 0 && step % stepsAhead == 0) {
+                    lookAhead(from, step, firstStrip, lastStrip, member, members, meeting);
+                }
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    strip(from, to, step, strip, sums);
+                }
+                if (projected) {
+                    meeting.await();
+                    project(from, to, step, member, members);
+                }
+                for (int tile = from; stepsAhead == 0 && tile < to; tile++) {
+                    loadInput(tile, step + 1, member, members);
+                }
+                meeting.await();
+            }
+            for (int tile = from; tile < to; tile++) {
+                finish(tile, firstStrip, lastStrip, member, members);
+            }
+        }
+
+        private float[] acts(int step) {
+            return (step & 1) == 0 ? even : odd;
+        }
+
+        private int actsAt(int tile) {
+            return sequences.start(tile) * blocks * BLOCK;
+        }
+
+        /** Where h begins among the blocks of a tile. */
+        private int hiddenAt(int tile) {
+            return actsAt(tile) + inputBlocks * sequences.size(tile) * BLOCK;
+        }
+
+        private int carriedAt(int tile, int strip) {
+            return (sequences.start(tile) * strips + strip * sequences.size(tile)) * LANES;
+        }
+
+        private int shownAt(int tile) {
+            return sequences.start(tile) * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK;
+        }
+
+        private void begin(int tile, int firstStrip, int lastStrip, int member, int members) {
+            int size = sequences.size(tile);
+            for (int strip = firstStrip; strip < lastStrip; strip++) {
+                int at = carriedAt(tile, strip);
+                Arrays.fill(c, at, at + size * LANES, 0);
+                for (int r = 0; initialC != null && r < size; r++) {
+                    int n = sequences.sequence(sequences.start(tile) + r);
+                    int count = Math.min(LANES, hidden - strip * LANES);
+                    System.arraycopy(initialC, initialCAt + n * hidden + strip * LANES, c, at + r * LANES, count);
+                }
+            }
+            for (int r = Sequences.split(size, members, member); r < Sequences.split(size, members, member + 1); r++) {
+                int n = sequences.sequence(sequences.start(tile) + r);
+                if (initialH != null) {
+                    spread(
+                            initialH,
+                            initialHAt + n * outputs,
+                            outputs,
+                            even,
+                            actsAt(tile),
+                            weights.hiddenRow(),
+                            size,
+                            r);
+                }
+            }
+            if (stepsAhead == 0) {
+                loadInput(tile, 0, member, members);
+            }
+        }
+
+        /** Copies x of a step to where the step will look for it. */
+        private void loadInput(int tile, int step, int member, int members) {
+            if (step >= sequences.timeSteps()) {
+                return;
+            }
+            int size = sequences.size(tile);
+            int count = sequences.count(tile, step);
+            int row = sequences.row(tile, step);
+            float[] acts = acts(step);
+            for (int r = Sequences.split(count, members, member);
+                    r < Sequences.split(count, members, member + 1);
+                    r++) {
+                spread(x, xRows[row + r], inputs, acts, actsAt(tile), weights.inputRow(), size, r);
+            }
+        }
+
+        /** Copies a row into row r of {@code size} blocked rows, from element {@code first} on. */
+        private void spread(float[] from, int fromAt, int width, float[] to, int toAt, int first, int size, int r) {
+            int end = first + width;
+            for (int k = first; k < end; ) {
+                int count = Math.min(BLOCK - k % BLOCK, end - k);
+                System.arraycopy(
+                        from, fromAt + k - first, to, toAt + (k / BLOCK * size + r) * BLOCK + k % BLOCK, count);
+                k += count;
+            }
+        }
+
+        /** {@code b + W x} of the steps from this one on, of the one tile that a small batch has. */
+        private void lookAhead(
+                int tile, int step, int firstStrip, int lastStrip, int member, int members, Workers.Meeting meeting) {
+            int size = sequences.size(tile);
+            int steps = Math.min(stepsAhead, sequences.steps(tile) - step);
+            int rows = steps * size;
+            for (int row = Sequences.split(rows, members, member);
+                    row < Sequences.split(rows, members, member + 1);
+                    row++) {
+                int r = row % size;
+                int time = step + row / size;
+                if (r < sequences.count(tile, time)) {
+                    int at = xRows[sequences.row(tile, time) + r];
+                    spread(x, at, inputs, xAhead, 0, weights.inputRow(), rows, row);
+                }
+            }
+            meeting.await();
+            int first = weights.inputRow();
+            for (int strip = firstStrip; strip < lastStrip; strip++) {
+                int to = strip * stepsAhead * size * BLOCK;
+                int parts = (inputs + DEPTH - 1) / DEPTH;
+                for (int part = 0; part < parts; part++) {
+                    kernels.product(
+                            rows,
+                            xAhead,
+                            0,
+                            rows * BLOCK,
+                            first + Sequences.split(inputs, parts, part),
+                            first + Sequences.split(inputs, parts, part + 1),
+                            weights.gates.values(),
+                            weights.gates.at(strip),
+                            Gate.COUNT,
+                            part == 0 ? weights.bias : sumsAhead,
+                            part == 0 ? strip * BLOCK : to,
+                            part == 0 ? 0 : BLOCK,
+                            sumsAhead,
+                            to);
+                }
+            }
+        }
+
+        /** One step of one strip of hidden units: pre-activations, then the cell. */
+        private void strip(int from, int to, int step, int strip, float[] sums) {
+            float[] acts = acts(step);
+            int origin = sequences.start(from);
+            // Without an initial state nothing comes through R at the first step.
+            int most = step == 0 && initialH == null ? weights.hiddenRow() : Integer.MAX_VALUE;
+            boolean begun = false;
+            for (int chunk = 0; chunk < chunkCount; chunk++) {
+                int first = chunks[2 * chunk];
+                int last = Math.min(most, chunks[2 * chunk + 1]);
+                if (first >= last) {
+                    break;
+                }
+                for (int tile = from; tile < to; tile++) {
+                    int size = sequences.size(tile);
+                    int sumsAt = (sequences.start(tile) - origin) * BLOCK;
+                    kernels.product(
+                            sequences.count(tile, step),
+                            acts,
+                            actsAt(tile),
+                            size * BLOCK,
+                            first,
+                            last,
+                            weights.gates.values(),
+                            weights.gates.at(strip),
+                            Gate.COUNT,
+                            begun ? sums : start(),
+                            begun ? sumsAt : startAt(step, strip, size),
+                            begun || stepsAhead > 0 ? BLOCK : 0,
+                            sums,
+                            sumsAt);
+                }
+                begun = true;
+            }
+            for (int tile = from; tile < to; tile++) {
+                int sumsAt = (sequences.start(tile) - origin) * BLOCK;
+                if (begun) {
+                    cell(tile, step, strip, sums, sumsAt);
+                } else {
+                    cell(tile, step, strip, start(), startAt(step, strip, sequences.size(tile)));
+                }
+            }
+        }
+
+        /** Where the sums of a step start from: the bias, or where it is there already, the share of x. */
+        private float[] start() {
+            return stepsAhead > 0 ? sumsAhead : weights.bias;
+        }
+
+        private int startAt(int step, int strip, int size) {
+            return stepsAhead > 0 ? (strip * stepsAhead + step % stepsAhead) * size * BLOCK : strip * BLOCK;
+        }
+
+        private void cell(int tile, int step, int strip, float[] sums, int sumsAt) {
+            int size = sequences.size(tile);
+            int count = sequences.count(tile, step);
+            int row = sequences.row(tile, step);
+            boolean direct = !projected && (strip + 1) * LANES <= hidden;
+            float[] to = projected ? m : acts(step + 1);
+            int toAt = (projected ? shownAt(tile) : hiddenAt(tile))
+                    + strip / Gate.COUNT * size * BLOCK
+                    + strip % Gate.COUNT * LANES;
+            kernels.cellForward(
+                    count,
+                    sums,
+                    sumsAt,
+                    c,
+                    carriedAt(tile, strip),
+                    clip,
+                    gates,
+                    gates == null ? 0 : gatesAt + (strip * record + row) * BLOCK,
+                    states,
+                    states == null ? 0 : statesAt + (strip * record + row) * 2 * LANES,
+                    to,
+                    toAt,
+                    direct ? y : null,
+                    yRows,
+                    row,
+                    strip * LANES);
+            if (!projected && !direct) {
+                for (int r = 0; r < count; r++) {
+                    System.arraycopy(to, toAt + r * BLOCK, y, yRows[row + r] + strip * LANES, hidden - strip * LANES);
+                }
+            }
+        }
+
+        /** {@code h = W_p m}. */
+        private void project(int from, int to, int step, int member, int members) {
+            Panel panel = weights.projection;
+            float[] next = acts(step + 1);
+            int parts = (hidden + DEPTH - 1) / DEPTH;
+            for (int strip = Sequences.split(panel.strips(), members, member);
+                    strip < Sequences.split(panel.strips(), members, member + 1);
+                    strip++) {
+                int first = panel.column(strip);
+                int width = Math.min(outputs - first, panel.width(strip) * LANES);
+                for (int tile = from; tile < to; tile++) {
+                    int size = sequences.size(tile);
+                    int count = sequences.count(tile, step);
+                    int row = sequences.row(tile, step);
+                    int nextAt = hiddenAt(tile) + first / BLOCK * size * BLOCK + first % BLOCK;
+                    for (int part = 0; part < parts; part++) {
+                        kernels.product(
+                                count,
+                                m,
+                                shownAt(tile),
+                                size * BLOCK,
+                                Sequences.split(hidden, parts, part),
+                                Sequences.split(hidden, parts, part + 1),
+                                panel.values(),
+                                panel.at(strip),
+                                panel.width(strip),
+                                part == 0 ? zeros.zeros(BLOCK) : next,
+                                part == 0 ? 0 : nextAt,
+                                part == 0 ? 0 : BLOCK,
+                                next,
+                                nextAt);
+                    }
+                    for (int r = 0; r < count; r++) {
+                        System.arraycopy(next, nextAt + r * BLOCK, y, yRows[row + r] + first, width);
                     }
                 }
-                float[][] sums = preActivations(step, active, count, buffer);
-                float[][] m = buffer.projected.rows(count, hidden);
-                for (int k = 0; k < count; k++) {
-                    int n = active[k];
-                    cell(step, n, sums[k], c[n - from], m[k], buffer);
-                }
-                output(step, active, count, m, buffer);
-            }
-            for (int n = from; n < to; n++) {
-                finish(n, c[n - from]);
-            }
-        }
-
-        /** {@code a = b + [W, R] [x, h_prev]}, one row for each active sequence; without R where no h went before. */
-        private float[][] preActivations(int step, int[] active, int count, WorkerBuffers buffer) {
-            int wide = Gate.COUNT * hidden;
-            float[][] sums = buffer.sums.rows(count, wide);
-            int[] first = buffer.indices(count);
-            boolean recurrent = step > 0 || initialH != null;
-            int depth = recurrent ? inputs + outputs : inputs;
-            float[] left = buffer.left.row(count * depth);
-            for (int k = 0; k < count; k++) {
-                int n = active[k];
-                if (bias >= 0) {
-                    System.arraycopy(parameters, bias, sums[k], 0, wide);
-                } else {
-                    Arrays.fill(sums[k], 0, wide, 0);
-                }
-                first[k] = k * depth;
-                System.arraycopy(x.values(), x.at(sequences.time(step, n, reversed), n), left, first[k], inputs);
-                if (step > 0) {
-                    int previous = y.at(sequences.time(step - 1, n, reversed), n) + column;
-                    System.arraycopy(y.values(), previous, left, first[k] + inputs, outputs);
-                } else if (initialH != null) {
-                    System.arraycopy(initialH.values(), initialH.at(state, n), left, first[k] + inputs, outputs);
-                }
-            }
-            kernels.product(left, first, panels.gates, depth, sums, count);
-            return sums;
-        }
-
-        /** The elementwise part of a step: from pre-activations to the state and {@code m = o * tanh(c)}. */
-        private void cell(int step, int n, float[] a, float[] c, float[] m, WorkerBuffers buffer) {
-            float[][] single = buffer.single.rows(Gate.COUNT + 1, hidden);
-            float[] tanhC = single[Gate.COUNT];
-            Activations.squash(a, scale, shift, Gate.COUNT * hidden);
-            for (int gate = 0; gate < Gate.COUNT; gate++) {
-                System.arraycopy(a, gate * hidden, single[gate], 0, hidden);
-            }
-            CellLoops.carry(
-                    single[Gate.INPUT.ordinal()],
-                    single[Gate.FORGET.ordinal()],
-                    single[Gate.CANDIDATE.ordinal()],
-                    c,
-                    hidden);
-            if (clip > 0) {
-                CellLoops.clip(c, clip, hidden);
-            }
-            Activations.tanh(c, tanhC, hidden);
-            CellLoops.multiply(single[Gate.OUTPUT.ordinal()], tanhC, m, hidden);
-            if (gates != null) {
-                System.arraycopy(a, 0, gates.values(), gates.at(step, n), Gate.COUNT * hidden);
-                System.arraycopy(c, 0, cells.values(), cells.at(step + 1, n), hidden);
-                System.arraycopy(tanhC, 0, tanhCells.values(), tanhCells.at(step, n), hidden);
-            }
-        }
-
-        /** Writes h, which is m or its projection. */
-        private void output(int step, int[] active, int count, float[][] m, WorkerBuffers buffer) {
-            float[][] h = m;
-            if (projected) {
-                h = buffer.hidden.rows(count, outputs);
-                float[] left = buffer.left.row(count * hidden);
-                int[] first = buffer.indices(count);
-                for (int k = 0; k < count; k++) {
-                    System.arraycopy(m[k], 0, left, k * hidden, hidden);
-                    Arrays.fill(h[k], 0, outputs, 0);
-                    first[k] = k * hidden;
-                }
-                kernels.product(left, first, panels.projection, hidden, h, count);
-            }
-            for (int k = 0; k < count; k++) {
-                int n = active[k];
-                System.arraycopy(h[k], 0, y.values(), y.at(sequences.time(step, n, reversed), n) + column, outputs);
             }
         }
 
         /** Zeros past the end of a sequence, and its last state. */
-        private void finish(int n, float[] c) {
-            int length = sequences.length(n);
-            for (int t = length; t < sequences.timeSteps(); t++) {
-                int at = y.at(t, n) + column;
-                Arrays.fill(y.values(), at, at + outputs, 0);
-            }
-            if (lastC != null) {
-                System.arraycopy(c, 0, lastC.values(), lastC.at(state, n), hidden);
-            }
-            if (lastH != null) {
-                int at = lastH.at(state, n);
-                if (length > 0) {
-                    int last = y.at(sequences.time(length - 1, n, reversed), n) + column;
-                    System.arraycopy(y.values(), last, lastH.values(), at, outputs);
-                } else if (initialH != null) {
-                    System.arraycopy(initialH.values(), initialH.at(state, n), lastH.values(), at, outputs);
-                } else {
-                    Arrays.fill(lastH.values(), at, at + outputs, 0);
+        private void finish(int tile, int firstStrip, int lastStrip, int member, int members) {
+            int size = sequences.size(tile);
+            for (int r = 0; lastC != null && r < size; r++) {
+                int n = sequences.sequence(sequences.start(tile) + r);
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    int count = Math.min(LANES, hidden - strip * LANES);
+                    int at = carriedAt(tile, strip) + r * LANES;
+                    System.arraycopy(c, at, lastC, lastCAt + n * hidden + strip * LANES, count);
                 }
             }
-        }
-
-        /** A row of a state, zeros where it is missing. */
-        private void load(Rows states, int n, float[] into, int width) {
-            if (states == null) {
-                Arrays.fill(into, 0, width, 0);
-            } else {
-                System.arraycopy(states.values(), states.at(state, n), into, 0, width);
+            for (int r = Sequences.split(size, members, member); r < Sequences.split(size, members, member + 1); r++) {
+                int place = sequences.start(tile) + r;
+                int n = sequences.sequence(place);
+                int length = sequences.length(place);
+                for (int t = length; t < sequences.timeSteps(); t++) {
+                    int at = yAt + (t * sequences.batchSize() + n) * yWidth + column;
+                    Arrays.fill(y, at, at + outputs, 0);
+                }
+                if (lastH == null) {
+                    continue;
+                }
+                int to = lastHAt + n * outputs;
+                if (length > 0) {
+                    System.arraycopy(y, yRows[sequences.row(tile, length - 1) + r], lastH, to, outputs);
+                } else if (initialH != null) {
+                    System.arraycopy(initialH, initialHAt + n * outputs, lastH, to, outputs);
+                } else {
+                    Arrays.fill(lastH, to, to + outputs, 0);
+                }
             }
         }
     }

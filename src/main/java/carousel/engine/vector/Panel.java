@@ -1,48 +1,120 @@
 package carousel.engine.vector;
 
-/** A right factor {@code [depth, columns]}, kept from call to call, in the order in which its {@link Kernels} read it. */
-abstract class Panel {
-    /** Columns of the source read at a time while transposing: one cache line. */
-    private static final int STRIP = 16;
+import static carousel.engine.vector.Kernels.BLOCK;
+import static carousel.engine.vector.Kernels.LANES;
 
+import carousel.engine.Gate;
+import java.util.Arrays;
+
+/**
+ * A right factor {@code [depth, columns]} in the order in which {@link Kernels} read it: strips {@code [depth][4L]}, and where
+ * fewer than 4L columns remain, strips {@code [depth][L]}; padded with zeros.
+ */
+final class Panel {
+    /** Rows and columns transposed at a time: a few cache lines each way. */
+    private static final int TILE = 16;
+
+    private float[] values = new float[0];
+    private int base;
+    private int depth;
     private int columns;
+    private int wide;
 
-    /** Columns of the right factor. */
-    final int columns() {
+    /** Numbers that a factor takes. */
+    static int size(int depth, int columns) {
+        return Math.multiplyExact(depth, (columns + LANES - 1) / LANES * LANES);
+    }
+
+    /** Holds a factor in so much of an array, which is zero there. */
+    void place(float[] array, int at, int newDepth, int newColumns) {
+        values = array;
+        base = at;
+        depth = newDepth;
+        columns = newColumns;
+        wide = columns / BLOCK;
+    }
+
+    /** Holds a factor in an array of its own, kept from call to call and only ever grown. All that is never set is zero. */
+    void reshape(int newDepth, int newColumns) {
+        if (depth == newDepth && columns == newColumns) {
+            return;
+        }
+        int size = size(newDepth, newColumns);
+        if (values.length < size) {
+            values = new float[size];
+        } else {
+            Arrays.fill(values, 0, size, 0);
+        }
+        place(values, 0, newDepth, newColumns);
+    }
+
+    float[] values() {
+        return values;
+    }
+
+    int depth() {
+        return depth;
+    }
+
+    int columns() {
         return columns;
     }
 
-    /** Makes room for a factor, with unspecified contents. */
-    final void reshape(int depth, int columns) {
-        this.columns = columns;
-        allocate(depth, columns);
+    /** Strips of either width, the wide ones first. */
+    int strips() {
+        return wide + (columns - wide * BLOCK + LANES - 1) / LANES;
     }
 
-    abstract void allocate(int depth, int columns);
-
-    /** {@code b[k, j] = values[at + j]} for all columns j. */
-    abstract void setRow(int k, float[] values, int at);
-
-    /** {@code b[firstRow + k, r] = matrix[r, k]} for {@code from <= k < to} of a matrix {@code [columns of b, width]}. */
-    abstract void transpose(float[] matrix, int start, int width, int from, int to, int firstRow);
-
-    abstract long bytes();
-
-    /** How many tasks {@link #transposeStrip} is split into. */
-    static int strips(int width) {
-        return (width + STRIP - 1) / STRIP;
+    /** Vectors in a strip: 4 or 1. */
+    int width(int strip) {
+        return strip < wide ? Gate.COUNT : 1;
     }
 
-    /** One task's share of transposing a matrix {@code [columns of b, width]} into the rows from {@code firstRow} on. */
-    final void transposeStrip(float[] matrix, int start, int width, int strip, int firstRow) {
-        int from = strip * STRIP;
-        transpose(matrix, start, width, from, Math.min(width, from + STRIP), firstRow);
+    /** The first column of a strip; of the number of strips, the end of the last one. */
+    int column(int strip) {
+        return (strip <= wide ? strip * Gate.COUNT : wide * Gate.COUNT + strip - wide) * LANES;
     }
 
-    /** Copies a matrix {@code [depth, columns]} in row-major order. */
-    final void copy(float[] matrix, int start, int depth) {
-        for (int k = 0; k < depth; k++) {
-            setRow(k, matrix, start + k * columns);
+    /** Where row 0 of a strip lies. */
+    int at(int strip) {
+        return base + column(strip) * depth;
+    }
+
+    /** Copies columns {@code from} to {@code to - 1} of a row: {@code b[k, from + j] = source[at + j]}. */
+    void setRow(int k, int from, int to, float[] source, int at) {
+        for (int j = from; j < to; ) {
+            int strip = j / (BLOCK) < wide ? j / (BLOCK) : wide + (j - wide * BLOCK) / LANES;
+            int stripWidth = width(strip) * LANES;
+            int inside = j - column(strip);
+            int count = Math.min(to - j, stripWidth - inside);
+            System.arraycopy(source, at + j - from, values, at(strip) + k * stripWidth + inside, count);
+            j += count;
         }
+    }
+
+    /**
+     * Transposes a matrix into a range of columns of one strip: {@code b[firstRow + k, column + j] = matrix[at + j * width + k]}
+     * for {@code j < count}, {@code k < width}.
+     */
+    void transpose(float[] matrix, int at, int width, int count, int strip, int column, int firstRow) {
+        int pitch = width(strip) * LANES;
+        int start = at(strip) + firstRow * pitch + column;
+        for (int k0 = 0; k0 < width; k0 += TILE) {
+            int k1 = Math.min(width, k0 + TILE);
+            for (int j0 = 0; j0 < count; j0 += TILE) {
+                int j1 = Math.min(count, j0 + TILE);
+                for (int j = j0; j < j1; j++) {
+                    int from = at + j * width;
+                    int to = start + j;
+                    for (int k = k0; k < k1; k++) {
+                        values[to + k * pitch] = matrix[from + k];
+                    }
+                }
+            }
+        }
+    }
+
+    long bytes() {
+        return (long) values.length * Float.BYTES;
     }
 }

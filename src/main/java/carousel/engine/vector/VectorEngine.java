@@ -1,7 +1,6 @@
 package carousel.engine.vector;
 
 import static carousel.tensor.HostStorage.floats;
-import static carousel.tensor.HostStorage.integers;
 import static carousel.tensor.HostStorage.start;
 
 import carousel.engine.EngineOptions;
@@ -9,13 +8,16 @@ import carousel.engine.HostEngine;
 import carousel.engine.Loss;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
+import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
 import carousel.engine.LstmSpec;
+import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
 import carousel.engine.Update;
 import carousel.tensor.ElementType;
+import carousel.tensor.HostStorage;
 import carousel.tensor.MemoryUse;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
@@ -30,8 +32,12 @@ public final class VectorEngine extends HostEngine {
     private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
+    private final PackedWeights packed;
     private final LstmForward forward;
     private final LstmBackward backward;
+    /** Outputs, or their gradients, between one layer and the next. */
+    private final Scratch[] between;
+
     private final Linear linear;
     private final Elementwise elementwise;
     private final Losses losses;
@@ -47,12 +53,14 @@ public final class VectorEngine extends HostEngine {
         boolean guards = options.guards();
         workers = new Workers(options.threads());
         buffers = new WorkerBuffers[options.threads()];
-        Arrays.setAll(buffers, worker -> new WorkerBuffers(kernels, guards));
+        Arrays.setAll(buffers, worker -> new WorkerBuffers(guards));
+        packed = new PackedWeights();
         forward = new LstmForward(kernels, workers, buffers, guards);
         backward = new LstmBackward(kernels, workers, buffers, guards);
+        between = new Scratch[] {new Scratch(guards), new Scratch(guards)};
         linear = new Linear(kernels, workers, buffers, guards);
-        elementwise = new Elementwise(workers, buffers);
-        losses = new Losses(workers);
+        elementwise = new Elementwise(kernels, workers, buffers);
+        losses = new Losses(kernels, workers, buffers);
     }
 
     @Override
@@ -75,10 +83,15 @@ public final class VectorEngine extends HostEngine {
     @Override
     public MemoryUse memory() {
         MemoryUse use = super.memory();
-        long kept = Arrays.stream(buffers).mapToLong(WorkerBuffers::bytes).sum()
+        long kept = packed.bytes()
                 + forward.bytes()
                 + backward.bytes()
+                + between[0].bytes()
+                + between[1].bytes()
                 + linear.bytes();
+        for (WorkerBuffers each : buffers) {
+            kept += each.bytes();
+        }
         return new MemoryUse(use.inUse(), use.peak(), use.pooled() + kept);
     }
 
@@ -91,29 +104,34 @@ public final class VectorEngine extends HostEngine {
     @Override
     public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
         requireSupported(spec);
-        Shapes.requireForward(spec, parameters, input, output, tape);
+        PackedStack stack = packed.of(spec, parameters);
+        Shapes.requireForward(
+                spec, stack == null ? LstmLayout.of(spec) : stack.layout(), parameters, input, output, tape);
         VectorTape trace = (VectorTape) tape;
-        int timeSteps = input.x().shape().extent(0);
-        int batchSize = input.x().shape().extent(1);
+        int width = input.x().shape().extent(0) * input.x().shape().extent(1) * spec.sequenceWidth();
         boolean drops = spec.dropout() > 0 && input.dropout() != null;
-        try (Scope workspace = openScope("forward workspace")) {
-            Tensor x = input.x();
-            for (int layer = 0; layer < spec.layers(); layer++) {
-                boolean top = layer == spec.layers() - 1;
-                Tensor y = top
-                        ? output.y()
-                        : trace != null
-                                ? trace.layerOutput(layer)
-                                : workspace.allocate("layer output", timeSteps, batchSize, spec.sequenceWidth());
-                forward.run(spec, layer, parameters, input, x, y, output, trace);
-                x = y;
-                if (!top && drops) {
+        float[] x = floats(input.x());
+        int xAt = start(input.x());
+        for (int layer = 0; layer < spec.layers(); layer++) {
+            boolean top = layer == spec.layers() - 1;
+            Tensor recorded = top ? output.y() : trace == null ? null : trace.layerOutput(layer);
+            float[] y = recorded == null ? between[layer & 1].take(width) : floats(recorded);
+            int yAt = recorded == null ? 0 : start(recorded);
+            forward.run(stack, layer, parameters, input, x, xAt, y, yAt, output, trace);
+            x = y;
+            xAt = yAt;
+            if (!top && drops) {
+                if (trace != null) {
                     // Undropped outputs are also the record of h, which the backward pass needs.
-                    x = trace != null ? trace.dropped(layer) : y;
-                    dropout(y, spec.dropout(), input.dropout().substream(layer), x);
+                    x = floats(trace.dropped(layer));
+                    xAt = start(trace.dropped(layer));
                 }
+                elementwise.dropout(
+                        y, yAt, width, spec.dropout(), input.dropout().substream(layer), x, xAt);
             }
         }
+        HostStorage.changed(output.y());
+        changed(output.last());
         if (tape != null) {
             tape.record(parameters, input, output);
         }
@@ -122,32 +140,49 @@ public final class VectorEngine extends HostEngine {
     @Override
     public void lstmBackward(
             LstmTape tape, LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
-        Shapes.requireBackward(tape, outputGradient, parameterGradients, inputGradient);
+        PackedStack stack = packed.of(tape.spec(), tape.parameters());
+        Shapes.requireBackward(
+                tape,
+                stack == null ? LstmLayout.of(tape.spec()) : stack.layout(),
+                outputGradient,
+                parameterGradients,
+                inputGradient);
         tape.consume();
         VectorTape trace = (VectorTape) tape;
         LstmSpec spec = tape.spec();
-        LstmInput input = tape.input();
-        boolean drops = spec.dropout() > 0 && input.dropout() != null;
-        try (Scope workspace = openScope("backward workspace")) {
-            Tensor dy = outputGradient.y();
-            for (int layer = spec.layers() - 1; layer >= 0; layer--) {
-                Tensor dx = layer == 0
-                        ? inputGradient.dx()
-                        : workspace.allocate(
-                                "layer input gradient", tape.timeSteps(), tape.batchSize(), spec.sequenceWidth());
-                backward.run(trace, layer, dy, outputGradient, parameterGradients, dx, inputGradient, workspace);
-                if (layer > 0 && drops) {
-                    dropout(dx, spec.dropout(), input.dropout().substream(layer - 1), dx);
-                }
-                dy = dx;
+        int width = tape.timeSteps() * tape.batchSize() * spec.sequenceWidth();
+        RandomKey key = tape.input().dropout();
+        boolean drops = spec.dropout() > 0 && key != null;
+        float[] dy = outputGradient.y() == null ? null : floats(outputGradient.y());
+        int dyAt = dy == null ? 0 : start(outputGradient.y());
+        for (int layer = spec.layers() - 1; layer >= 0; layer--) {
+            Tensor wanted = layer == 0 ? inputGradient.dx() : null;
+            float[] dx = layer > 0 ? between[layer & 1].take(width) : wanted == null ? null : floats(wanted);
+            int dxAt = wanted == null ? 0 : start(wanted);
+            backward.run(stack, trace, layer, dy, dyAt, outputGradient, parameterGradients, dx, dxAt, inputGradient);
+            if (layer > 0 && drops) {
+                elementwise.dropout(dx, dxAt, width, spec.dropout(), key.substream(layer - 1), dx, dxAt);
             }
+            dy = dx;
+            dyAt = dxAt;
+        }
+        HostStorage.changed(parameterGradients);
+        HostStorage.changed(inputGradient.dx());
+        changed(inputGradient.initial());
+    }
+
+    private static void changed(LstmState state) {
+        if (state != null) {
+            HostStorage.changed(state.h());
+            HostStorage.changed(state.c());
         }
     }
 
     @Override
     public void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
         Shapes.requireLinear(x, weights, bias, y);
-        linear.forward(matrix(x), matrix(weights), row(bias), matrix(y));
+        linear.forward(x, weights, bias, y);
+        HostStorage.changed(y);
     }
 
     @Override
@@ -158,62 +193,60 @@ public final class VectorEngine extends HostEngine {
         if (dx != null) {
             Shapes.require("dx", dx, x.shape().extent(0), x.shape().extent(1));
         }
-        linear.backward(
-                matrix(x),
-                matrix(weights),
-                matrix(dy),
-                matrix(weightsGradient),
-                row(biasGradient),
-                dx == null ? null : matrix(dx));
+        linear.backward(x, weights, dy, weightsGradient, biasGradient, dx);
+        HostStorage.changed(weightsGradient);
+        HostStorage.changed(biasGradient);
+        HostStorage.changed(dx);
     }
 
     @Override
     public void embeddingForward(Tensor ids, Tensor table, Tensor y) {
         Shapes.requireEmbedding(ids, table, y);
-        Linear.Matrix from = matrix(table);
-        Linear.Matrix to = matrix(y);
-        for (int m = 0; m < to.rows(); m++) {
-            System.arraycopy(from.values(), from.at(id(ids, m, from.rows())), to.values(), to.at(m), to.columns());
+        float[] from = floats(table);
+        float[] to = floats(y);
+        int vocabulary = table.shape().extent(0);
+        int width = table.shape().extent(1);
+        for (int m = 0; m < ids.shape().extent(0); m++) {
+            System.arraycopy(from, start(table) + id(ids, m, vocabulary) * width, to, start(y) + m * width, width);
         }
+        HostStorage.changed(y);
     }
 
     @Override
     public void embeddingBackward(Tensor ids, Tensor dy, Tensor tableGradient) {
         Shapes.requireEmbedding(ids, tableGradient, dy);
-        Linear.Matrix from = matrix(dy);
-        Linear.Matrix to = matrix(tableGradient);
-        for (int m = 0; m < from.rows(); m++) {
-            int row = to.at(id(ids, m, to.rows()));
-            for (int k = 0; k < to.columns(); k++) {
-                to.values()[row + k] += from.values()[from.at(m) + k];
-            }
+        float[] from = floats(dy);
+        float[] to = floats(tableGradient);
+        int vocabulary = tableGradient.shape().extent(0);
+        int width = tableGradient.shape().extent(1);
+        for (int m = 0; m < ids.shape().extent(0); m++) {
+            int row = start(tableGradient) + id(ids, m, vocabulary) * width;
+            kernels.add(to, row, from, start(dy) + m * width, width);
         }
+        HostStorage.changed(tableGradient);
     }
 
     @Override
     public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
         Shapes.requireDropout(x, rate, y);
-        elementwise.dropout(span(x), rate, key, span(y));
+        elementwise.dropout(floats(x), start(x), Math.toIntExact(x.elements()), rate, key, floats(y), start(y));
+        HostStorage.changed(y);
     }
 
     @Override
     public void loss(
             Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions) {
         Shapes.requireLoss(loss, predictions, targets, rowWeights, report, dPredictions);
-        Losses.Batch batch = new Losses.Batch(
-                matrix(predictions),
-                loss.labelled() ? integers(targets) : null,
-                loss.labelled() ? null : floats(targets),
-                start(targets),
-                span(rowWeights),
-                dPredictions == null ? null : matrix(dPredictions));
-        write(report, losses.compute(loss, batch));
+        losses.compute(loss, predictions, targets, rowWeights, report, dPredictions);
+        HostStorage.changed(report);
+        HostStorage.changed(dPredictions);
     }
 
     @Override
     public void squaredNorm(Tensor x, Tensor result) {
         Shapes.requireElements("result", result, 1);
-        floats(result)[start(result)] = (float) elementwise.squaredNorm(span(x));
+        floats(result)[start(result)] = (float) elementwise.squaredNorm(x);
+        HostStorage.changed(result);
     }
 
     @Override
@@ -221,33 +254,15 @@ public final class VectorEngine extends HostEngine {
         Shapes.requireUpdate(update, parameters, gradients, firstMoment, secondMoment);
         Tensor square = update.squaredNorm();
         double clip = update.clipFactor(square == null ? 0 : floats(square)[start(square)]);
-        elementwise.update(update, clip, span(parameters), span(gradients), span(firstMoment), span(secondMoment));
+        elementwise.update(update, clip, parameters, gradients, firstMoment, secondMoment);
+        HostStorage.changed(parameters);
+        HostStorage.changed(firstMoment);
+        HostStorage.changed(secondMoment);
     }
 
     @Override
     public void close() {
         workers.close();
         super.close();
-    }
-
-    /** A tensor of two dimensions. */
-    private static Linear.Matrix matrix(Tensor tensor) {
-        return new Linear.Matrix(
-                floats(tensor),
-                start(tensor),
-                tensor.shape().extent(0),
-                tensor.shape().extent(1));
-    }
-
-    /** A tensor of one dimension as a matrix of one row; null stays null. */
-    private static Linear.Matrix row(Tensor tensor) {
-        return tensor == null ? null : new Linear.Matrix(floats(tensor), start(tensor), 1, (int) tensor.elements());
-    }
-
-    /** All of a tensor; null stays null. */
-    private static Elementwise.Span span(Tensor tensor) {
-        return tensor == null
-                ? null
-                : new Elementwise.Span(floats(tensor), start(tensor), Math.toIntExact(tensor.elements()));
     }
 }

@@ -1,33 +1,33 @@
 package carousel.engine.vector;
 
-import carousel.engine.Gate;
+import static carousel.engine.vector.Kernels.BLOCK;
+import static carousel.engine.vector.Kernels.LANES;
+
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 
 /**
- * For each cell the gates, the state and its hyperbolic tangent, all by the cell's own steps (see {@link Sequences}); for
- * each layer but the last its output, which is also the record of its h. The last layer's output is the caller's y. The
- * backward pass overwrites the gates with the gradients of their pre-activations.
+ * For each cell the gates, the state and its hyperbolic tangent, strip by strip of hidden units and in a strip by row (see {@link
+ * Sequences}), so that each pass reads and writes them in one direction; for each layer but the last its output, which is also the
+ * record of its h. The last layer's output is the caller's y. The backward pass overwrites the gates with the gradients of their
+ * pre-activations.
  */
 final class VectorTape extends LstmTape {
     private final Tensor[] gates;
-    private final Tensor[] cells;
-    private final Tensor[] tanhCells;
+    private final Tensor[] states;
     private final Tensor[] layerOutputs;
     private final Tensor[] dropped;
 
     VectorTape(LstmSpec spec, Scope scope, int timeSteps, int batchSize) {
         super(spec, scope, timeSteps, batchSize);
-        int hidden = spec.hiddenSize();
+        int strips = (spec.hiddenSize() + LANES - 1) / LANES;
         gates = new Tensor[spec.states()];
-        cells = new Tensor[spec.states()];
-        tanhCells = new Tensor[spec.states()];
+        states = new Tensor[spec.states()];
         for (int state = 0; state < spec.states(); state++) {
-            gates[state] = scope.allocate("gates", timeSteps, batchSize, Gate.COUNT * hidden);
-            cells[state] = scope.allocate("cell states", timeSteps + 1, batchSize, hidden);
-            tanhCells[state] = scope.allocate("tanh of cell states", timeSteps, batchSize, hidden);
+            gates[state] = scope.allocate("gates", strips, rows(), BLOCK);
+            states[state] = scope.allocate("cell states", strips, rows(), 2 * LANES);
         }
         layerOutputs = new Tensor[spec.layers() - 1];
         dropped = new Tensor[spec.layers() - 1];
@@ -39,19 +39,19 @@ final class VectorTape extends LstmTape {
         }
     }
 
-    /** {@code [T, N, 4H]}. */
+    /** The most rows that a strip can have: every step of every sequence. */
+    int rows() {
+        return Math.multiplyExact(timeSteps(), batchSize());
+    }
+
+    /** {@code [S, rows, 4L]}: i, f, g, o. */
     Tensor gates(int state) {
         return gates[state];
     }
 
-    /** {@code [T + 1, N, H]}, index 0 being the initial state. */
-    Tensor cells(int state) {
-        return cells[state];
-    }
-
-    /** {@code [T, N, H]}. */
-    Tensor tanhCells(int state) {
-        return tanhCells[state];
+    /** {@code [S, rows, 2L]}: c and its hyperbolic tangent. */
+    Tensor states(int state) {
+        return states[state];
     }
 
     /** {@code [T, N, width]} of any layer but the last, before dropout. */

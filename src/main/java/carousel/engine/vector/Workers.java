@@ -1,7 +1,5 @@
 package carousel.engine.vector;
 
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -9,11 +7,21 @@ import java.util.concurrent.locks.LockSupport;
 /**
  * A fixed number of threads, the caller's among them, that run indexed tasks. Which thread runs which task is left to
  * chance; results that do not depend on it are the tasks' duty. The helpers are daemons, start when first needed, and end
- * when this is closed.
+ * when this is closed. One thread at a time may call {@link #run} or {@link #together}, and not from within a task. Nothing is
+ * allocated once the helpers run.
  */
 final class Workers implements AutoCloseable {
-    /** How often a waiting thread looks again before it sleeps: some ten microseconds, the cost of waking it up. */
-    private static final int SPINS = 1 << 10;
+    /**
+     * How long a waiting thread looks again before it sleeps, in nanoseconds: longer than the pauses between the parts of a
+     * training step, and some times the cost of waking a thread up.
+     */
+    private static final long PATIENCE = 200_000;
+    /** Looks between two readings of the clock; and looks before a waiting thread lets others have its processor. */
+    private static final int LOOKS = 1 << 7;
+
+    private static final int IDLE = 0;
+    private static final int OFFERED = 1;
+    private static final int WORKING = 2;
 
     /** One of the tasks of a region. */
     @FunctionalInterface
@@ -25,18 +33,23 @@ final class Workers implements AutoCloseable {
         void run(int index, int worker);
     }
 
-    private final int count;
-    private final List<Helper> helpers = new ArrayList<>();
+    private final Helper[] helpers;
+    private final AtomicInteger next = new AtomicInteger();
+    private final AtomicReference<Throwable> failure = new AtomicReference<>();
+    private Thread caller;
+    private Task task;
+    private int tasks;
+    private boolean together;
     private volatile boolean closed;
 
     /** @param count threads, 1 or more, including the caller's */
     Workers(int count) {
-        this.count = count;
+        this.helpers = new Helper[count - 1];
     }
 
     /** Threads, including the caller's. */
     int count() {
-        return count;
+        return helpers.length + 1;
     }
 
     /**
@@ -44,91 +57,134 @@ final class Workers implements AutoCloseable {
      * its exception is thrown here.
      */
     void run(int tasks, Task task) {
-        if (closed) {
-            throw new IllegalStateException("the vector engine was used after it was closed");
-        }
-        int threads = Math.min(count, tasks);
-        if (threads <= 1) {
+        requireOpen();
+        if (count() == 1 || tasks <= 1) {
             for (int index = 0; index < tasks; index++) {
                 task.run(index, 0);
             }
             return;
         }
-        Region region = new Region(tasks, task);
-        for (int worker = 1; worker < threads; worker++) {
-            helper(worker).offer(region);
+        start(tasks, task, false, Math.min(count(), tasks));
+    }
+
+    /**
+     * Runs tasks 0 to {@code tasks - 1}, each on a thread of its own and all at the same time, so that they may wait for each
+     * other at {@link Meeting}s of this; not more than {@link #count()}. When one throws, the others are let out of their
+     * meetings, and its exception is thrown here.
+     */
+    void together(int tasks, Task task) {
+        requireOpen();
+        if (tasks > count()) {
+            throw new IllegalArgumentException(
+                    "tasks that wait for each other should be at most " + count() + " but got " + tasks);
         }
-        region.work(0);
-        region.await();
+        start(tasks, task, true, tasks);
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the vector engine was used after it was closed");
+        }
+    }
+
+    private void start(int count, Task what, boolean atOnce, int threads) {
+        caller = Thread.currentThread();
+        task = what;
+        tasks = count;
+        together = atOnce;
+        next.set(0);
+        failure.set(null);
+        for (int worker = 1; worker < threads; worker++) {
+            helper(worker).offer();
+        }
+        work(0);
+        for (int worker = 1; worker < threads; worker++) {
+            helpers[worker - 1].finish();
+        }
+        task = null;
+        Throwable thrown = failure.get();
+        if (thrown instanceof Error error) {
+            throw error;
+        } else if (thrown != null) {
+            // Tasks declare no checked exceptions.
+            throw (RuntimeException) thrown;
+        }
     }
 
     private Helper helper(int worker) {
-        if (worker > helpers.size()) {
-            Helper helper = new Helper(worker);
-            helpers.add(helper);
-            helper.start();
+        if (helpers[worker - 1] == null) {
+            helpers[worker - 1] = new Helper(worker);
+            helpers[worker - 1].start();
         }
-        return helpers.get(worker - 1);
+        return helpers[worker - 1];
+    }
+
+    private void work(int worker) {
+        try {
+            if (together) {
+                task.run(worker, worker);
+                return;
+            }
+            for (int index = next.getAndIncrement(); index < tasks; index = next.getAndIncrement()) {
+                if (failure.get() == null) {
+                    task.run(index, worker);
+                }
+            }
+        } catch (Throwable thrown) {
+            failure.compareAndSet(null, thrown);
+        }
     }
 
     @Override
     public void close() {
         closed = true;
-        helpers.forEach(LockSupport::unpark);
-        helpers.clear();
+        for (Helper helper : helpers) {
+            LockSupport.unpark(helper);
+        }
     }
 
-    /** A loop of tasks, shared by the threads that take part in it. */
-    private static final class Region {
-        private final int tasks;
-        private final Task task;
-        private final Thread caller = Thread.currentThread();
-        private final AtomicInteger next = new AtomicInteger();
-        private final AtomicInteger unfinished;
-        private final AtomicReference<Throwable> failure = new AtomicReference<>();
+    /** Where a fixed number of the tasks of {@link #together} wait for each other, again and again. */
+    final class Meeting {
+        private final AtomicInteger arrived = new AtomicInteger();
+        private int members;
+        private volatile int round;
 
-        Region(int tasks, Task task) {
-            this.tasks = tasks;
-            this.task = task;
-            this.unfinished = new AtomicInteger(tasks);
+        /** Before the tasks begin: how many there are. */
+        void expect(int count) {
+            members = count;
+            arrived.set(0);
         }
 
-        void work(int worker) {
-            for (int index = next.getAndIncrement(); index < tasks; index = next.getAndIncrement()) {
-                try {
-                    if (failure.get() == null) {
-                        task.run(index, worker);
-                    }
-                } catch (Throwable thrown) {
-                    failure.compareAndSet(null, thrown);
-                }
-                if (unfinished.decrementAndGet() == 0) {
-                    LockSupport.unpark(caller);
-                }
-            }
-        }
-
+        /** Returns when all members are here; what each did before, all see after. */
         void await() {
-            for (int spin = 0; unfinished.get() > 0; spin++) {
-                if (spin < SPINS) {
-                    Thread.onSpinWait();
-                } else {
-                    LockSupport.park(this);
-                }
+            if (members <= 1) {
+                return;
             }
-            Throwable thrown = failure.get();
-            if (thrown instanceof Error error) {
-                throw error;
-            } else if (thrown != null) {
-                // Tasks declare no checked exceptions.
-                throw (RuntimeException) thrown;
+            int now = round;
+            if (arrived.incrementAndGet() == members) {
+                arrived.set(0);
+                round = now + 1;
+                return;
+            }
+            for (int look = 1; round == now; look++) {
+                if (failure.get() != null) {
+                    throw new IllegalStateException("another task of this region failed", failure.get());
+                }
+                if (look % (LOOKS * 8) == 0) {
+                    // More threads than processors: the one that is waited for may need this one's.
+                    Thread.yield();
+                } else {
+                    Thread.onSpinWait();
+                }
             }
         }
     }
 
     private final class Helper extends Thread {
         private final int worker;
-        private final AtomicReference<Region> offered = new AtomicReference<>();
+        private final AtomicInteger state = new AtomicInteger(IDLE);
+        private volatile boolean asleep;
+        private volatile boolean awaited;
 
         Helper(int worker) {
             super("carousel-vector-" + worker);
@@ -136,22 +192,58 @@ final class Workers implements AutoCloseable {
             setDaemon(true);
         }
 
-        /** Replaces a region that this thread was too late for: by then the others have finished it. */
-        void offer(Region region) {
-            offered.set(region);
-            LockSupport.unpark(this);
+        /** The caller asks for help. */
+        void offer() {
+            state.set(OFFERED);
+            if (asleep) {
+                LockSupport.unpark(this);
+            }
+        }
+
+        /** The caller has nothing left to do: waits for this helper, unless it has not begun and need not. */
+        void finish() {
+            if (!together && state.compareAndSet(OFFERED, IDLE)) {
+                return;
+            }
+            long start = 0;
+            for (int look = 1; state.get() != IDLE; look++) {
+                if (look % LOOKS != 0) {
+                    Thread.onSpinWait();
+                } else if (start == 0) {
+                    start = System.nanoTime();
+                } else if (System.nanoTime() - start > PATIENCE) {
+                    awaited = true;
+                    if (state.get() != IDLE) {
+                        LockSupport.park(Workers.this);
+                    }
+                }
+            }
+            awaited = false;
         }
 
         @Override
         public void run() {
-            for (int spin = 0; !closed; spin++) {
-                if (offered.get() != null) {
-                    offered.getAndSet(null).work(worker);
-                    spin = 0;
-                } else if (spin < SPINS) {
+            long start = 0;
+            for (int look = 1; !closed; look++) {
+                if (state.get() == OFFERED && state.compareAndSet(OFFERED, WORKING)) {
+                    Thread waiting = caller;
+                    work(worker);
+                    state.set(IDLE);
+                    if (awaited) {
+                        LockSupport.unpark(waiting);
+                    }
+                    start = 0;
+                } else if (look % LOOKS != 0) {
                     Thread.onSpinWait();
-                } else {
-                    LockSupport.park(this);
+                } else if (start == 0) {
+                    start = System.nanoTime();
+                } else if (System.nanoTime() - start > PATIENCE) {
+                    asleep = true;
+                    if (state.get() != OFFERED && !closed) {
+                        LockSupport.park(Workers.this);
+                    }
+                    asleep = false;
+                    start = 0;
                 }
             }
         }

@@ -1,0 +1,253 @@
+package carousel.engine.vector;
+
+import static carousel.engine.vector.Kernels.BLOCK;
+import static carousel.engine.vector.Kernels.LANES;
+
+import carousel.engine.Gate;
+import carousel.engine.LstmLayout;
+import carousel.engine.LstmSpec;
+import carousel.engine.ParameterView;
+import carousel.tensor.HostStorage;
+import carousel.tensor.Tensor;
+
+/**
+ * A stack's weights as panels, packed when they are first needed after they have changed: once in a training step, once in all for
+ * inference.
+ */
+final class PackedStack implements Workers.Task {
+    /**
+     * Arrays in Java begin 16 bytes into an object, and the G1 collector puts an object of this size at the start of a region and
+     * leaves it there: with {@value #LEAD} numbers before them, panels lie on cache lines. Loads that cross a line cost a tenth
+     * of a product's time.
+     */
+    private static final int LARGE = 1 << 20;
+
+    private static final int LEAD = 12;
+
+    private final LstmSpec spec;
+    private final LstmLayout layout;
+    private final Cell[] cells;
+    /** Where the panels of the forward pass lie, and those of the backward pass. */
+    private final float[][] arenas = new float[2][];
+
+    private long version;
+    // What a task packs.
+    private float[] parameters;
+    private int start;
+    private Cell cell;
+    private LstmLayout.Cell views;
+    private boolean backwards;
+    private boolean inputWanted;
+
+    PackedStack(LstmSpec spec) {
+        this.spec = spec;
+        this.layout = LstmLayout.of(spec);
+        this.cells = new Cell[spec.states()];
+        for (int state = 0; state < cells.length; state++) {
+            cells[state] = new Cell();
+        }
+    }
+
+    /** One cell's weights. */
+    static final class Cell {
+        /**
+         * {@code [W, R]^T}: strip s holds the gates of the hidden units from {@code s L} on. The rows for h begin at a block, and
+         * those for x end there: see {@link #inputRow} and {@link #hiddenRow}.
+         */
+        final Panel gates;
+        /** The bias by strip, {@code [S][4L]}; zeros without one. */
+        float[] bias = new float[0];
+        /** {@code W_p^T}: from the cells' outputs to h. */
+        final Panel projection;
+        /** {@code R}, its rows in the order of the strips' columns: from pre-activations back to h. */
+        final Panel recurrentBack;
+        /** {@code W} likewise: back to x. */
+        final Panel inputBack;
+        /** {@code W_p}: from h back to the cells' outputs. */
+        final Panel projectionBack;
+
+        private int inputRow;
+        private int hiddenRow;
+        private boolean packedForward;
+        private boolean packedBackward;
+        private boolean packedInput;
+
+        Cell() {
+            gates = new Panel();
+            projection = new Panel();
+            recurrentBack = new Panel();
+            inputBack = new Panel();
+            projectionBack = new Panel();
+        }
+
+        /** The row of {@link #gates} for the first feature of x. */
+        int inputRow() {
+            return inputRow;
+        }
+
+        /** The row of {@link #gates} for the first element of h: a multiple of a block. */
+        int hiddenRow() {
+            return hiddenRow;
+        }
+    }
+
+    LstmSpec spec() {
+        return spec;
+    }
+
+    LstmLayout layout() {
+        return layout;
+    }
+
+    /** Strips of a cell's hidden units. */
+    int strips() {
+        return (spec.hiddenSize() + LANES - 1) / LANES;
+    }
+
+    /** The weights have this version now: panels of another one are out of date. */
+    void expect(long now) {
+        if (version != now) {
+            version = now;
+            for (Cell each : cells) {
+                each.packedForward = false;
+                each.packedBackward = false;
+                each.packedInput = false;
+            }
+        }
+    }
+
+    /** A cell with the panels of the forward pass. */
+    Cell forward(int state, Tensor tensor, Workers workers) {
+        Cell wanted = cells[state];
+        if (!wanted.packedForward) {
+            if (arenas[0] == null) {
+                arenas[0] = lay(false);
+            }
+            prepare(state, tensor);
+            backwards = false;
+            workers.run(strips() + wanted.projection.strips(), this);
+            wanted.packedForward = true;
+            parameters = null;
+        }
+        return wanted;
+    }
+
+    /** A cell with the panels of the backward pass. */
+    Cell backward(int state, Tensor tensor, boolean withInput, Workers workers) {
+        Cell wanted = cells[state];
+        if (!wanted.packedBackward || withInput && !wanted.packedInput) {
+            if (arenas[1] == null) {
+                arenas[1] = lay(true);
+            }
+            prepare(state, tensor);
+            backwards = true;
+            inputWanted = withInput;
+            if (spec.projected()) {
+                for (int p = 0; p < spec.outputSize(); p++) {
+                    int row = offset(views.projection()) + p * spec.hiddenSize();
+                    wanted.projectionBack.setRow(p, 0, spec.hiddenSize(), parameters, row);
+                }
+            }
+            workers.run(strips(), this);
+            wanted.packedBackward = true;
+            wanted.packedInput |= withInput;
+            parameters = null;
+        }
+        return wanted;
+    }
+
+    /** Lays out the panels of one of the passes, all in one array. */
+    private float[] lay(boolean back) {
+        float[] array = new float[0];
+        // First to see how much they take, then to place them.
+        for (int round = 0; round < 2; round++) {
+            int end = LEAD;
+            for (int state = 0; state < cells.length; state++) {
+                Cell each = cells[state];
+                int inputs = spec.layerInputSize(state / spec.direction().cells());
+                int outputs = spec.outputSize();
+                int wide = strips() * BLOCK;
+                if (back) {
+                    end = place(each.recurrentBack, array, end, wide, outputs);
+                    end = place(each.inputBack, array, end, wide, inputs);
+                    end = spec.projected() ? place(each.projectionBack, array, end, outputs, spec.hiddenSize()) : end;
+                } else {
+                    each.hiddenRow = (inputs + BLOCK - 1) / BLOCK * BLOCK;
+                    each.inputRow = each.hiddenRow - inputs;
+                    each.bias = new float[wide];
+                    end = place(each.gates, array, end, each.hiddenRow + outputs, wide);
+                    end = spec.projected() ? place(each.projection, array, end, spec.hiddenSize(), outputs) : end;
+                }
+            }
+            array = round == 0 ? new float[Math.max(end, LARGE)] : array;
+        }
+        return array;
+    }
+
+    private static int place(Panel panel, float[] array, int at, int depth, int columns) {
+        panel.place(array, at, depth, columns);
+        return Math.addExact(at, Panel.size(depth, columns));
+    }
+
+    private void prepare(int state, Tensor tensor) {
+        parameters = HostStorage.floats(tensor);
+        start = HostStorage.start(tensor);
+        cell = cells[state];
+        views = layout.cell(state);
+    }
+
+    private int offset(ParameterView view) {
+        return start + Math.toIntExact(view.offset());
+    }
+
+    /** Packs one strip. */
+    @Override
+    public void run(int index, int worker) {
+        if (index >= strips()) {
+            packProjection(index - strips());
+            return;
+        }
+        int hidden = spec.hiddenSize();
+        int first = index * LANES;
+        int count = Math.min(LANES, hidden - first);
+        int outputs = views.recurrentWeights().shape().extent(1);
+        int inputs = views.inputWeights().shape().extent(1);
+        for (int gate = 0; gate < Gate.COUNT; gate++) {
+            int row = gate * hidden + first;
+            int recurrent = offset(views.recurrentWeights()) + row * outputs;
+            int input = offset(views.inputWeights()) + row * inputs;
+            int column = gate * LANES;
+            if (backwards) {
+                int k = (index * Gate.COUNT + gate) * LANES;
+                for (int l = 0; l < count; l++) {
+                    cell.recurrentBack.setRow(k + l, 0, outputs, parameters, recurrent + l * outputs);
+                    if (inputWanted) {
+                        cell.inputBack.setRow(k + l, 0, inputs, parameters, input + l * inputs);
+                    }
+                }
+            } else {
+                cell.gates.transpose(parameters, input, inputs, count, index, column, cell.inputRow);
+                cell.gates.transpose(parameters, recurrent, outputs, count, index, column, cell.hiddenRow);
+                if (views.bias() != null) {
+                    int to = (index * Gate.COUNT + gate) * LANES;
+                    System.arraycopy(parameters, offset(views.bias()) + row, cell.bias, to, count);
+                }
+            }
+        }
+    }
+
+    private void packProjection(int strip) {
+        int hidden = spec.hiddenSize();
+        int first = cell.projection.column(strip);
+        int count = Math.min(cell.projection.width(strip) * LANES, spec.outputSize() - first);
+        cell.projection.transpose(parameters, offset(views.projection()) + first * hidden, hidden, count, strip, 0, 0);
+    }
+
+    long bytes() {
+        long bytes = 0;
+        for (float[] arena : arenas) {
+            bytes += arena == null ? 0 : (long) arena.length * Float.BYTES;
+        }
+        return bytes;
+    }
+}

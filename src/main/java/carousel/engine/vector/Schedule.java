@@ -1,0 +1,51 @@
+package carousel.engine.vector;
+
+/**
+ * How a layer's work is shared out among the threads. A <em>group</em> is a range of tiles that go through time side by side, so
+ * that a strip of weights is used for all of them while it is in the cache. Groups never wait for each other. The <em>members</em>
+ * of a group are threads that share its hidden units and meet at every step. None of this changes a result.
+ */
+final class Schedule {
+    /** Weights of a cell up to this size, in numbers, stay in a core's second-level cache: 1 MiB. */
+    private static final long CACHED = 1 << 18;
+    /** Tiles that go side by side, where the weights stay in the cache whatever we do. */
+    private static final int SIDE_BY_SIDE = 4;
+    /** Sequences for a thread from which on it need not share the weights with another. */
+    private static final int PLENTY = 64;
+    /** Multiply-adds of a member between two meetings, at least: some times what a meeting costs. */
+    private static final long WORTH_MEETING = 50_000;
+
+    private int groups;
+    private int members;
+
+    /**
+     * @param cells 1, or 2 for both directions, which run at the same time
+     * @param weights numbers that a step of a cell reads
+     * @param most members that there is work for
+     */
+    void plan(int threads, int cells, Sequences sequences, long weights, int most) {
+        int tiles = sequences.tiles();
+        int each = Math.max(1, threads / cells);
+        boolean cached = weights <= CACHED;
+        if (cached || sequences.batchSize() >= (long) PLENTY * each) {
+            groups = cached ? ceilDivide(tiles, SIDE_BY_SIDE) : 1;
+            groups = Math.min(tiles, ceilDivide(groups, each) * each);
+        } else {
+            groups = 1;
+        }
+        long work = weights * ceilDivide(sequences.batchSize(), groups);
+        members = (int) Math.max(1, Math.min(Math.min(most, each / groups), work / WORTH_MEETING));
+    }
+
+    int groups() {
+        return groups;
+    }
+
+    int members() {
+        return members;
+    }
+
+    private static int ceilDivide(int value, int by) {
+        return (value + by - 1) / by;
+    }
+}

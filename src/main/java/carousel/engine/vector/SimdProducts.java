@@ -1,0 +1,719 @@
+package carousel.engine.vector;
+
+import static carousel.engine.vector.Kernels.BLOCK;
+import static carousel.engine.vector.Kernels.LANES;
+import static carousel.engine.vector.SimdKernels.SPECIES;
+import static carousel.engine.vector.SimdKernels.VECTOR;
+
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * The matrix products of {@link SimdKernels}. A block of sums, up to six rows by four vectors, stays in registers over all
+ * terms; each term costs four loads of b, a broadcast a row, and a multiply-add a sum. The blocks are written out because a
+ * vector stays in a register only as a local variable of one method. Rows of the left factor lie a constant distance apart, so
+ * that one index serves all: with an index a row the compiler runs out of integer registers and moves them through those of
+ * the vectors, at a third of the speed.
+ */
+final class SimdProducts {
+    private static final int BLOCK_SHIFT = Integer.numberOfTrailingZeros(BLOCK);
+    private static final int BLOCK_MASK = BLOCK - 1;
+
+    /**
+     * Whether the processor has 32 vector registers. With vectors of 256 bits it may be an older one with 16, which hold two
+     * rows of sums.
+     */
+    private static final boolean MANY_REGISTERS = VECTOR != 8;
+
+    private SimdProducts() {}
+
+    /** See {@link Kernels#product}; a strip of a whole block, four vectors at a time. */
+    static void wide(
+            int rows,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
+            wideRows(rows, a, aAt, aBlock, from, to, b, bAt + v, s, sAt + v, sPitch, c, cAt + v);
+        }
+    }
+
+    private static void wideRows(
+            int rows,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        int r = 0;
+        if (MANY_REGISTERS) {
+            // Eight are better served by four and four than by six and two.
+            for (; rows - r >= 6 && rows - r != 8; r += 6) {
+                sixWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+            }
+            for (; rows - r >= 4; r += 4) {
+                fourWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+            }
+        }
+        for (; rows - r >= 2; r += 2) {
+            twoWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+        }
+        if (r < rows) {
+            oneWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+        }
+    }
+
+    /** See {@link Kernels#product}; a strip of a quarter of a block, a vector at a time. */
+    static void narrow(
+            int rows,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        for (int v = 0; v < LANES; v += VECTOR) {
+            int r = 0;
+            for (; rows - r >= 6; r += 6) {
+                sixNarrow(
+                        a,
+                        aAt + r * BLOCK,
+                        aBlock,
+                        from,
+                        to,
+                        b,
+                        bAt + v,
+                        s,
+                        sAt + r * sPitch + v,
+                        sPitch,
+                        c,
+                        cAt + r * BLOCK + v);
+            }
+            for (; r < rows; r++) {
+                oneNarrow(
+                        a,
+                        aAt + r * BLOCK,
+                        aBlock,
+                        from,
+                        to,
+                        b,
+                        bAt + v,
+                        s,
+                        sAt + r * sPitch + v,
+                        sPitch,
+                        c,
+                        cAt + r * BLOCK + v);
+            }
+        }
+    }
+
+    /** See {@link Kernels#outerProduct}; four vectors at a time. */
+    static void outer(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
+            outerColumns(columns, a, aPitch, depth, b, bAt + v, c, cAt + v);
+        }
+    }
+
+    private static void outerColumns(
+            int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        int j = 0;
+        if (MANY_REGISTERS) {
+            for (; columns - j >= 6 && columns - j != 8; j += 6) {
+                sixColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
+            }
+            for (; columns - j >= 4; j += 4) {
+                fourColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
+            }
+        }
+        for (; columns - j >= 2; j += 2) {
+            twoColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
+        }
+        if (j < columns) {
+            oneColumn(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
+        }
+    }
+
+    /** See {@link Kernels#rowSum}; four vectors at a time. */
+    static void rowSum(int depth, float[] b, int bAt, float[] c, int cAt) {
+        for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
+            FloatVector s0 = FloatVector.fromArray(SPECIES, c, cAt + v);
+            FloatVector s1 = FloatVector.fromArray(SPECIES, c, cAt + v + VECTOR);
+            FloatVector s2 = FloatVector.fromArray(SPECIES, c, cAt + v + 2 * VECTOR);
+            FloatVector s3 = FloatVector.fromArray(SPECIES, c, cAt + v + 3 * VECTOR);
+            for (int m = 0; m < depth; m++) {
+                int q = bAt + m * BLOCK + v;
+                s0 = s0.add(FloatVector.fromArray(SPECIES, b, q));
+                s1 = s1.add(FloatVector.fromArray(SPECIES, b, q + VECTOR));
+                s2 = s2.add(FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR));
+                s3 = s3.add(FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR));
+            }
+            s0.intoArray(c, cAt + v);
+            s1.intoArray(c, cAt + v + VECTOR);
+            s2.intoArray(c, cAt + v + 2 * VECTOR);
+            s3.intoArray(c, cAt + v + 3 * VECTOR);
+        }
+    }
+
+    private static void sixWide(
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, s, sAt + 3 * VECTOR);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
+        FloatVector s11 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + VECTOR);
+        FloatVector s12 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 2 * VECTOR);
+        FloatVector s13 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 3 * VECTOR);
+        FloatVector s20 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch);
+        FloatVector s21 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + VECTOR);
+        FloatVector s22 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + 2 * VECTOR);
+        FloatVector s23 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + 3 * VECTOR);
+        FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch);
+        FloatVector s31 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + VECTOR);
+        FloatVector s32 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + 2 * VECTOR);
+        FloatVector s33 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + 3 * VECTOR);
+        FloatVector s40 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch);
+        FloatVector s41 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch + VECTOR);
+        FloatVector s42 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch + 2 * VECTOR);
+        FloatVector s43 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch + 3 * VECTOR);
+        FloatVector s50 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch);
+        FloatVector s51 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + VECTOR);
+        FloatVector s52 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + 2 * VECTOR);
+        FloatVector s53 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + 3 * VECTOR);
+        for (int k = from; k < to; k++) {
+            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
+            int q = bAt + k * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2 * BLOCK]);
+            s20 = x2.fma(b0, s20);
+            s21 = x2.fma(b1, s21);
+            s22 = x2.fma(b2, s22);
+            s23 = x2.fma(b3, s23);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3 * BLOCK]);
+            s30 = x3.fma(b0, s30);
+            s31 = x3.fma(b1, s31);
+            s32 = x3.fma(b2, s32);
+            s33 = x3.fma(b3, s33);
+            FloatVector x4 = FloatVector.broadcast(SPECIES, a[p + 4 * BLOCK]);
+            s40 = x4.fma(b0, s40);
+            s41 = x4.fma(b1, s41);
+            s42 = x4.fma(b2, s42);
+            s43 = x4.fma(b3, s43);
+            FloatVector x5 = FloatVector.broadcast(SPECIES, a[p + 5 * BLOCK]);
+            s50 = x5.fma(b0, s50);
+            s51 = x5.fma(b1, s51);
+            s52 = x5.fma(b2, s52);
+            s53 = x5.fma(b3, s53);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+        s10.intoArray(c, cAt + BLOCK);
+        s11.intoArray(c, cAt + BLOCK + VECTOR);
+        s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
+        s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+        s20.intoArray(c, cAt + 2 * BLOCK);
+        s21.intoArray(c, cAt + 2 * BLOCK + VECTOR);
+        s22.intoArray(c, cAt + 2 * BLOCK + 2 * VECTOR);
+        s23.intoArray(c, cAt + 2 * BLOCK + 3 * VECTOR);
+        s30.intoArray(c, cAt + 3 * BLOCK);
+        s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
+        s32.intoArray(c, cAt + 3 * BLOCK + 2 * VECTOR);
+        s33.intoArray(c, cAt + 3 * BLOCK + 3 * VECTOR);
+        s40.intoArray(c, cAt + 4 * BLOCK);
+        s41.intoArray(c, cAt + 4 * BLOCK + VECTOR);
+        s42.intoArray(c, cAt + 4 * BLOCK + 2 * VECTOR);
+        s43.intoArray(c, cAt + 4 * BLOCK + 3 * VECTOR);
+        s50.intoArray(c, cAt + 5 * BLOCK);
+        s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
+        s52.intoArray(c, cAt + 5 * BLOCK + 2 * VECTOR);
+        s53.intoArray(c, cAt + 5 * BLOCK + 3 * VECTOR);
+    }
+
+    private static void fourWide(
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, s, sAt + 3 * VECTOR);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
+        FloatVector s11 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + VECTOR);
+        FloatVector s12 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 2 * VECTOR);
+        FloatVector s13 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 3 * VECTOR);
+        FloatVector s20 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch);
+        FloatVector s21 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + VECTOR);
+        FloatVector s22 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + 2 * VECTOR);
+        FloatVector s23 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + 3 * VECTOR);
+        FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch);
+        FloatVector s31 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + VECTOR);
+        FloatVector s32 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + 2 * VECTOR);
+        FloatVector s33 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + 3 * VECTOR);
+        for (int k = from; k < to; k++) {
+            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
+            int q = bAt + k * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2 * BLOCK]);
+            s20 = x2.fma(b0, s20);
+            s21 = x2.fma(b1, s21);
+            s22 = x2.fma(b2, s22);
+            s23 = x2.fma(b3, s23);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3 * BLOCK]);
+            s30 = x3.fma(b0, s30);
+            s31 = x3.fma(b1, s31);
+            s32 = x3.fma(b2, s32);
+            s33 = x3.fma(b3, s33);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+        s10.intoArray(c, cAt + BLOCK);
+        s11.intoArray(c, cAt + BLOCK + VECTOR);
+        s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
+        s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+        s20.intoArray(c, cAt + 2 * BLOCK);
+        s21.intoArray(c, cAt + 2 * BLOCK + VECTOR);
+        s22.intoArray(c, cAt + 2 * BLOCK + 2 * VECTOR);
+        s23.intoArray(c, cAt + 2 * BLOCK + 3 * VECTOR);
+        s30.intoArray(c, cAt + 3 * BLOCK);
+        s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
+        s32.intoArray(c, cAt + 3 * BLOCK + 2 * VECTOR);
+        s33.intoArray(c, cAt + 3 * BLOCK + 3 * VECTOR);
+    }
+
+    private static void twoWide(
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, s, sAt + 3 * VECTOR);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
+        FloatVector s11 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + VECTOR);
+        FloatVector s12 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 2 * VECTOR);
+        FloatVector s13 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 3 * VECTOR);
+        for (int k = from; k < to; k++) {
+            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
+            int q = bAt + k * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+        s10.intoArray(c, cAt + BLOCK);
+        s11.intoArray(c, cAt + BLOCK + VECTOR);
+        s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
+        s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+    }
+
+    private static void oneWide(
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, s, sAt + 3 * VECTOR);
+        for (int k = from; k < to; k++) {
+            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
+            int q = bAt + k * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+    }
+
+    private static void sixNarrow(
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
+        FloatVector s20 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch);
+        FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch);
+        FloatVector s40 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch);
+        FloatVector s50 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch);
+        for (int k = from; k < to; k++) {
+            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
+            int q = bAt + k * LANES;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
+            s10 = x1.fma(b0, s10);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2 * BLOCK]);
+            s20 = x2.fma(b0, s20);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3 * BLOCK]);
+            s30 = x3.fma(b0, s30);
+            FloatVector x4 = FloatVector.broadcast(SPECIES, a[p + 4 * BLOCK]);
+            s40 = x4.fma(b0, s40);
+            FloatVector x5 = FloatVector.broadcast(SPECIES, a[p + 5 * BLOCK]);
+            s50 = x5.fma(b0, s50);
+        }
+        s00.intoArray(c, cAt);
+        s10.intoArray(c, cAt + BLOCK);
+        s20.intoArray(c, cAt + 2 * BLOCK);
+        s30.intoArray(c, cAt + 3 * BLOCK);
+        s40.intoArray(c, cAt + 4 * BLOCK);
+        s50.intoArray(c, cAt + 5 * BLOCK);
+    }
+
+    private static void oneNarrow(
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
+        for (int k = from; k < to; k++) {
+            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
+            int q = bAt + k * LANES;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+        }
+        s00.intoArray(c, cAt);
+    }
+
+    private static void sixColumns(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, c, cAt + 3 * VECTOR);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK);
+        FloatVector s11 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + VECTOR);
+        FloatVector s12 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 2 * VECTOR);
+        FloatVector s13 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 3 * VECTOR);
+        FloatVector s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK);
+        FloatVector s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK + VECTOR);
+        FloatVector s22 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK + 2 * VECTOR);
+        FloatVector s23 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK + 3 * VECTOR);
+        FloatVector s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK);
+        FloatVector s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + VECTOR);
+        FloatVector s32 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + 2 * VECTOR);
+        FloatVector s33 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + 3 * VECTOR);
+        FloatVector s40 = FloatVector.fromArray(SPECIES, c, cAt + 4 * BLOCK);
+        FloatVector s41 = FloatVector.fromArray(SPECIES, c, cAt + 4 * BLOCK + VECTOR);
+        FloatVector s42 = FloatVector.fromArray(SPECIES, c, cAt + 4 * BLOCK + 2 * VECTOR);
+        FloatVector s43 = FloatVector.fromArray(SPECIES, c, cAt + 4 * BLOCK + 3 * VECTOR);
+        FloatVector s50 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK);
+        FloatVector s51 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + VECTOR);
+        FloatVector s52 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + 2 * VECTOR);
+        FloatVector s53 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + 3 * VECTOR);
+        for (int m = 0; m < depth; m++) {
+            int p = aAt + m * aPitch;
+            int q = bAt + m * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + 1]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2]);
+            s20 = x2.fma(b0, s20);
+            s21 = x2.fma(b1, s21);
+            s22 = x2.fma(b2, s22);
+            s23 = x2.fma(b3, s23);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3]);
+            s30 = x3.fma(b0, s30);
+            s31 = x3.fma(b1, s31);
+            s32 = x3.fma(b2, s32);
+            s33 = x3.fma(b3, s33);
+            FloatVector x4 = FloatVector.broadcast(SPECIES, a[p + 4]);
+            s40 = x4.fma(b0, s40);
+            s41 = x4.fma(b1, s41);
+            s42 = x4.fma(b2, s42);
+            s43 = x4.fma(b3, s43);
+            FloatVector x5 = FloatVector.broadcast(SPECIES, a[p + 5]);
+            s50 = x5.fma(b0, s50);
+            s51 = x5.fma(b1, s51);
+            s52 = x5.fma(b2, s52);
+            s53 = x5.fma(b3, s53);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+        s10.intoArray(c, cAt + BLOCK);
+        s11.intoArray(c, cAt + BLOCK + VECTOR);
+        s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
+        s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+        s20.intoArray(c, cAt + 2 * BLOCK);
+        s21.intoArray(c, cAt + 2 * BLOCK + VECTOR);
+        s22.intoArray(c, cAt + 2 * BLOCK + 2 * VECTOR);
+        s23.intoArray(c, cAt + 2 * BLOCK + 3 * VECTOR);
+        s30.intoArray(c, cAt + 3 * BLOCK);
+        s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
+        s32.intoArray(c, cAt + 3 * BLOCK + 2 * VECTOR);
+        s33.intoArray(c, cAt + 3 * BLOCK + 3 * VECTOR);
+        s40.intoArray(c, cAt + 4 * BLOCK);
+        s41.intoArray(c, cAt + 4 * BLOCK + VECTOR);
+        s42.intoArray(c, cAt + 4 * BLOCK + 2 * VECTOR);
+        s43.intoArray(c, cAt + 4 * BLOCK + 3 * VECTOR);
+        s50.intoArray(c, cAt + 5 * BLOCK);
+        s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
+        s52.intoArray(c, cAt + 5 * BLOCK + 2 * VECTOR);
+        s53.intoArray(c, cAt + 5 * BLOCK + 3 * VECTOR);
+    }
+
+    private static void fourColumns(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, c, cAt + 3 * VECTOR);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK);
+        FloatVector s11 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + VECTOR);
+        FloatVector s12 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 2 * VECTOR);
+        FloatVector s13 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 3 * VECTOR);
+        FloatVector s20 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK);
+        FloatVector s21 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK + VECTOR);
+        FloatVector s22 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK + 2 * VECTOR);
+        FloatVector s23 = FloatVector.fromArray(SPECIES, c, cAt + 2 * BLOCK + 3 * VECTOR);
+        FloatVector s30 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK);
+        FloatVector s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + VECTOR);
+        FloatVector s32 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + 2 * VECTOR);
+        FloatVector s33 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + 3 * VECTOR);
+        for (int m = 0; m < depth; m++) {
+            int p = aAt + m * aPitch;
+            int q = bAt + m * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + 1]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+            FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2]);
+            s20 = x2.fma(b0, s20);
+            s21 = x2.fma(b1, s21);
+            s22 = x2.fma(b2, s22);
+            s23 = x2.fma(b3, s23);
+            FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3]);
+            s30 = x3.fma(b0, s30);
+            s31 = x3.fma(b1, s31);
+            s32 = x3.fma(b2, s32);
+            s33 = x3.fma(b3, s33);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+        s10.intoArray(c, cAt + BLOCK);
+        s11.intoArray(c, cAt + BLOCK + VECTOR);
+        s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
+        s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+        s20.intoArray(c, cAt + 2 * BLOCK);
+        s21.intoArray(c, cAt + 2 * BLOCK + VECTOR);
+        s22.intoArray(c, cAt + 2 * BLOCK + 2 * VECTOR);
+        s23.intoArray(c, cAt + 2 * BLOCK + 3 * VECTOR);
+        s30.intoArray(c, cAt + 3 * BLOCK);
+        s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
+        s32.intoArray(c, cAt + 3 * BLOCK + 2 * VECTOR);
+        s33.intoArray(c, cAt + 3 * BLOCK + 3 * VECTOR);
+    }
+
+    private static void twoColumns(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, c, cAt + 3 * VECTOR);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK);
+        FloatVector s11 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + VECTOR);
+        FloatVector s12 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 2 * VECTOR);
+        FloatVector s13 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 3 * VECTOR);
+        for (int m = 0; m < depth; m++) {
+            int p = aAt + m * aPitch;
+            int q = bAt + m * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + 1]);
+            s10 = x1.fma(b0, s10);
+            s11 = x1.fma(b1, s11);
+            s12 = x1.fma(b2, s12);
+            s13 = x1.fma(b3, s13);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+        s10.intoArray(c, cAt + BLOCK);
+        s11.intoArray(c, cAt + BLOCK + VECTOR);
+        s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
+        s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+    }
+
+    private static void oneColumn(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, c, cAt + 3 * VECTOR);
+        for (int m = 0; m < depth; m++) {
+            int p = aAt + m * aPitch;
+            int q = bAt + m * BLOCK;
+            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+            FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
+            FloatVector b3 = FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR);
+            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+            s00 = x0.fma(b0, s00);
+            s01 = x0.fma(b1, s01);
+            s02 = x0.fma(b2, s02);
+            s03 = x0.fma(b3, s03);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+    }
+}

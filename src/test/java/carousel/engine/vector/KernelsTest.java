@@ -1,0 +1,186 @@
+package carousel.engine.vector;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import carousel.engine.RandomSequence;
+import java.util.Arrays;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class KernelsTest {
+    private static final float GUARD = 123456.75f;
+
+    /** The compiler's kernels, and where the JVM has their module those on the Vector API. */
+    private static Stream<Kernels> kernels() {
+        return Stream.of(new LoopKernels(), Kernels.best());
+    }
+
+    private final RandomSequence random = new RandomSequence(11, 0, 0);
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void productIsThatOfAPlainLoopToTheBit(Kernels kernels) {
+        int lanes = Kernels.LANES;
+        int block = 4 * lanes;
+        for (int rows = 1; rows <= 17; rows++) {
+            for (int width : new int[] {4, 1}) {
+                for (int[] range : new int[][] {{0, 1}, {0, 5}, {3, 4}, {block - 1, block + 2}, {5, 3 * block - 7}}) {
+                    int from = range[0];
+                    int to = range[1];
+                    int columns = width * lanes;
+                    // One row more than is asked for in each block, and blocks further apart than they need to be.
+                    int pitch = (rows + 1) * block;
+                    float[] a = draw(3 + 3 * pitch);
+                    float[] b = draw(2 + to * columns);
+                    float[] s = draw(7 + rows * block);
+                    for (int sPitch : new int[] {0, block}) {
+                        float[] c = new float[5 + rows * block];
+                        Arrays.fill(c, GUARD);
+                        float[] expected = c.clone();
+                        for (int r = 0; r < rows; r++) {
+                            for (int j = 0; j < columns; j++) {
+                                float sum = s[7 + r * sPitch + j];
+                                for (int k = from; k < to; k++) {
+                                    sum = Math.fma(
+                                            a[3 + k / block * pitch + r * block + k % block],
+                                            b[2 + k * columns + j],
+                                            sum);
+                                }
+                                expected[5 + r * block + j] = sum;
+                            }
+                        }
+                        kernels.product(rows, a, 3, pitch, from, to, b, 2, width, s, 7, sPitch, c, 5);
+                        assertArrayEquals(expected, c, rows + " rows, width " + width + ", pitch " + sPitch);
+                    }
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void productMayAddToWhatIsThere(Kernels kernels) {
+        int block = Kernels.BLOCK;
+        float[] a = draw(9 * block);
+        float[] b = draw(9 * block);
+        float[] c = draw(9 * block);
+        float[] once = new float[9 * block];
+        kernels.product(9, a, 0, 0, 0, 7, b, 0, 4, c, 0, block, once, 0);
+        kernels.product(9, a, 0, 0, 0, 3, b, 0, 4, c, 0, block, c, 0);
+        kernels.product(9, a, 0, 0, 3, 7, b, 0, 4, c, 0, block, c, 0);
+        assertArrayEquals(once, c, "in two parts");
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void outerProductAndRowSumAreThoseOfPlainLoopsToTheBit(Kernels kernels) {
+        int block = Kernels.BLOCK;
+        for (int columns = 1; columns <= 17; columns++) {
+            for (int depth : new int[] {1, 4, 7}) {
+                int pitch = columns + 3;
+                float[] a = draw(depth * pitch);
+                float[] b = draw(5 + depth * block);
+                float[] c = draw(1 + columns * block + 4);
+                float[] expected = c.clone();
+                float[] sums = draw(block + 2);
+                float[] plain = sums.clone();
+                for (int v = 0; v < block; v++) {
+                    for (int m = 0; m < depth; m++) {
+                        plain[1 + v] += b[5 + m * block + v];
+                        for (int j = 0; j < columns; j++) {
+                            int at = 1 + j * block + v;
+                            expected[at] = Math.fma(a[m * pitch + j], b[5 + m * block + v], expected[at]);
+                        }
+                    }
+                }
+                kernels.outerProduct(columns, a, pitch, depth, b, 5, c, 1);
+                assertArrayEquals(expected, c, columns + " columns");
+                kernels.rowSum(depth, b, 5, sums, 1);
+                assertArrayEquals(plain, sums, "sum of rows");
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void functionsAreThoseOfOneNumberToTheBit(Kernels kernels) {
+        int count = 100_003;
+        float[] x = new float[count];
+        for (int e = 0; e < count; e++) {
+            // Every sign and exponent, infinities and NaN among them.
+            x[e] = Float.intBitsToFloat((int) ((e * 42_949L) & 0xffff_ffffL));
+        }
+        x[0] = Float.NaN;
+        x[1] = -0f;
+        float[] tanh = new float[count];
+        float[] logistic = new float[count];
+        float[] exponentials = new float[count];
+        float[] differences = new float[count];
+        for (int e = 0; e < count; e++) {
+            differences[e] = 3 - Math.abs(x[e]);
+        }
+        kernels.tanh(x, tanh, count);
+        kernels.logistic(x, logistic, count);
+        kernels.exponentials(differences, 0, 3, exponentials, 0, count);
+        for (int e = 0; e < count; e++) {
+            assertEquals(Activations.tanh(x[e]), tanh[e], "tanh of " + x[e]);
+            assertEquals(Activations.logistic(x[e]), logistic[e], "logistic function of " + x[e]);
+            assertEquals(Activations.exponential(differences[e] - 3), exponentials[e], "exponential");
+        }
+    }
+
+    @Test
+    void aPanelHoldsWhatWasCopiedAndTransposed() {
+        int lanes = Kernels.LANES;
+        {
+            for (int columns : new int[] {1, lanes, 4 * lanes, 4 * lanes + 1, 9 * lanes - 1, 11 * lanes}) {
+                int depth = 7;
+                float[] source = draw(2 + depth * columns);
+                Panel copied = new Panel();
+                Panel transposed = new Panel();
+                copied.reshape(depth, columns);
+                transposed.reshape(depth + 1, columns);
+                for (int k = 0; k < depth; k++) {
+                    int half = columns / 2;
+                    copied.setRow(k, 0, half, source, 2 + k * columns);
+                    copied.setRow(k, half, columns, source, 2 + k * columns + half);
+                }
+                float[] across = new float[columns * depth];
+                for (int j = 0; j < columns; j++) {
+                    for (int k = 0; k < depth; k++) {
+                        across[j * depth + k] = source[2 + k * columns + j];
+                    }
+                }
+                int covered = 0;
+                for (int strip = 0; strip < transposed.strips(); strip++) {
+                    int first = transposed.column(strip);
+                    int count = Math.min(columns - first, transposed.width(strip) * lanes);
+                    transposed.transpose(across, first * depth, depth, count, strip, 0, 1);
+                    for (int k = 0; k < depth; k++) {
+                        for (int j = 0; j < transposed.width(strip) * lanes; j++) {
+                            float expected = j < count ? source[2 + k * columns + first + j] : 0;
+                            int width = transposed.width(strip) * lanes;
+                            assertEquals(expected, copied.values()[copied.at(strip) + k * width + j]);
+                            assertEquals(expected, transposed.values()[transposed.at(strip) + (k + 1) * width + j]);
+                        }
+                    }
+                    covered += count;
+                }
+                assertEquals(columns, covered);
+                assertTrue(transposed.column(transposed.strips()) >= columns);
+            }
+        }
+    }
+
+    private float[] draw(int count) {
+        float[] values = new float[count];
+        for (int e = 0; e < count; e++) {
+            values[e] = (float) random.uniform(-1, 1);
+        }
+        return values;
+    }
+}
