@@ -26,6 +26,9 @@ interface Kernels {
     /** L: how many numbers the layouts group. One vector of 512 bits, two of 256, four of 128. */
     int LANES = 16;
 
+    /** Terms of one product, at most. */
+    int MOST_TERMS = 512;
+
     /** 4L, a row of a block: the four gates of L hidden units. */
     int BLOCK = Gate.COUNT * LANES;
 
@@ -40,6 +43,7 @@ interface Kernels {
      * @param b a strip of this width, from {@code bAt}, where its row 0 lies
      * @param s where the sums start from: row r at {@code sAt + r * sPitch}; with pitch 0 all rows start the same
      * @param c row r at {@code cAt + r * 4L}; may be {@code s}
+     * @param next where in the array of b lies what will be wanted next, {@code nextCount} numbers; a hint
      */
     void product(
             int rows,
@@ -55,16 +59,53 @@ interface Kernels {
             int sAt,
             int sPitch,
             float[] c,
+            int cAt,
+            int next,
+            int nextCount);
+
+    /**
+     * The {@link #product} of one row with several strips of four vectors.
+     *
+     * @param bStrip from one strip to the next
+     * @param sStrip likewise, of where the sums start from
+     * @param c strip t at {@code cAt + t * 4L}
+     */
+    void rowProduct(
+            int strips,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int bStrip,
+            float[] s,
+            int sAt,
+            int sStrip,
+            float[] c,
             int cAt);
 
     /**
-     * {@code c[j][v] += sum_m a[m][j] * b[m][v]} for {@code j < columns}, {@code m < depth} in turn, {@code v < 4L}.
+     * {@code c[j][v] += sum_m a[m][j] * b[m][v]} for {@code j < columns}, {@code m < depth} in turn, {@code v < 4L}; at most {@link #MOST_TERMS}
+     * terms.
      *
      * @param a row m at {@code m * aPitch}
      * @param b row m at {@code bAt + m * 4L}
      * @param c row j at {@code cAt + j * 4L}
+     * @param next where in the array of b lies what will be wanted next, {@code nextCount} numbers; a hint
      */
-    void outerProduct(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt);
+    void outerProduct(
+            int columns,
+            float[] a,
+            int aPitch,
+            int depth,
+            float[] b,
+            int bAt,
+            float[] c,
+            int cAt,
+            int next,
+            int nextCount);
 
     /** {@code c[v] += sum_m b[m][v]} for {@code m < depth} in turn, {@code v < 4L}; row m of b at {@code bAt + m * 4L}. */
     void rowSum(int depth, float[] b, int bAt, float[] c, int cAt);
@@ -76,9 +117,9 @@ interface Kernels {
      * @param z pre-activations, row r at {@code zAt + r * 4L}; may be overwritten
      * @param c previous cell state, overwritten by the new one; row r at {@code cAt + r * L}
      * @param clip limit of c; 0 for none
-     * @param gates gets {@code i, f, g, o}, row r at {@code gatesAt + r * 4L}; null when not wanted
-     * @param states gets {@code c, tanh(c)}, row r at {@code statesAt + r * 2L}; null with gates
-     * @param m row r at {@code mAt + r * 4L}
+     * @param gates gets {@code i, f, g, o}, row r at {@code gatesAt + r * gatesPitch}; null when not wanted
+     * @param states gets {@code c, tanh(c)}, row r at {@code statesAt + r * gatesPitch / 2}; null with gates
+     * @param m row r at {@code mAt + r * mPitch}
      * @param y gets m once more, row r at {@code yRows[yFrom + r] + yColumn}; null when not wanted
      */
     void cellForward(
@@ -90,10 +131,12 @@ interface Kernels {
             float clip,
             float[] gates,
             int gatesAt,
+            int gatesPitch,
             float[] states,
             int statesAt,
             float[] m,
             int mAt,
+            int mPitch,
             float[] y,
             int[] yRows,
             int yFrom,

@@ -168,7 +168,7 @@ final class Linear implements Workers.Task, WeightGradients.LeftRows {
             }
         }
         float[] result = buffer.sums.take(ROWS * BLOCK);
-        int parts = (depth + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+        int parts = LstmForward.parts(depth);
         for (int strip = 0; strip < panel.strips(); strip++) {
             int first = panel.column(strip);
             for (int part = 0; part < parts; part++) {
@@ -186,6 +186,8 @@ final class Linear implements Workers.Task, WeightGradients.LeftRows {
                         part == 0 ? first : 0,
                         part == 0 ? 0 : BLOCK,
                         result,
+                        0,
+                        0,
                         0);
             }
             int width = Math.min(panel.width(strip) * LANES, panel.columns() - first);

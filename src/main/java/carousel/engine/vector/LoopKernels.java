@@ -29,7 +29,9 @@ final class LoopKernels implements Kernels {
             int sAt,
             int sPitch,
             float[] c,
-            int cAt) {
+            int cAt,
+            int next,
+            int nextCount) {
         int columns = width * LANES;
         for (int r = 0; r < rows; r++) {
             int row = cAt + r * BLOCK;
@@ -69,7 +71,54 @@ final class LoopKernels implements Kernels {
     }
 
     @Override
-    public void outerProduct(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+    public void rowProduct(
+            int strips,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int bStrip,
+            float[] s,
+            int sAt,
+            int sStrip,
+            float[] c,
+            int cAt) {
+        for (int t = 0; t < strips; t++) {
+            product(
+                    1,
+                    a,
+                    aAt,
+                    aBlock,
+                    from,
+                    to,
+                    b,
+                    bAt + t * bStrip,
+                    Gate.COUNT,
+                    s,
+                    sAt + t * sStrip,
+                    0,
+                    c,
+                    cAt + t * BLOCK,
+                    0,
+                    0);
+        }
+    }
+
+    @Override
+    public void outerProduct(
+            int columns,
+            float[] a,
+            int aPitch,
+            int depth,
+            float[] b,
+            int bAt,
+            float[] c,
+            int cAt,
+            int next,
+            int nextCount) {
         for (int j = 0; j < columns; j++) {
             int m = 0;
             for (; m + 4 <= depth; m += 4) {
@@ -108,10 +157,12 @@ final class LoopKernels implements Kernels {
             float clip,
             float[] gates,
             int gatesAt,
+            int gatesPitch,
             float[] states,
             int statesAt,
             float[] m,
             int mAt,
+            int mPitch,
             float[] y,
             int[] yRows,
             int yFrom,
@@ -130,15 +181,16 @@ final class LoopKernels implements Kernels {
                 float squashed = Activations.tanh(state);
                 c[cAt + r * LANES + l] = state;
                 if (gates != null) {
-                    int at = gatesAt + r * BLOCK + l;
+                    int at = gatesAt + r * gatesPitch + l;
                     gates[at + I] = i;
                     gates[at + F] = f;
                     gates[at + G] = g;
                     gates[at + O] = o;
-                    states[statesAt + r * 2 * LANES + l] = state;
-                    states[statesAt + r * 2 * LANES + LANES + l] = squashed;
+                    int stateAt = statesAt + r * gatesPitch / 2 + l;
+                    states[stateAt] = state;
+                    states[stateAt + LANES] = squashed;
                 }
-                m[mAt + r * BLOCK + l] = o * squashed;
+                m[mAt + r * mPitch + l] = o * squashed;
                 if (y != null) {
                     y[yRows[yFrom + r] + yColumn + l] = o * squashed;
                 }

@@ -405,7 +405,7 @@ final class LstmBackward implements Workers.Task {
                 meeting.await();
                 if (step > 0 || firstH != null) {
                     for (int panel = firstPanel; panel < lastPanel; panel++) {
-                        previous(from, to, step, panel);
+                        previous(from, to, step, panel, firstPanel, lastPanel);
                     }
                 }
             }
@@ -466,7 +466,7 @@ final class LstmBackward implements Workers.Task {
         private void unproject(int tile, int step, int first, int last) {
             Panel panel = weights.projectionBack;
             int size = sequences.size(tile);
-            int parts = (outputs + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+            int parts = LstmForward.parts(outputs);
             for (int strip = first; strip < last; strip++) {
                 int unit = panel.column(strip);
                 int at = dmAt(tile) + unit / BLOCK * size * BLOCK + unit % BLOCK;
@@ -485,7 +485,9 @@ final class LstmBackward implements Workers.Task {
                             part == 0 ? 0 : at,
                             part == 0 ? 0 : BLOCK,
                             dm,
-                            at);
+                            at,
+                            0,
+                            0);
                 }
             }
         }
@@ -513,35 +515,51 @@ final class LstmBackward implements Workers.Task {
         }
 
         /** Some columns of {@code dh_prev = R^T da}. */
-        private void previous(int from, int to, int step, int panel) {
-            int first = weights.recurrentBack.column(panel);
-            int depth = weights.recurrentBack.depth();
-            int parts = (depth + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+        private void previous(int from, int to, int step, int panel, int firstPanel, int lastPanel) {
+            Panel back = weights.recurrentBack;
+            int first = back.column(panel);
+            int parts = LstmForward.parts(back.depth());
+            int origin = sequences.start(from);
+            int rows = sequences.start(to) - origin;
             for (int part = 0; part < parts; part++) {
+                // The same strip goes on, or else the next one begins.
+                boolean on = part + 1 < parts;
+                int nextPanel = on ? panel : panel + 1 < lastPanel ? panel + 1 : firstPanel;
+                int width = back.width(nextPanel) * LANES;
+                int nextFrom = on ? Sequences.split(back.depth(), parts, part + 1) : 0;
+                int nextTo = Sequences.split(back.depth(), parts, on ? part + 2 : 1);
+                int next = back.at(nextPanel) + nextFrom * width;
+                int share = (nextTo - nextFrom) * width / rows;
                 for (int tile = from; tile < to; tile++) {
-                    int at = dhAt(tile) + first / BLOCK * sequences.size(tile) * BLOCK + first % BLOCK;
-                    part(
-                            weights.recurrentBack,
-                            panel,
-                            part,
-                            parts,
-                            sequences.count(tile, step),
-                            sequences.row(tile, step),
-                            dh,
-                            at);
+                    int size = sequences.size(tile);
+                    int place = sequences.start(tile) - origin;
+                    int at = dhAt(tile) + first / BLOCK * size * BLOCK + first % BLOCK;
+                    int count = sequences.count(tile, step);
+                    int row = sequences.row(tile, step);
+                    part(back, panel, part, parts, count, row, dh, at, next + place * share, size * share);
                 }
             }
         }
 
         /** A strip of columns of {@code da B} for some rows of the tape, into rows a block apart. */
         void product(Panel panel, int strip, int rows, int row, float[] into, int at) {
-            int parts = (panel.depth() + LstmForward.DEPTH - 1) / LstmForward.DEPTH;
+            int parts = LstmForward.parts(panel.depth());
             for (int part = 0; part < parts; part++) {
-                part(panel, strip, part, parts, rows, row, into, at);
+                part(panel, strip, part, parts, rows, row, into, at, 0, 0);
             }
         }
 
-        private void part(Panel panel, int strip, int part, int parts, int rows, int row, float[] into, int at) {
+        private void part(
+                Panel panel,
+                int strip,
+                int part,
+                int parts,
+                int rows,
+                int row,
+                float[] into,
+                int at,
+                int next,
+                int nextCount) {
             kernels.product(
                     rows,
                     gates,
@@ -556,7 +574,9 @@ final class LstmBackward implements Workers.Task {
                     part == 0 ? 0 : at,
                     part == 0 ? 0 : BLOCK,
                     into,
-                    at);
+                    at,
+                    next,
+                    nextCount);
         }
 
         /** The gradients of the initial state. */

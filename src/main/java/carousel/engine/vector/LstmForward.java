@@ -16,8 +16,8 @@ import java.util.Arrays;
  * leaves the pre-activations of all four gates in the first-level cache, from where the cell's update takes them.
  */
 final class LstmForward implements Workers.Task {
-    /** Terms of a product done at a time: a strip of so many rows stays in the first-level cache for all sequences. */
-    static final int DEPTH = 160;
+    /** Terms of a product done at a time, about: a strip of so many rows stays in the first-level cache for all sequences. */
+    private static final int DEPTH = 128;
     /** With fewer sequences than this, x is multiplied for many steps at once. */
     private static final int FEW = 8;
     /** Rows of such a product, at most. */
@@ -86,6 +86,11 @@ final class LstmForward implements Workers.Task {
         } else {
             workers.together(units * schedule.members(), this);
         }
+    }
+
+    /** In how many parts a product of so many terms is done. */
+    static int parts(int depth) {
+        return Math.max(1, (depth + DEPTH / 2) / DEPTH);
     }
 
     /** As many meetings as there are units, each for so many members. */
@@ -280,7 +285,7 @@ final class LstmForward implements Workers.Task {
         }
 
         private void chunk(int from, int to) {
-            int parts = (to - from + DEPTH - 1) / DEPTH;
+            int parts = parts(to - from);
             if (chunks.length < 2 * (chunkCount + parts)) {
                 chunks = Arrays.copyOf(chunks, 2 * (chunkCount + parts));
             }
@@ -297,7 +302,7 @@ final class LstmForward implements Workers.Task {
             int firstStrip = Sequences.split(strips, members, member);
             int lastStrip = Sequences.split(strips, members, member + 1);
             int rows = sequences.start(to) - sequences.start(from);
-            float[] sums = buffer.sums.take(rows * BLOCK);
+            float[] sums = buffer.sums.take((rows == 1 ? lastStrip - firstStrip : rows) * BLOCK);
             int steps = 0;
             for (int tile = from; tile < to; tile++) {
                 begin(tile, firstStrip, lastStrip, member, members);
@@ -308,8 +313,12 @@ final class LstmForward implements Workers.Task {
                 if (stepsAhead > 0 && step % stepsAhead == 0) {
                     lookAhead(from, step, firstStrip, lastStrip, member, members, meeting);
                 }
-                for (int strip = firstStrip; strip < lastStrip; strip++) {
-                    strip(from, to, step, strip, sums);
+                if (rows == 1) {
+                    row(from, step, firstStrip, lastStrip, sums);
+                } else {
+                    for (int strip = firstStrip; strip < lastStrip; strip++) {
+                        strip(from, to, step, strip, firstStrip, lastStrip, sums);
+                    }
                 }
                 if (projected) {
                     meeting.await();
@@ -423,7 +432,7 @@ final class LstmForward implements Workers.Task {
             int first = weights.inputRow();
             for (int strip = firstStrip; strip < lastStrip; strip++) {
                 int to = strip * stepsAhead * size * BLOCK;
-                int parts = (inputs + DEPTH - 1) / DEPTH;
+                int parts = parts(inputs);
                 for (int part = 0; part < parts; part++) {
                     kernels.product(
                             rows,
@@ -439,15 +448,18 @@ final class LstmForward implements Workers.Task {
                             part == 0 ? strip * BLOCK : to,
                             part == 0 ? 0 : BLOCK,
                             sumsAhead,
-                            to);
+                            to,
+                            0,
+                            0);
                 }
             }
         }
 
         /** One step of one strip of hidden units: pre-activations, then the cell. */
-        private void strip(int from, int to, int step, int strip, float[] sums) {
+        private void strip(int from, int to, int step, int strip, int firstStrip, int lastStrip, float[] sums) {
             float[] acts = acts(step);
             int origin = sequences.start(from);
+            int rows = sequences.start(to) - origin;
             // Without an initial state nothing comes through R at the first step.
             int most = step == 0 && initialH == null ? weights.hiddenRow() : Integer.MAX_VALUE;
             boolean begun = false;
@@ -457,9 +469,16 @@ final class LstmForward implements Workers.Task {
                 if (first >= last) {
                     break;
                 }
+                // The same strip goes on, or else the next one begins; after the last one comes the first one of the
+                // next step.
+                boolean on = chunk + 1 < chunkCount && chunks[2 * chunk + 2] < most;
+                int nextStrip = on ? strip : strip + 1 < lastStrip ? strip + 1 : firstStrip;
+                int next = weights.gates.at(nextStrip) + (on ? last : chunks[0]) * BLOCK;
+                int share = (on ? chunks[2 * chunk + 3] - last : chunks[1] - chunks[0]) * BLOCK / rows;
                 for (int tile = from; tile < to; tile++) {
                     int size = sequences.size(tile);
-                    int sumsAt = (sequences.start(tile) - origin) * BLOCK;
+                    int place = sequences.start(tile) - origin;
+                    int sumsAt = place * BLOCK;
                     kernels.product(
                             sequences.count(tile, step),
                             acts,
@@ -474,7 +493,9 @@ final class LstmForward implements Workers.Task {
                             begun ? sumsAt : startAt(step, strip, size),
                             begun || stepsAhead > 0 ? BLOCK : 0,
                             sums,
-                            sumsAt);
+                            sumsAt,
+                            next + place * share,
+                            size * share);
                 }
                 begun = true;
             }
@@ -485,6 +506,65 @@ final class LstmForward implements Workers.Task {
                 } else {
                     cell(tile, step, strip, start(), startAt(step, strip, sequences.size(tile)));
                 }
+            }
+        }
+
+        /** One step of a member's strips for a single sequence, whose strips are as good as the rows of one. */
+        private void row(int tile, int step, int firstStrip, int lastStrip, float[] sums) {
+            int most = step == 0 && initialH == null ? weights.hiddenRow() : Integer.MAX_VALUE;
+            int strips = lastStrip - firstStrip;
+            int depth = weights.gates.depth();
+            int pitch = stepsAhead > 0 ? stepsAhead * BLOCK : BLOCK;
+            boolean begun = false;
+            for (int chunk = 0; chunk < chunkCount; chunk++) {
+                int last = Math.min(most, chunks[2 * chunk + 1]);
+                if (chunks[2 * chunk] < last) {
+                    kernels.rowProduct(
+                            strips,
+                            acts(step),
+                            actsAt(tile),
+                            BLOCK,
+                            chunks[2 * chunk],
+                            last,
+                            weights.gates.values(),
+                            weights.gates.at(firstStrip),
+                            depth * BLOCK,
+                            begun ? sums : start(),
+                            begun ? 0 : startAt(step, firstStrip, 1),
+                            begun ? BLOCK : pitch,
+                            sums,
+                            0);
+                    begun = true;
+                }
+            }
+            for (int strip = firstStrip; !begun && strip < lastStrip; strip++) {
+                System.arraycopy(start(), startAt(step, strip, 1), sums, (strip - firstStrip) * BLOCK, BLOCK);
+            }
+            int row = sequences.row(tile, step);
+            float[] to = projected ? m : acts(step + 1);
+            int toAt = (projected ? shownAt(tile) : hiddenAt(tile)) + firstStrip * LANES;
+            kernels.cellForward(
+                    strips,
+                    sums,
+                    0,
+                    c,
+                    carriedAt(tile, firstStrip),
+                    clip,
+                    gates,
+                    gates == null ? 0 : gatesAt + (firstStrip * record + row) * BLOCK,
+                    record * BLOCK,
+                    states,
+                    states == null ? 0 : statesAt + (firstStrip * record + row) * 2 * LANES,
+                    to,
+                    toAt,
+                    LANES,
+                    null,
+                    yRows,
+                    0,
+                    0);
+            if (!projected) {
+                int first = firstStrip * LANES;
+                System.arraycopy(to, toAt, y, yRows[row] + first, Math.min(hidden, lastStrip * LANES) - first);
             }
         }
 
@@ -515,10 +595,12 @@ final class LstmForward implements Workers.Task {
                     clip,
                     gates,
                     gates == null ? 0 : gatesAt + (strip * record + row) * BLOCK,
+                    BLOCK,
                     states,
                     states == null ? 0 : statesAt + (strip * record + row) * 2 * LANES,
                     to,
                     toAt,
+                    BLOCK,
                     direct ? y : null,
                     yRows,
                     row,
@@ -534,7 +616,7 @@ final class LstmForward implements Workers.Task {
         private void project(int from, int to, int step, int member, int members) {
             Panel panel = weights.projection;
             float[] next = acts(step + 1);
-            int parts = (hidden + DEPTH - 1) / DEPTH;
+            int parts = parts(hidden);
             for (int strip = Sequences.split(panel.strips(), members, member);
                     strip < Sequences.split(panel.strips(), members, member + 1);
                     strip++) {
@@ -560,7 +642,9 @@ final class LstmForward implements Workers.Task {
                                 part == 0 ? 0 : nextAt,
                                 part == 0 ? 0 : BLOCK,
                                 next,
-                                nextAt);
+                                nextAt,
+                                0,
+                                0);
                     }
                     for (int r = 0; r < count; r++) {
                         System.arraycopy(next, nextAt + r * BLOCK, y, yRows[row + r] + first, width);

@@ -68,10 +68,12 @@ final class SimdCells {
             float clip,
             float[] gates,
             int gatesAt,
+            int gatesPitch,
             float[] states,
             int statesAt,
             float[] m,
             int mAt,
+            int mPitch,
             float[] y,
             int[] yRows,
             int yFrom,
@@ -95,16 +97,17 @@ final class SimdCells {
             state.intoArray(c, cAt + e);
             FloatVector squashed = tanh(state);
             if (gates != null) {
-                int at = gatesAt + r * BLOCK + part;
+                int at = gatesAt + r * gatesPitch + part;
                 i.intoArray(gates, at);
                 f.intoArray(gates, at + LANES);
                 g.intoArray(gates, at + 2 * LANES);
                 o.intoArray(gates, at + 3 * LANES);
-                state.intoArray(states, statesAt + r * 2 * LANES + part);
-                squashed.intoArray(states, statesAt + r * 2 * LANES + LANES + part);
+                int stateAt = statesAt + r * gatesPitch / 2 + part;
+                state.intoArray(states, stateAt);
+                squashed.intoArray(states, stateAt + LANES);
             }
             FloatVector output = o.mul(squashed);
-            output.intoArray(m, mAt + r * BLOCK + part);
+            output.intoArray(m, mAt + r * mPitch + part);
             if (y != null) {
                 output.intoArray(y, yRows[yFrom + r] + yColumn + part);
             }

@@ -35,17 +35,48 @@ final class SimdKernels implements Kernels {
             int sAt,
             int sPitch,
             float[] c,
-            int cAt) {
+            int cAt,
+            int next,
+            int nextCount) {
         if (width == Gate.COUNT) {
-            SimdProducts.wide(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
+            SimdProducts.wide(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt, next, nextCount);
         } else {
             SimdProducts.narrow(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
         }
     }
 
     @Override
-    public void outerProduct(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
-        SimdProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt);
+    public void rowProduct(
+            int strips,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int bStrip,
+            float[] s,
+            int sAt,
+            int sStrip,
+            float[] c,
+            int cAt) {
+        SimdProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt);
+    }
+
+    @Override
+    public void outerProduct(
+            int columns,
+            float[] a,
+            int aPitch,
+            int depth,
+            float[] b,
+            int bAt,
+            float[] c,
+            int cAt,
+            int next,
+            int nextCount) {
+        SimdProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt, next, nextCount);
     }
 
     @Override
@@ -63,16 +94,35 @@ final class SimdKernels implements Kernels {
             float clip,
             float[] gates,
             int gatesAt,
+            int gatesPitch,
             float[] states,
             int statesAt,
             float[] m,
             int mAt,
+            int mPitch,
             float[] y,
             int[] yRows,
             int yFrom,
             int yColumn) {
         SimdCells.forward(
-                rows, z, zAt, c, cAt, clip, gates, gatesAt, states, statesAt, m, mAt, y, yRows, yFrom, yColumn);
+                rows,
+                z,
+                zAt,
+                c,
+                cAt,
+                clip,
+                gates,
+                gatesAt,
+                gatesPitch,
+                states,
+                statesAt,
+                m,
+                mAt,
+                mPitch,
+                y,
+                yRows,
+                yFrom,
+                yColumn);
     }
 
     @Override

@@ -2,6 +2,7 @@ package carousel.engine.vector;
 
 import static carousel.engine.vector.Kernels.BLOCK;
 import static carousel.engine.vector.Kernels.LANES;
+import static carousel.engine.vector.Kernels.MOST_TERMS;
 import static carousel.engine.vector.SimdKernels.SPECIES;
 import static carousel.engine.vector.SimdKernels.VECTOR;
 
@@ -12,7 +13,11 @@ import jdk.incubator.vector.FloatVector;
  * terms; each term costs four loads of b, a broadcast a row, and a multiply-add a sum. The blocks are written out because a
  * vector stays in a register only as a local variable of one method. Rows of the left factor lie a constant distance apart, so
  * that one index serves all: with an index a row the compiler runs out of integer registers and moves them through those of
- * the vectors, at a third of the speed.
+ * the vectors, at a third of the speed. That it sees how few terms there are ({@link Kernels#MOST_TERMS}) spares it those of a
+ * loop that may have to stop for the garbage collector.
+ *
+ * <p>Java has no prefetch. So while a block is summed, each term also reads one number of the strip that will be wanted next, which
+ * by then has come from the third-level cache. The reads are integer operations, for which the processor has units to spare.
  */
 final class SimdProducts {
     private static final int BLOCK_SHIFT = Integer.numberOfTrailingZeros(BLOCK);
@@ -23,6 +28,12 @@ final class SimdProducts {
      * rows of sums.
      */
     private static final boolean MANY_REGISTERS = VECTOR != 8;
+
+    /** How far a block reads ahead with each term: half a cache line, so that eight blocks of rows read a strip ahead of theirs. */
+    private static final int AHEAD = 8;
+
+    /** Keeps the compiler from leaving out reads whose only purpose is to bring memory into the cache. Races do not matter. */
+    private static int touched;
 
     private SimdProducts() {}
 
@@ -40,13 +51,16 @@ final class SimdProducts {
             int sAt,
             int sPitch,
             float[] c,
-            int cAt) {
+            int cAt,
+            int next,
+            int nextCount) {
         for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
-            wideRows(rows, a, aAt, aBlock, from, to, b, bAt + v, s, sAt + v, sPitch, c, cAt + v);
+            touched = wideRows(
+                    rows, a, aAt, aBlock, from, to, b, bAt + v, s, sAt + v, sPitch, c, cAt + v, next, nextCount);
         }
     }
 
-    private static void wideRows(
+    private static int wideRows(
             int rows,
             float[] a,
             int aAt,
@@ -59,22 +73,111 @@ final class SimdProducts {
             int sAt,
             int sPitch,
             float[] c,
-            int cAt) {
+            int cAt,
+            int next,
+            int nextCount) {
+        int read = 0;
         int r = 0;
+        // What comes next is read in equal shares. A block of rows reads AHEAD numbers further for each term.
+        int most = Math.max(0, nextCount - (to - from) * AHEAD);
+        int share = most / rows;
+        int first = nextCount < (to - from) * AHEAD ? 0 : next;
         if (MANY_REGISTERS) {
             // Eight are better served by four and four than by six and two.
             for (; rows - r >= 6 && rows - r != 8; r += 6) {
-                sixWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+                read ^= sixWide(
+                        a,
+                        aAt + r * BLOCK,
+                        aBlock,
+                        from,
+                        to,
+                        b,
+                        bAt,
+                        s,
+                        sAt + r * sPitch,
+                        sPitch,
+                        c,
+                        cAt + r * BLOCK,
+                        first + r * share);
             }
             for (; rows - r >= 4; r += 4) {
-                fourWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+                read ^= fourWide(
+                        a,
+                        aAt + r * BLOCK,
+                        aBlock,
+                        from,
+                        to,
+                        b,
+                        bAt,
+                        s,
+                        sAt + r * sPitch,
+                        sPitch,
+                        c,
+                        cAt + r * BLOCK,
+                        first + r * share);
             }
         }
         for (; rows - r >= 2; r += 2) {
-            twoWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+            read ^= twoWide(
+                    a,
+                    aAt + r * BLOCK,
+                    aBlock,
+                    from,
+                    to,
+                    b,
+                    bAt,
+                    s,
+                    sAt + r * sPitch,
+                    sPitch,
+                    c,
+                    cAt + r * BLOCK,
+                    first + r * share);
         }
         if (r < rows) {
             oneWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
+        }
+        return read;
+    }
+
+    /** See {@link Kernels#rowProduct}; four strips at a time, since one alone has too few sums to keep the loads busy. */
+    static void row(
+            int strips,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int bStrip,
+            float[] s,
+            int sAt,
+            int sStrip,
+            float[] c,
+            int cAt) {
+        int t = 0;
+        if (MANY_REGISTERS) {
+            for (; t + 4 <= strips; t += 4) {
+                for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
+                    fourStrips(
+                            a,
+                            aAt,
+                            aBlock,
+                            from,
+                            to,
+                            b,
+                            bAt + t * bStrip + v,
+                            bStrip,
+                            s,
+                            sAt + t * sStrip + v,
+                            sStrip,
+                            c,
+                            cAt + t * BLOCK + v);
+                }
+            }
+        }
+        for (; t < strips; t++) {
+            wide(1, a, aAt, aBlock, from, to, b, bAt + t * bStrip, s, sAt + t * sStrip, 0, c, cAt + t * BLOCK, 0, 0);
         }
     }
 
@@ -129,29 +232,52 @@ final class SimdProducts {
     }
 
     /** See {@link Kernels#outerProduct}; four vectors at a time. */
-    static void outer(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+    static void outer(
+            int columns,
+            float[] a,
+            int aPitch,
+            int depth,
+            float[] b,
+            int bAt,
+            float[] c,
+            int cAt,
+            int next,
+            int nextCount) {
         for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
-            outerColumns(columns, a, aPitch, depth, b, bAt + v, c, cAt + v);
+            touched = outerColumns(columns, a, aPitch, depth, b, bAt + v, c, cAt + v, next, nextCount);
         }
     }
 
-    private static void outerColumns(
-            int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+    private static int outerColumns(
+            int columns,
+            float[] a,
+            int aPitch,
+            int depth,
+            float[] b,
+            int bAt,
+            float[] c,
+            int cAt,
+            int next,
+            int nextCount) {
+        int read = 0;
         int j = 0;
+        int share = Math.max(0, nextCount - depth * AHEAD) / columns;
+        int first = nextCount < depth * AHEAD ? 0 : next;
         if (MANY_REGISTERS) {
             for (; columns - j >= 6 && columns - j != 8; j += 6) {
-                sixColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
+                read ^= sixColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
             }
             for (; columns - j >= 4; j += 4) {
-                fourColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
+                read ^= fourColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
             }
         }
         for (; columns - j >= 2; j += 2) {
-            twoColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
+            read ^= twoColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
         }
         if (j < columns) {
             oneColumn(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
         }
+        return read;
     }
 
     /** See {@link Kernels#rowSum}; four vectors at a time. */
@@ -175,7 +301,7 @@ final class SimdProducts {
         }
     }
 
-    private static void sixWide(
+    private static int sixWide(
             float[] a,
             int aAt,
             int aBlock,
@@ -187,7 +313,9 @@ final class SimdProducts {
             int sAt,
             int sPitch,
             float[] c,
-            int cAt) {
+            int cAt,
+            int next) {
+        int touched = 0;
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
@@ -212,9 +340,13 @@ final class SimdProducts {
         FloatVector s51 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + VECTOR);
         FloatVector s52 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + 2 * VECTOR);
         FloatVector s53 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + 3 * VECTOR);
-        for (int k = from; k < to; k++) {
-            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
-            int q = bAt + k * BLOCK;
+        int p = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int left = BLOCK - (from & BLOCK_MASK);
+        int start = bAt + from * BLOCK;
+        int depth = Math.min(to - from, MOST_TERMS);
+        for (int k = 0; k < depth; k++) {
+            int q = start + k * BLOCK;
+            touched ^= Float.floatToRawIntBits(b[next + k * AHEAD]);
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
@@ -249,6 +381,11 @@ final class SimdProducts {
             s51 = x5.fma(b1, s51);
             s52 = x5.fma(b2, s52);
             s53 = x5.fma(b3, s53);
+            p++;
+            if (--left == 0) {
+                left = BLOCK;
+                p += aBlock - BLOCK;
+            }
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
@@ -274,9 +411,10 @@ final class SimdProducts {
         s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
         s52.intoArray(c, cAt + 5 * BLOCK + 2 * VECTOR);
         s53.intoArray(c, cAt + 5 * BLOCK + 3 * VECTOR);
+        return touched;
     }
 
-    private static void fourWide(
+    private static int fourWide(
             float[] a,
             int aAt,
             int aBlock,
@@ -288,7 +426,9 @@ final class SimdProducts {
             int sAt,
             int sPitch,
             float[] c,
-            int cAt) {
+            int cAt,
+            int next) {
+        int touched = 0;
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
@@ -305,9 +445,13 @@ final class SimdProducts {
         FloatVector s31 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + VECTOR);
         FloatVector s32 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + 2 * VECTOR);
         FloatVector s33 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + 3 * VECTOR);
-        for (int k = from; k < to; k++) {
-            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
-            int q = bAt + k * BLOCK;
+        int p = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int left = BLOCK - (from & BLOCK_MASK);
+        int start = bAt + from * BLOCK;
+        int depth = Math.min(to - from, MOST_TERMS);
+        for (int k = 0; k < depth; k++) {
+            int q = start + k * BLOCK;
+            touched ^= Float.floatToRawIntBits(b[next + k * AHEAD]);
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
@@ -332,6 +476,11 @@ final class SimdProducts {
             s31 = x3.fma(b1, s31);
             s32 = x3.fma(b2, s32);
             s33 = x3.fma(b3, s33);
+            p++;
+            if (--left == 0) {
+                left = BLOCK;
+                p += aBlock - BLOCK;
+            }
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
@@ -349,9 +498,10 @@ final class SimdProducts {
         s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
         s32.intoArray(c, cAt + 3 * BLOCK + 2 * VECTOR);
         s33.intoArray(c, cAt + 3 * BLOCK + 3 * VECTOR);
+        return touched;
     }
 
-    private static void twoWide(
+    private static int twoWide(
             float[] a,
             int aAt,
             int aBlock,
@@ -363,7 +513,9 @@ final class SimdProducts {
             int sAt,
             int sPitch,
             float[] c,
-            int cAt) {
+            int cAt,
+            int next) {
+        int touched = 0;
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
@@ -372,9 +524,13 @@ final class SimdProducts {
         FloatVector s11 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + VECTOR);
         FloatVector s12 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 2 * VECTOR);
         FloatVector s13 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + 3 * VECTOR);
-        for (int k = from; k < to; k++) {
-            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
-            int q = bAt + k * BLOCK;
+        int p = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int left = BLOCK - (from & BLOCK_MASK);
+        int start = bAt + from * BLOCK;
+        int depth = Math.min(to - from, MOST_TERMS);
+        for (int k = 0; k < depth; k++) {
+            int q = start + k * BLOCK;
+            touched ^= Float.floatToRawIntBits(b[next + k * AHEAD]);
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
@@ -389,6 +545,11 @@ final class SimdProducts {
             s11 = x1.fma(b1, s11);
             s12 = x1.fma(b2, s12);
             s13 = x1.fma(b3, s13);
+            p++;
+            if (--left == 0) {
+                left = BLOCK;
+                p += aBlock - BLOCK;
+            }
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
@@ -398,6 +559,7 @@ final class SimdProducts {
         s11.intoArray(c, cAt + BLOCK + VECTOR);
         s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
         s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+        return touched;
     }
 
     private static void oneWide(
@@ -417,9 +579,12 @@ final class SimdProducts {
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
         FloatVector s03 = FloatVector.fromArray(SPECIES, s, sAt + 3 * VECTOR);
-        for (int k = from; k < to; k++) {
-            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
-            int q = bAt + k * BLOCK;
+        int p = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int left = BLOCK - (from & BLOCK_MASK);
+        int start = bAt + from * BLOCK;
+        int depth = Math.min(to - from, MOST_TERMS);
+        for (int k = 0; k < depth; k++) {
+            int q = start + k * BLOCK;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
@@ -429,11 +594,87 @@ final class SimdProducts {
             s01 = x0.fma(b1, s01);
             s02 = x0.fma(b2, s02);
             s03 = x0.fma(b3, s03);
+            p++;
+            if (--left == 0) {
+                left = BLOCK;
+                p += aBlock - BLOCK;
+            }
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
         s02.intoArray(c, cAt + 2 * VECTOR);
         s03.intoArray(c, cAt + 3 * VECTOR);
+    }
+
+    private static void fourStrips(
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int bStrip,
+            float[] s,
+            int sAt,
+            int sStrip,
+            float[] c,
+            int cAt) {
+        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
+        FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
+        FloatVector s02 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
+        FloatVector s03 = FloatVector.fromArray(SPECIES, s, sAt + 3 * VECTOR);
+        FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sStrip);
+        FloatVector s11 = FloatVector.fromArray(SPECIES, s, sAt + sStrip + VECTOR);
+        FloatVector s12 = FloatVector.fromArray(SPECIES, s, sAt + sStrip + 2 * VECTOR);
+        FloatVector s13 = FloatVector.fromArray(SPECIES, s, sAt + sStrip + 3 * VECTOR);
+        FloatVector s20 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sStrip);
+        FloatVector s21 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sStrip + VECTOR);
+        FloatVector s22 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sStrip + 2 * VECTOR);
+        FloatVector s23 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sStrip + 3 * VECTOR);
+        FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sStrip);
+        FloatVector s31 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sStrip + VECTOR);
+        FloatVector s32 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sStrip + 2 * VECTOR);
+        FloatVector s33 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sStrip + 3 * VECTOR);
+        for (int k = from; k < to; k++) {
+            FloatVector x = FloatVector.broadcast(SPECIES, a[aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK)]);
+            int q0 = bAt + k * BLOCK;
+            int q1 = q0 + bStrip;
+            int q2 = q1 + bStrip;
+            int q3 = q2 + bStrip;
+            s00 = x.fma(FloatVector.fromArray(SPECIES, b, q0), s00);
+            s01 = x.fma(FloatVector.fromArray(SPECIES, b, q0 + VECTOR), s01);
+            s02 = x.fma(FloatVector.fromArray(SPECIES, b, q0 + 2 * VECTOR), s02);
+            s03 = x.fma(FloatVector.fromArray(SPECIES, b, q0 + 3 * VECTOR), s03);
+            s10 = x.fma(FloatVector.fromArray(SPECIES, b, q1), s10);
+            s11 = x.fma(FloatVector.fromArray(SPECIES, b, q1 + VECTOR), s11);
+            s12 = x.fma(FloatVector.fromArray(SPECIES, b, q1 + 2 * VECTOR), s12);
+            s13 = x.fma(FloatVector.fromArray(SPECIES, b, q1 + 3 * VECTOR), s13);
+            s20 = x.fma(FloatVector.fromArray(SPECIES, b, q2), s20);
+            s21 = x.fma(FloatVector.fromArray(SPECIES, b, q2 + VECTOR), s21);
+            s22 = x.fma(FloatVector.fromArray(SPECIES, b, q2 + 2 * VECTOR), s22);
+            s23 = x.fma(FloatVector.fromArray(SPECIES, b, q2 + 3 * VECTOR), s23);
+            s30 = x.fma(FloatVector.fromArray(SPECIES, b, q3), s30);
+            s31 = x.fma(FloatVector.fromArray(SPECIES, b, q3 + VECTOR), s31);
+            s32 = x.fma(FloatVector.fromArray(SPECIES, b, q3 + 2 * VECTOR), s32);
+            s33 = x.fma(FloatVector.fromArray(SPECIES, b, q3 + 3 * VECTOR), s33);
+        }
+        s00.intoArray(c, cAt);
+        s01.intoArray(c, cAt + VECTOR);
+        s02.intoArray(c, cAt + 2 * VECTOR);
+        s03.intoArray(c, cAt + 3 * VECTOR);
+        s10.intoArray(c, cAt + BLOCK);
+        s11.intoArray(c, cAt + BLOCK + VECTOR);
+        s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
+        s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+        s20.intoArray(c, cAt + 2 * BLOCK);
+        s21.intoArray(c, cAt + 2 * BLOCK + VECTOR);
+        s22.intoArray(c, cAt + 2 * BLOCK + 2 * VECTOR);
+        s23.intoArray(c, cAt + 2 * BLOCK + 3 * VECTOR);
+        s30.intoArray(c, cAt + 3 * BLOCK);
+        s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
+        s32.intoArray(c, cAt + 3 * BLOCK + 2 * VECTOR);
+        s33.intoArray(c, cAt + 3 * BLOCK + 3 * VECTOR);
     }
 
     private static void sixNarrow(
@@ -455,9 +696,12 @@ final class SimdProducts {
         FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch);
         FloatVector s40 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch);
         FloatVector s50 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch);
-        for (int k = from; k < to; k++) {
-            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
-            int q = bAt + k * LANES;
+        int p = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int left = BLOCK - (from & BLOCK_MASK);
+        int start = bAt + from * LANES;
+        int depth = Math.min(to - from, MOST_TERMS);
+        for (int k = 0; k < depth; k++) {
+            int q = start + k * LANES;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
             s00 = x0.fma(b0, s00);
@@ -471,6 +715,11 @@ final class SimdProducts {
             s40 = x4.fma(b0, s40);
             FloatVector x5 = FloatVector.broadcast(SPECIES, a[p + 5 * BLOCK]);
             s50 = x5.fma(b0, s50);
+            p++;
+            if (--left == 0) {
+                left = BLOCK;
+                p += aBlock - BLOCK;
+            }
         }
         s00.intoArray(c, cAt);
         s10.intoArray(c, cAt + BLOCK);
@@ -494,17 +743,27 @@ final class SimdProducts {
             float[] c,
             int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
-        for (int k = from; k < to; k++) {
-            int p = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK);
-            int q = bAt + k * LANES;
+        int p = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int left = BLOCK - (from & BLOCK_MASK);
+        int start = bAt + from * LANES;
+        int depth = Math.min(to - from, MOST_TERMS);
+        for (int k = 0; k < depth; k++) {
+            int q = start + k * LANES;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
             s00 = x0.fma(b0, s00);
+            p++;
+            if (--left == 0) {
+                left = BLOCK;
+                p += aBlock - BLOCK;
+            }
         }
         s00.intoArray(c, cAt);
     }
 
-    private static void sixColumns(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+    private static int sixColumns(
+            float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt, int next) {
+        int touched = 0;
         FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
@@ -529,9 +788,11 @@ final class SimdProducts {
         FloatVector s51 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + VECTOR);
         FloatVector s52 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + 2 * VECTOR);
         FloatVector s53 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + 3 * VECTOR);
-        for (int m = 0; m < depth; m++) {
-            int p = aAt + m * aPitch;
+        int p = aAt;
+        int terms = Math.min(depth, MOST_TERMS);
+        for (int m = 0; m < terms; m++) {
             int q = bAt + m * BLOCK;
+            touched ^= Float.floatToRawIntBits(b[next + m * AHEAD]);
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
@@ -566,6 +827,7 @@ final class SimdProducts {
             s51 = x5.fma(b1, s51);
             s52 = x5.fma(b2, s52);
             s53 = x5.fma(b3, s53);
+            p += aPitch;
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
@@ -591,9 +853,12 @@ final class SimdProducts {
         s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
         s52.intoArray(c, cAt + 5 * BLOCK + 2 * VECTOR);
         s53.intoArray(c, cAt + 5 * BLOCK + 3 * VECTOR);
+        return touched;
     }
 
-    private static void fourColumns(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+    private static int fourColumns(
+            float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt, int next) {
+        int touched = 0;
         FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
@@ -610,9 +875,11 @@ final class SimdProducts {
         FloatVector s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + VECTOR);
         FloatVector s32 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + 2 * VECTOR);
         FloatVector s33 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + 3 * VECTOR);
-        for (int m = 0; m < depth; m++) {
-            int p = aAt + m * aPitch;
+        int p = aAt;
+        int terms = Math.min(depth, MOST_TERMS);
+        for (int m = 0; m < terms; m++) {
             int q = bAt + m * BLOCK;
+            touched ^= Float.floatToRawIntBits(b[next + m * AHEAD]);
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
@@ -637,6 +904,7 @@ final class SimdProducts {
             s31 = x3.fma(b1, s31);
             s32 = x3.fma(b2, s32);
             s33 = x3.fma(b3, s33);
+            p += aPitch;
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
@@ -654,9 +922,12 @@ final class SimdProducts {
         s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
         s32.intoArray(c, cAt + 3 * BLOCK + 2 * VECTOR);
         s33.intoArray(c, cAt + 3 * BLOCK + 3 * VECTOR);
+        return touched;
     }
 
-    private static void twoColumns(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+    private static int twoColumns(
+            float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt, int next) {
+        int touched = 0;
         FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
@@ -665,9 +936,11 @@ final class SimdProducts {
         FloatVector s11 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + VECTOR);
         FloatVector s12 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 2 * VECTOR);
         FloatVector s13 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK + 3 * VECTOR);
-        for (int m = 0; m < depth; m++) {
-            int p = aAt + m * aPitch;
+        int p = aAt;
+        int terms = Math.min(depth, MOST_TERMS);
+        for (int m = 0; m < terms; m++) {
             int q = bAt + m * BLOCK;
+            touched ^= Float.floatToRawIntBits(b[next + m * AHEAD]);
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector b2 = FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR);
@@ -682,6 +955,7 @@ final class SimdProducts {
             s11 = x1.fma(b1, s11);
             s12 = x1.fma(b2, s12);
             s13 = x1.fma(b3, s13);
+            p += aPitch;
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
@@ -691,6 +965,7 @@ final class SimdProducts {
         s11.intoArray(c, cAt + BLOCK + VECTOR);
         s12.intoArray(c, cAt + BLOCK + 2 * VECTOR);
         s13.intoArray(c, cAt + BLOCK + 3 * VECTOR);
+        return touched;
     }
 
     private static void oneColumn(float[] a, int aAt, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
@@ -698,8 +973,9 @@ final class SimdProducts {
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s02 = FloatVector.fromArray(SPECIES, c, cAt + 2 * VECTOR);
         FloatVector s03 = FloatVector.fromArray(SPECIES, c, cAt + 3 * VECTOR);
-        for (int m = 0; m < depth; m++) {
-            int p = aAt + m * aPitch;
+        int p = aAt;
+        int terms = Math.min(depth, MOST_TERMS);
+        for (int m = 0; m < terms; m++) {
             int q = bAt + m * BLOCK;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
@@ -710,6 +986,7 @@ final class SimdProducts {
             s01 = x0.fma(b1, s01);
             s02 = x0.fma(b2, s02);
             s03 = x0.fma(b3, s03);
+            p += aPitch;
         }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);

@@ -177,7 +177,20 @@ final class WeightGradients implements Workers.Task {
             }
             for (int s = 0; s < strips; s++) {
                 int bAt = part.bAt + ((firstStrip + s) * part.pitch + from) * BLOCK;
-                kernels.outerProduct(columns, left, pitch, depth, part.b, bAt, sums, s * columns * BLOCK);
+                // The next strip's rows, or the first strip's further on.
+                int next = s + 1 < strips ? bAt + part.pitch * BLOCK : bAt + (DEPTH - s * part.pitch) * BLOCK;
+                int nextRows = s + 1 < strips ? depth : Math.min(DEPTH, part.depth - from - depth);
+                kernels.outerProduct(
+                        columns,
+                        left,
+                        pitch,
+                        depth,
+                        part.b,
+                        bAt,
+                        sums,
+                        s * columns * BLOCK,
+                        nextRows > 0 ? next : bAt,
+                        Math.max(0, nextRows) * BLOCK);
                 if (biased) {
                     kernels.rowSum(depth, part.b, bAt, sums, area + s * BLOCK);
                 }

@@ -53,7 +53,7 @@ class KernelsTest {
                                 expected[5 + r * block + j] = sum;
                             }
                         }
-                        kernels.product(rows, a, 3, pitch, from, to, b, 2, width, s, 7, sPitch, c, 5);
+                        kernels.product(rows, a, 3, pitch, from, to, b, 2, width, s, 7, sPitch, c, 5, 1, b.length - 1);
                         assertArrayEquals(expected, c, rows + " rows, width " + width + ", pitch " + sPitch);
                     }
                 }
@@ -69,9 +69,9 @@ class KernelsTest {
         float[] b = draw(9 * block);
         float[] c = draw(9 * block);
         float[] once = new float[9 * block];
-        kernels.product(9, a, 0, 0, 0, 7, b, 0, 4, c, 0, block, once, 0);
-        kernels.product(9, a, 0, 0, 0, 3, b, 0, 4, c, 0, block, c, 0);
-        kernels.product(9, a, 0, 0, 3, 7, b, 0, 4, c, 0, block, c, 0);
+        kernels.product(9, a, 0, 0, 0, 7, b, 0, 4, c, 0, block, once, 0, 0, 0);
+        kernels.product(9, a, 0, 0, 0, 3, b, 0, 4, c, 0, block, c, 0, 0, 0);
+        kernels.product(9, a, 0, 0, 3, 7, b, 0, 4, c, 0, block, c, 0, 0, 0);
         assertArrayEquals(once, c, "in two parts");
     }
 
@@ -97,7 +97,7 @@ class KernelsTest {
                         }
                     }
                 }
-                kernels.outerProduct(columns, a, pitch, depth, b, 5, c, 1);
+                kernels.outerProduct(columns, a, pitch, depth, b, 5, c, 1, 0, b.length);
                 assertArrayEquals(expected, c, columns + " columns");
                 kernels.rowSum(depth, b, 5, sums, 1);
                 assertArrayEquals(plain, sums, "sum of rows");
