@@ -12,9 +12,7 @@ import carousel.tensor.MemoryUse;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.Objects;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /** What engines have in common whose tensors lie on the Java heap, as floats or as doubles: moving data, and scopes. */
 public abstract class HostEngine implements Engine {
@@ -32,22 +30,28 @@ public abstract class HostEngine implements Engine {
 
     @Override
     public Optional<String> refusal(LstmSpec spec) {
-        return Stream.of(
-                        spec.peepholes() ? "peepholes" : null,
-                        spec.layerNormalization() ? "layer normalization" : null,
-                        spec.recurrentDropout() > 0 ? "recurrent dropout" : null,
-                        spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0 ? "zoneout" : null)
-                .filter(Objects::nonNull)
-                .findFirst()
+        return Optional.ofNullable(notComputed(spec))
                 .map(option -> "the " + name() + " engine does not compute " + option
                         + " yet: leave it out of the specification");
     }
 
+    /** What of a specification is not computed, or null. Asked in every call, it allocates nothing. */
+    private static String notComputed(LstmSpec spec) {
+        if (spec.peepholes()) {
+            return "peepholes";
+        } else if (spec.layerNormalization()) {
+            return "layer normalization";
+        } else if (spec.recurrentDropout() > 0) {
+            return "recurrent dropout";
+        }
+        return spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0 ? "zoneout" : null;
+    }
+
     /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
     protected final void requireSupported(LstmSpec spec) {
-        refusal(spec).ifPresent(reason -> {
-            throw new EngineException(reason);
-        });
+        if (notComputed(spec) != null) {
+            throw new EngineException(refusal(spec).orElseThrow());
+        }
     }
 
     @Override

@@ -7,15 +7,44 @@ import carousel.tensor.Tensor;
 public final class Shapes {
     private Shapes() {}
 
+    /** Throws {@link IllegalArgumentException} unless the tensor has this shape of one dimension. */
+    public static void require(String what, Tensor tensor, int extent) {
+        if (tensor == null || tensor.shape().rank() != 1 || tensor.shape().extent(0) != extent) {
+            throw wrongShape(what, tensor, extent);
+        }
+    }
+
+    /** Throws {@link IllegalArgumentException} unless the tensor has this shape of two dimensions. */
+    public static void require(String what, Tensor tensor, int rows, int columns) {
+        if (tensor == null
+                || tensor.shape().rank() != 2
+                || tensor.shape().extent(0) != rows
+                || tensor.shape().extent(1) != columns) {
+            throw wrongShape(what, tensor, rows, columns);
+        }
+    }
+
+    /** Throws {@link IllegalArgumentException} unless the tensor has this shape of three dimensions. */
+    public static void require(String what, Tensor tensor, int outer, int rows, int columns) {
+        if (tensor == null
+                || tensor.shape().rank() != 3
+                || tensor.shape().extent(0) != outer
+                || tensor.shape().extent(1) != rows
+                || tensor.shape().extent(2) != columns) {
+            throw wrongShape(what, tensor, outer, rows, columns);
+        }
+    }
+
     /** Throws {@link IllegalArgumentException} unless the tensor has this shape. */
-    public static void require(String what, Tensor tensor, int... extents) {
-        Shape expected = Shape.of(extents);
-        if (tensor == null) {
-            throw new IllegalArgumentException(what + " should be " + expected + " but is missing");
+    public static void require(String what, Tensor tensor, Shape expected) {
+        if (tensor == null || !tensor.shape().equals(expected)) {
+            throw wrongShape(what, tensor, expected.toArray());
         }
-        if (!tensor.shape().equals(expected)) {
-            throw new IllegalArgumentException(what + " should be " + expected + " but got " + tensor);
-        }
+    }
+
+    private static IllegalArgumentException wrongShape(String what, Tensor tensor, int... extents) {
+        return new IllegalArgumentException(
+                what + " should be " + Shape.of(extents) + (tensor == null ? " but is missing" : " but got " + tensor));
     }
 
     /** Throws {@link IllegalArgumentException} unless the tensor has this many elements, under any shape. */
@@ -47,8 +76,8 @@ public final class Shapes {
         }
         requireLengths(input.lengths(), timeSteps, batchSize);
         require("y", output.y(), timeSteps, batchSize, spec.sequenceWidth());
-        requireState("initial state", spec, input.initial(), batchSize, false);
-        requireState("last state", spec, output.last(), batchSize, true);
+        requireState("h of the initial state", "c of the initial state", spec, input.initial(), batchSize, false);
+        requireState("h of the last state", "c of the last state", spec, output.last(), batchSize, true);
         if (tape != null
                 && !(tape.spec().equals(spec) && tape.timeSteps() == timeSteps && tape.batchSize() == batchSize)) {
             throw new IllegalArgumentException("the tape was opened for " + tape.timeSteps() + " steps of "
@@ -76,22 +105,35 @@ public final class Shapes {
         if (outputGradient.y() != null) {
             require("the gradient of y", outputGradient.y(), tape.timeSteps(), tape.batchSize(), spec.sequenceWidth());
         }
-        requireState("the last state's gradient", spec, outputGradient.last(), tape.batchSize(), true);
+        requireState(
+                "h of the last state's gradient",
+                "c of the last state's gradient",
+                spec,
+                outputGradient.last(),
+                tape.batchSize(),
+                true);
         if (inputGradient.dx() != null) {
             require("dx", inputGradient.dx(), tape.timeSteps(), tape.batchSize(), spec.inputSize());
         }
-        requireState("the initial state's gradient", spec, inputGradient.initial(), tape.batchSize(), true);
+        requireState(
+                "h of the initial state's gradient",
+                "c of the initial state's gradient",
+                spec,
+                inputGradient.initial(),
+                tape.batchSize(),
+                true);
     }
 
-    private static void requireState(String what, LstmSpec spec, LstmState state, int batchSize, boolean partly) {
+    private static void requireState(
+            String h, String c, LstmSpec spec, LstmState state, int batchSize, boolean partly) {
         if (state == null) {
             return;
         }
         if (state.h() != null || !partly) {
-            require("h of the " + what, state.h(), spec.states(), batchSize, spec.outputSize());
+            require(h, state.h(), spec.states(), batchSize, spec.outputSize());
         }
         if (state.c() != null || !partly) {
-            require("c of the " + what, state.c(), spec.states(), batchSize, spec.hiddenSize());
+            require(c, state.c(), spec.states(), batchSize, spec.hiddenSize());
         }
     }
 

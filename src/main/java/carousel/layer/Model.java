@@ -199,8 +199,7 @@ public final class Model implements AutoCloseable {
      * @throws IllegalStateException when there is no forward pass to go back through
      */
     public void backward(Pass pass, Tensor dOutput) {
-        Shapes.require(
-                "the gradient of the output", dOutput, pass.takeOutput().shape().toArray());
+        Shapes.require("the gradient of the output", dOutput, pass.takeOutput().shape());
         Tensor gradient = dOutput;
         for (int k = nodes.size() - 1; k >= 0; k--) {
             gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
