@@ -3,8 +3,8 @@ package carousel.engine.vector;
 /**
  * The squashing functions on one number. {@link LoopKernels} use them as they are; {@code SimdKernels} do the same operations in the
  * same order on vectors. All three are off by at most 4 units in the last place over all of the real line (measured against
- * double precision over every float: exponential 2.0, logistic function 3.4, hyperbolic tangent 3.2), reach their limits exactly,
- * are right among the subnormal numbers, and keep NaN.
+ * double precision over every third float: exponential 2.6, logistic function 3.5, hyperbolic tangent 2.6), reach their limits
+ * exactly, are right among the subnormal numbers, and keep NaN.
  *
  * <p>Exponentials are {@code 2^n p(r)} with {@code n} the nearest integer to {@code x / ln 2} and {@code p} a polynomial, the best
  * of its degree for {@code |r| <= ln(2) / 2} in relative error (found by linear programming). Adding {@link #ROUND} rounds to an

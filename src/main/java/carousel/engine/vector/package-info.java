@@ -1,11 +1,14 @@
 /**
- * The float engine for machines without a GPU: blocked, multi-threaded, its matrix products on the Vector API where the JVM
- * has it ({@link carousel.engine.vector.Kernels}), everything else written so that the just-in-time compiler turns its inner
- * loops into vector instructions.
+ * The seam in single precision on all processors. {@link carousel.engine.vector.Kernels} are the innermost loops, on the Vector API
+ * where the JVM has its module and otherwise on loops for its compiler, with the same bits; all that is above them moves data into
+ * the one layout that they share, and shares work out among threads.
  *
- * <p>That compiler (C2 of JDK 17) vectorises a loop only when it can see that no store of one iteration meets a load of
- * another, and it sees this only where every array in the loop is indexed by the loop variable alone. Hence matrices are
- * worked on as arrays of rows: tensors, which are flat, are copied row by row into {@link
- * carousel.engine.vector.RowBuffer}s on the way in and out. A copy costs a few percent of what is then done with the row.
+ * <p>Hidden units are worked on in strips of 16: the four gates of a strip lie side by side in the packed weights, so that one
+ * product leaves a step's pre-activations where the cell's update finds them, and in the tape, so that the weight gradients read
+ * them where they are. Nothing depends on the width of the processor's vectors but speed.
+ *
+ * <p>Classes whose name begins with {@code Simd} are the only ones that may touch {@code jdk.incubator.vector}. A vector lives in a
+ * register only as a local variable of one compiled method: what the compiler does not inline it allocates. Hence blocks that are
+ * written out, and methods that evaluate one function.
  */
 package carousel.engine.vector;

@@ -8,7 +8,7 @@ import org.junit.jupiter.api.Test;
 
 /** The functions on one number; {@link KernelsTest} sees that vectors give the same. */
 class ActivationsTest {
-    /** Every so many floats are looked at; all of them once took a day of processor time to no other result. */
+    /** From one float that is looked at to the next: a prime, so that all kinds of last bits occur. */
     private static final int STRIDE = 997;
 
     @FunctionalInterface
