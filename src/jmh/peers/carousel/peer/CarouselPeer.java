@@ -46,7 +46,7 @@ public final class CarouselPeer implements Peer {
 
     private static final class Net implements Task {
         /** How long a task runs before it is timed: the JVM compiles meanwhile. */
-        private static final long WARM_UP = 4_000_000_000L;
+        private static final long WARM_UP = 3_000_000_000L;
 
         private final Workload workload;
         private final Workload.Mode mode;

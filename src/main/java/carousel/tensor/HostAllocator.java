@@ -16,7 +16,7 @@ import java.util.Map;
 public final class HostAllocator implements Allocator {
     private static final int BAND = 16;
     /**
-     * Elements before every block. Arrays in Java begin 16 bytes into an object, and the G1 collector puts a large object at the start
+     * Bytes before every block. Arrays in Java begin 16 bytes into an object, and the G1 collector puts a large object at the start
      * of a region and leaves it there: with 48 bytes more, the rows of large tensors lie on cache lines.
      */
     private static final int LEAD = 48;

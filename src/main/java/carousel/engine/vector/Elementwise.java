@@ -41,6 +41,8 @@ final class Elementwise {
         dropout.scale = (float) (1 / (1 - rate));
         dropout.key = key;
         workers.run(chunks(count), dropout);
+        dropout.x = null;
+        dropout.y = null;
     }
 
     private final class Dropout implements Workers.Task {
@@ -79,6 +81,7 @@ final class Elementwise {
             squaredNorm.sums = new double[chunks];
         }
         workers.run(chunks, squaredNorm);
+        squaredNorm.x = null;
         double total = 0;
         for (int k = 0; k < chunks; k++) {
             total += squaredNorm.sums[k];
@@ -137,6 +140,10 @@ final class Elementwise {
         move.vAt = moments >= 2 ? start(second) : 0;
         move.count = Math.toIntExact(parameters.elements());
         workers.run(chunks(move.count), move);
+        move.p = null;
+        move.d = null;
+        move.m = null;
+        move.v = null;
     }
 
     private final class Move implements Workers.Task {

@@ -92,6 +92,7 @@ final class Linear implements Workers.Task, WeightGradients.LeftRows {
         products.add(spread, 0, rows, outputs, this, rows, inputs, floats(weightsGradient), start(weightsGradient));
         products.run();
         left = null;
+        a = null;
         if (biasGradient != null) {
             addBias(floats(biasGradient), start(biasGradient), outputs);
         }

@@ -39,7 +39,10 @@ final class LoopKernels implements Kernels {
                 System.arraycopy(s, sAt + r * sPitch, c, row, columns);
             }
             int k = from;
-            for (; k + 4 <= to && k % 4 == 0; k += 4) {
+            for (; k < to && k % 4 != 0; k++) {
+                oneTerm(a[aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK], b, bAt + k * columns, columns, c, row);
+            }
+            for (; k + 4 <= to; k += 4) {
                 // A block holds a multiple of four: these are side by side.
                 int at = aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK;
                 int term = bAt + k * columns;

@@ -73,6 +73,11 @@ final class Losses implements Workers.Task {
         into[at] = (float) lossSum;
         into[at + 1] = (float) rightSum;
         into[at + 2] = (float) total;
+        predictions = null;
+        labels = null;
+        targets = null;
+        rowWeights = null;
+        gradient = null;
     }
 
     private double weight(int row) {

@@ -72,35 +72,38 @@ final class LstmBackward implements Workers.Task {
         int count = spec.direction().cells();
         sequences.set(tape.timeSteps(), tape.batchSize(), tape.input().lengths());
         zeros.zeros(BLOCK);
-        for (int k = 0; k < count; k++) {
-            int state = layer * count + k;
-            PackedStack.Cell weights = stack.backward(state, tape.parameters(), dx != null, workers);
-            cells[k].prepare(stack, weights, tape, layer, k, dy, dyAt, outputGradient, inputGradient);
-        }
-        int most = Math.min(
-                cells[0].weights.recurrentBack.strips(),
-                spec.projected() ? cells[0].weights.projectionBack.strips() : Integer.MAX_VALUE);
-        schedule.plan(workers.count(), count, sequences, (long) stack.strips() * BLOCK * spec.outputSize(), most);
-        int units = count * schedule.groups();
-        meetings = LstmForward.meetings(workers, meetings, units, schedule.members());
-        if (schedule.members() == 1) {
-            workers.run(units, this);
-        } else {
-            workers.together(units * schedule.members(), this);
-        }
-        if (parameterGradients != null) {
-            float[] gradients = HostStorage.floats(parameterGradients);
-            int start = HostStorage.start(parameterGradients);
+        try {
             for (int k = 0; k < count; k++) {
-                cells[k].addProducts(gradients, start);
+                int state = layer * count + k;
+                PackedStack.Cell weights = stack.backward(state, tape.parameters(), dx != null, workers);
+                cells[k].prepare(stack, weights, tape, layer, k, dy, dyAt, outputGradient, inputGradient);
             }
-            products.run();
-        }
-        for (int k = 0; dx != null && k < count; k++) {
-            inputGradients.run(cells[k], dx, dxAt, k > 0);
-        }
-        for (int k = 0; k < count; k++) {
-            cells[k].release();
+            int most = Math.min(
+                    cells[0].weights.recurrentBack.strips(),
+                    spec.projected() ? cells[0].weights.projectionBack.strips() : Integer.MAX_VALUE);
+            schedule.plan(workers.count(), count, sequences, (long) stack.strips() * BLOCK * spec.outputSize(), most);
+            int units = count * schedule.groups();
+            meetings = LstmForward.meetings(workers, meetings, units, schedule.members());
+            if (schedule.members() == 1) {
+                workers.run(units, this);
+            } else {
+                workers.together(units * schedule.members(), this);
+            }
+            if (parameterGradients != null) {
+                float[] gradients = HostStorage.floats(parameterGradients);
+                int start = HostStorage.start(parameterGradients);
+                for (int k = 0; k < count; k++) {
+                    cells[k].addProducts(gradients, start);
+                }
+                products.run();
+            }
+            for (int k = 0; dx != null && k < count; k++) {
+                inputGradients.run(cells[k], dx, dxAt, k > 0);
+            }
+        } finally {
+            products.clear();
+            cells[0].release();
+            cells[1].release();
         }
     }
 
@@ -127,9 +130,7 @@ final class LstmBackward implements Workers.Task {
             dxAt = toAt;
             further = addition;
             int rows = sequences.total();
-            if (dxRows.length < rows) {
-                dxRows = new int[rows];
-            }
+            dxRows = Sequences.grown(dxRows, rows);
             sequences.locate(dxAt, cell.inputs, cell.reversed, dxRows);
             workers.run((rows + INPUT_ROWS - 1) / INPUT_ROWS, this);
             if (!further && sequences.ragged()) {
@@ -300,11 +301,9 @@ final class LstmBackward implements Workers.Task {
                 firstC = HostStorage.floats(dc0);
                 firstCAt = HostStorage.start(dc0) + state * batch * hidden;
             }
-            if (xRows.length < sequences.total()) {
-                xRows = new int[sequences.total()];
-                hRows = new int[sequences.total()];
-                dyRows = new int[sequences.total()];
-            }
+            xRows = Sequences.grown(xRows, sequences.total());
+            hRows = Sequences.grown(hRows, sequences.total());
+            dyRows = Sequences.grown(dyRows, sequences.total());
             Tensor from = tape.layerInput(layer);
             x = HostStorage.floats(from);
             sequences.locate(HostStorage.start(from), inputs, reversed, xRows);
@@ -325,8 +324,9 @@ final class LstmBackward implements Workers.Task {
                     : null;
         }
 
-        /** Lets go of the caller's arrays. */
+        /** Lets go of the caller's arrays: what the next call does not set is absent from it. */
         void release() {
+            weights = null;
             x = null;
             y = null;
             initialH = null;

@@ -66,20 +66,36 @@ final class LstmForward implements Workers.Task {
         int count = spec.direction().cells();
         sequences.set(input.x().shape().extent(0), input.x().shape().extent(1), input.lengths());
         zeros.zeros(BLOCK);
-        for (int k = 0; k < count; k++) {
-            int state = layer * count + k;
-            cells[k].prepare(
-                    stack, layer, k, stack.forward(state, parameters, workers), input, x, xAt, y, yAt, output, tape);
-        }
-        schedule.plan(
-                workers.count(), count, sequences, (long) cells[0].depth() * stack.strips() * BLOCK, stack.strips());
-        launch(workers, count * schedule.groups());
-        for (int k = 0; k < count; k++) {
-            cells[k].release();
+        try {
+            for (int k = 0; k < count; k++) {
+                int state = layer * count + k;
+                cells[k].prepare(
+                        stack,
+                        layer,
+                        k,
+                        stack.forward(state, parameters, workers),
+                        input,
+                        x,
+                        xAt,
+                        y,
+                        yAt,
+                        output,
+                        tape);
+            }
+            schedule.plan(
+                    workers.count(),
+                    count,
+                    sequences,
+                    (long) cells[0].depth() * stack.strips() * BLOCK,
+                    stack.strips());
+            launch(count * schedule.groups());
+        } finally {
+            cells[0].release();
+            cells[1].release();
         }
     }
 
-    private void launch(Workers workers, int units) {
+    private void launch(int units) {
         meetings = meetings(workers, meetings, units, schedule.members());
         if (schedule.members() == 1) {
             workers.run(units, this);
@@ -251,10 +267,8 @@ final class LstmForward implements Workers.Task {
                 statesAt = HostStorage.start(tape.states(state));
                 record = tape.rows();
             }
-            if (xRows.length < sequences.total()) {
-                xRows = new int[sequences.total()];
-                yRows = new int[sequences.total()];
-            }
+            xRows = Sequences.grown(xRows, sequences.total());
+            yRows = Sequences.grown(yRows, sequences.total());
             sequences.locate(xAt, inputs, reversed, xRows);
             sequences.locate(yAt + column, yWidth, reversed, yRows);
             even = evenActs.take(Math.multiplyExact(batch, blocks * BLOCK));
@@ -272,8 +286,9 @@ final class LstmForward implements Workers.Task {
             chunk(stepsAhead == 0 ? weights.inputRow() : weights.hiddenRow(), weights.hiddenRow() + outputs);
         }
 
-        /** Lets go of the caller's arrays. */
+        /** Lets go of the caller's arrays: what the next call does not set is absent from it. */
         void release() {
+            weights = null;
             x = null;
             y = null;
             initialH = null;

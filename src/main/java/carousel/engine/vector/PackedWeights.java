@@ -6,8 +6,8 @@ import carousel.tensor.Tensor;
 
 /** The packed weights of the stacks that were used last. */
 final class PackedWeights {
-    /** How many stacks are remembered: those of a model or two. */
-    private static final int CAPACITY = 4;
+    /** How many stacks are remembered: those of a model or two. A model with more packs its weights for every call. */
+    private static final int CAPACITY = 8;
 
     private final PackedStack[] stacks = new PackedStack[CAPACITY];
     private final long[] blocks = new long[CAPACITY];

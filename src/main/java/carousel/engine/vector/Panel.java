@@ -83,7 +83,7 @@ final class Panel {
     /** Copies columns {@code from} to {@code to - 1} of a row: {@code b[k, from + j] = source[at + j]}. */
     void setRow(int k, int from, int to, float[] source, int at) {
         for (int j = from; j < to; ) {
-            int strip = j / (BLOCK) < wide ? j / (BLOCK) : wide + (j - wide * BLOCK) / LANES;
+            int strip = j / BLOCK < wide ? j / BLOCK : wide + (j - wide * BLOCK) / LANES;
             int stripWidth = width(strip) * LANES;
             int inside = j - column(strip);
             int count = Math.min(to - j, stripWidth - inside);

@@ -41,14 +41,10 @@ final class Sequences {
         batchSize = sequences;
         ragged = given != null;
         cut();
-        if (order.length < sequences) {
-            order = new int[sequences];
-            lengths = new int[sequences];
-        }
-        if (counts.length < tiles * (steps + 1)) {
-            counts = new int[tiles * (steps + 1)];
-            rows = new int[tiles * (steps + 1)];
-        }
+        order = grown(order, sequences);
+        lengths = grown(lengths, sequences);
+        counts = grown(counts, tiles * (steps + 1));
+        rows = grown(rows, tiles * (steps + 1));
         deal(given);
         count();
     }
@@ -57,9 +53,7 @@ final class Sequences {
         int share = batchSize >= 2 * LARGE_SHARE ? LARGE_SHARE : SHARE;
         int shares = (batchSize + share - 1) / share;
         int most = shares * ((share + TILE - 1) / TILE);
-        if (starts.length < most + 1) {
-            starts = new int[most + 1];
-        }
+        starts = grown(starts, most + 1);
         tiles = 0;
         for (int k = 0; k < shares; k++) {
             int end = split(batchSize, shares, k + 1);
@@ -94,9 +88,7 @@ final class Sequences {
 
     /** Sequences from the longest to the shortest, among equals in their order. */
     private int[] sortedByLength(int[] given) {
-        if (bins.length < timeSteps + 2 + batchSize) {
-            bins = new int[timeSteps + 2 + batchSize];
-        }
+        bins = grown(bins, timeSteps + 2 + batchSize);
         // The first part counts; the second one gets the order.
         Arrays.fill(bins, 0, timeSteps + 2, 0);
         for (int n = 0; n < batchSize; n++) {
@@ -213,6 +205,11 @@ final class Sequences {
     long bytes() {
         return (long) (starts.length + order.length + lengths.length + counts.length + rows.length + bins.length)
                 * Integer.BYTES;
+    }
+
+    /** The same array, or a longer one where it has fewer elements; with unspecified contents. */
+    static int[] grown(int[] known, int count) {
+        return known.length < count ? new int[count] : known;
     }
 
     /** Where part {@code index} of {@code parts} nearly equal ones of {@code size} starts. */

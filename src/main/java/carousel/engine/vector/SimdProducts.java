@@ -17,7 +17,8 @@ import jdk.incubator.vector.FloatVector;
  * loop that may have to stop for the garbage collector.
  *
  * <p>Java has no prefetch. So while a block is summed, each term also reads one number of the strip that will be wanted next, which
- * by then has come from the third-level cache. The reads are integer operations, for which the processor has units to spare.
+ * by then has come from the third-level cache. The reads are integer operations, for which the processor has units to spare; that
+ * the methods return what they read, for nobody, keeps the compiler from leaving it out, for they are too large to be inlined.
  */
 final class SimdProducts {
     private static final int BLOCK_SHIFT = Integer.numberOfTrailingZeros(BLOCK);
@@ -31,9 +32,6 @@ final class SimdProducts {
 
     /** How far a block reads ahead with each term: half a cache line, so that eight blocks of rows read a strip ahead of theirs. */
     private static final int AHEAD = 8;
-
-    /** Keeps the compiler from leaving out reads whose only purpose is to bring memory into the cache. Races do not matter. */
-    private static int touched;
 
     private SimdProducts() {}
 
@@ -55,12 +53,11 @@ final class SimdProducts {
             int next,
             int nextCount) {
         for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
-            touched = wideRows(
-                    rows, a, aAt, aBlock, from, to, b, bAt + v, s, sAt + v, sPitch, c, cAt + v, next, nextCount);
+            wideRows(rows, a, aAt, aBlock, from, to, b, bAt + v, s, sAt + v, sPitch, c, cAt + v, next, nextCount);
         }
     }
 
-    private static int wideRows(
+    private static void wideRows(
             int rows,
             float[] a,
             int aAt,
@@ -76,7 +73,9 @@ final class SimdProducts {
             int cAt,
             int next,
             int nextCount) {
-        int read = 0;
+        if (rows == 0) {
+            return;
+        }
         int r = 0;
         // What comes next is read in equal shares. A block of rows reads AHEAD numbers further for each term.
         int most = Math.max(0, nextCount - (to - from) * AHEAD);
@@ -85,7 +84,7 @@ final class SimdProducts {
         if (MANY_REGISTERS) {
             // Eight are better served by four and four than by six and two.
             for (; rows - r >= 6 && rows - r != 8; r += 6) {
-                read ^= sixWide(
+                sixWide(
                         a,
                         aAt + r * BLOCK,
                         aBlock,
@@ -101,7 +100,7 @@ final class SimdProducts {
                         first + r * share);
             }
             for (; rows - r >= 4; r += 4) {
-                read ^= fourWide(
+                fourWide(
                         a,
                         aAt + r * BLOCK,
                         aBlock,
@@ -118,7 +117,7 @@ final class SimdProducts {
             }
         }
         for (; rows - r >= 2; r += 2) {
-            read ^= twoWide(
+            twoWide(
                     a,
                     aAt + r * BLOCK,
                     aBlock,
@@ -136,7 +135,6 @@ final class SimdProducts {
         if (r < rows) {
             oneWide(a, aAt + r * BLOCK, aBlock, from, to, b, bAt, s, sAt + r * sPitch, sPitch, c, cAt + r * BLOCK);
         }
-        return read;
     }
 
     /** See {@link Kernels#rowProduct}; four strips at a time, since one alone has too few sums to keep the loads busy. */
@@ -244,11 +242,11 @@ final class SimdProducts {
             int next,
             int nextCount) {
         for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
-            touched = outerColumns(columns, a, aPitch, depth, b, bAt + v, c, cAt + v, next, nextCount);
+            outerColumns(columns, a, aPitch, depth, b, bAt + v, c, cAt + v, next, nextCount);
         }
     }
 
-    private static int outerColumns(
+    private static void outerColumns(
             int columns,
             float[] a,
             int aPitch,
@@ -259,25 +257,23 @@ final class SimdProducts {
             int cAt,
             int next,
             int nextCount) {
-        int read = 0;
         int j = 0;
         int share = Math.max(0, nextCount - depth * AHEAD) / columns;
         int first = nextCount < depth * AHEAD ? 0 : next;
         if (MANY_REGISTERS) {
             for (; columns - j >= 6 && columns - j != 8; j += 6) {
-                read ^= sixColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
+                sixColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
             }
             for (; columns - j >= 4; j += 4) {
-                read ^= fourColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
+                fourColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
             }
         }
         for (; columns - j >= 2; j += 2) {
-            read ^= twoColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
+            twoColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
         }
         if (j < columns) {
             oneColumn(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK);
         }
-        return read;
     }
 
     /** See {@link Kernels#rowSum}; four vectors at a time. */

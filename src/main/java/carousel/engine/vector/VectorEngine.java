@@ -25,8 +25,8 @@ import carousel.tensor.Tensor;
 import java.util.Arrays;
 
 /**
- * The seam in single precision on all processors. How work is split depends on its size alone and every sum has a fixed
- * order: the same inputs give the same bits with any number of threads.
+ * The seam in single precision on all processors. Every element of a result is computed by one thread in a fixed order, however work
+ * is split: the same inputs give the same bits with any number of threads.
  */
 public final class VectorEngine extends HostEngine {
     private final Kernels kernels;
@@ -107,6 +107,8 @@ public final class VectorEngine extends HostEngine {
         PackedStack stack = packed.of(spec, parameters);
         Shapes.requireForward(
                 spec, stack == null ? LstmLayout.of(spec) : stack.layout(), parameters, input, output, tape);
+        HostStorage.changed(output.y());
+        changed(output.last());
         VectorTape trace = (VectorTape) tape;
         int width = input.x().shape().extent(0) * input.x().shape().extent(1) * spec.sequenceWidth();
         boolean drops = spec.dropout() > 0 && input.dropout() != null;
@@ -130,8 +132,6 @@ public final class VectorEngine extends HostEngine {
                         y, yAt, width, spec.dropout(), input.dropout().substream(layer), x, xAt);
             }
         }
-        HostStorage.changed(output.y());
-        changed(output.last());
         if (tape != null) {
             tape.record(parameters, input, output);
         }
@@ -148,6 +148,9 @@ public final class VectorEngine extends HostEngine {
                 parameterGradients,
                 inputGradient);
         tape.consume();
+        HostStorage.changed(parameterGradients);
+        HostStorage.changed(inputGradient.dx());
+        changed(inputGradient.initial());
         VectorTape trace = (VectorTape) tape;
         LstmSpec spec = tape.spec();
         int width = tape.timeSteps() * tape.batchSize() * spec.sequenceWidth();
@@ -166,9 +169,6 @@ public final class VectorEngine extends HostEngine {
             dy = dx;
             dyAt = dxAt;
         }
-        HostStorage.changed(parameterGradients);
-        HostStorage.changed(inputGradient.dx());
-        changed(inputGradient.initial());
     }
 
     private static void changed(LstmState state) {
@@ -181,8 +181,8 @@ public final class VectorEngine extends HostEngine {
     @Override
     public void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
         Shapes.requireLinear(x, weights, bias, y);
-        linear.forward(x, weights, bias, y);
         HostStorage.changed(y);
+        linear.forward(x, weights, bias, y);
     }
 
     @Override
@@ -193,15 +193,16 @@ public final class VectorEngine extends HostEngine {
         if (dx != null) {
             Shapes.require("dx", dx, x.shape().extent(0), x.shape().extent(1));
         }
-        linear.backward(x, weights, dy, weightsGradient, biasGradient, dx);
         HostStorage.changed(weightsGradient);
         HostStorage.changed(biasGradient);
         HostStorage.changed(dx);
+        linear.backward(x, weights, dy, weightsGradient, biasGradient, dx);
     }
 
     @Override
     public void embeddingForward(Tensor ids, Tensor table, Tensor y) {
         Shapes.requireEmbedding(ids, table, y);
+        HostStorage.changed(y);
         float[] from = floats(table);
         float[] to = floats(y);
         int vocabulary = table.shape().extent(0);
@@ -209,12 +210,12 @@ public final class VectorEngine extends HostEngine {
         for (int m = 0; m < ids.shape().extent(0); m++) {
             System.arraycopy(from, start(table) + id(ids, m, vocabulary) * width, to, start(y) + m * width, width);
         }
-        HostStorage.changed(y);
     }
 
     @Override
     public void embeddingBackward(Tensor ids, Tensor dy, Tensor tableGradient) {
         Shapes.requireEmbedding(ids, tableGradient, dy);
+        HostStorage.changed(tableGradient);
         float[] from = floats(dy);
         float[] to = floats(tableGradient);
         int vocabulary = tableGradient.shape().extent(0);
@@ -223,23 +224,22 @@ public final class VectorEngine extends HostEngine {
             int row = start(tableGradient) + id(ids, m, vocabulary) * width;
             kernels.add(to, row, from, start(dy) + m * width, width);
         }
-        HostStorage.changed(tableGradient);
     }
 
     @Override
     public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
         Shapes.requireDropout(x, rate, y);
-        elementwise.dropout(floats(x), start(x), Math.toIntExact(x.elements()), rate, key, floats(y), start(y));
         HostStorage.changed(y);
+        elementwise.dropout(floats(x), start(x), Math.toIntExact(x.elements()), rate, key, floats(y), start(y));
     }
 
     @Override
     public void loss(
             Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions) {
         Shapes.requireLoss(loss, predictions, targets, rowWeights, report, dPredictions);
-        losses.compute(loss, predictions, targets, rowWeights, report, dPredictions);
         HostStorage.changed(report);
         HostStorage.changed(dPredictions);
+        losses.compute(loss, predictions, targets, rowWeights, report, dPredictions);
     }
 
     @Override
@@ -254,10 +254,10 @@ public final class VectorEngine extends HostEngine {
         Shapes.requireUpdate(update, parameters, gradients, firstMoment, secondMoment);
         Tensor square = update.squaredNorm();
         double clip = update.clipFactor(square == null ? 0 : floats(square)[start(square)]);
-        elementwise.update(update, clip, parameters, gradients, firstMoment, secondMoment);
         HostStorage.changed(parameters);
         HostStorage.changed(firstMoment);
         HostStorage.changed(secondMoment);
+        elementwise.update(update, clip, parameters, gradients, firstMoment, secondMoment);
     }
 
     @Override

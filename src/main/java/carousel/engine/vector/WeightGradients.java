@@ -142,7 +142,15 @@ final class WeightGradients implements Workers.Task {
             part.stripGroup = (part.strips + groups - 1) / groups;
             tasks += (part.strips + part.stripGroup - 1) / part.stripGroup * part.columnGroups;
         }
-        workers.run(tasks, this);
+        try {
+            workers.run(tasks, this);
+        } finally {
+            clear();
+        }
+    }
+
+    /** Forgets products that have not been computed. */
+    void clear() {
         for (int k = 0; k < count; k++) {
             parts[k].release();
         }

@@ -16,8 +16,10 @@ final class Workers implements AutoCloseable {
      * training step, and some times the cost of waking a thread up.
      */
     private static final long PATIENCE = 200_000;
-    /** Looks between two readings of the clock; and looks before a waiting thread lets others have its processor. */
+    /** Looks between two readings of the clock. */
     private static final int LOOKS = 1 << 7;
+    /** Looks of a thread in a meeting before it lets others have its processor. */
+    private static final int LOOKS_IN_MEETING = 1 << 10;
 
     private static final int IDLE = 0;
     private static final int OFFERED = 1;
@@ -88,6 +90,10 @@ final class Workers implements AutoCloseable {
     }
 
     private void start(int count, Task what, boolean atOnce, int threads) {
+        // All of them before any is asked for help: where a thread cannot be had, none is left waiting.
+        for (int worker = 1; worker < threads; worker++) {
+            startHelper(worker);
+        }
         caller = Thread.currentThread();
         task = what;
         tasks = count;
@@ -95,7 +101,7 @@ final class Workers implements AutoCloseable {
         next.set(0);
         failure.set(null);
         for (int worker = 1; worker < threads; worker++) {
-            helper(worker).offer();
+            helpers[worker - 1].offer();
         }
         work(0);
         for (int worker = 1; worker < threads; worker++) {
@@ -111,12 +117,12 @@ final class Workers implements AutoCloseable {
         }
     }
 
-    private Helper helper(int worker) {
+    private void startHelper(int worker) {
         if (helpers[worker - 1] == null) {
-            helpers[worker - 1] = new Helper(worker);
-            helpers[worker - 1].start();
+            Helper helper = new Helper(worker);
+            helper.start();
+            helpers[worker - 1] = helper;
         }
-        return helpers[worker - 1];
     }
 
     private void work(int worker) {
@@ -170,7 +176,7 @@ final class Workers implements AutoCloseable {
                 if (failure.get() != null) {
                     throw new IllegalStateException("another task of this region failed", failure.get());
                 }
-                if (look % (LOOKS * 8) == 0) {
+                if (look % LOOKS_IN_MEETING == 0) {
                     // More threads than processors: the one that is waited for may need this one's.
                     Thread.yield();
                 } else {
@@ -241,6 +247,8 @@ final class Workers implements AutoCloseable {
                     asleep = true;
                     if (state.get() != OFFERED && !closed) {
                         LockSupport.park(Workers.this);
+                        // Nobody means anything by it here, and with it set the thread would not sleep again.
+                        interrupted();
                     }
                     asleep = false;
                     start = 0;

@@ -26,7 +26,7 @@ class KernelsTest {
     void productIsThatOfAPlainLoopToTheBit(Kernels kernels) {
         int lanes = Kernels.LANES;
         int block = 4 * lanes;
-        for (int rows = 1; rows <= 17; rows++) {
+        for (int rows = 0; rows <= 17; rows++) {
             for (int width : new int[] {4, 1}) {
                 for (int[] range : new int[][] {{0, 1}, {0, 5}, {3, 4}, {block - 1, block + 2}, {5, 3 * block - 7}}) {
                     int from = range[0];
@@ -73,6 +73,77 @@ class KernelsTest {
         kernels.product(9, a, 0, 0, 0, 3, b, 0, 4, c, 0, block, c, 0, 0, 0);
         kernels.product(9, a, 0, 0, 3, 7, b, 0, 4, c, 0, block, c, 0, 0, 0);
         assertArrayEquals(once, c, "in two parts");
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void aRowsProductWithSeveralStripsIsThatOfEach(Kernels kernels) {
+        int block = Kernels.BLOCK;
+        int depth = 150;
+        float[] a = draw(3 * block);
+        for (int strips = 1; strips <= 9; strips++) {
+            int pitch = depth * block + 5;
+            float[] b = draw(strips * pitch);
+            float[] s = draw(strips * 2 * block);
+            for (int sPitch : new int[] {block, 2 * block}) {
+                float[] expected = new float[strips * block];
+                float[] actual = new float[strips * block];
+                for (int t = 0; t < strips; t++) {
+                    kernels.product(
+                            1, a, 0, block, 7, depth, b, t * pitch, 4, s, t * sPitch, 0, expected, t * block, 0, 0);
+                }
+                kernels.rowProduct(strips, a, 0, block, 7, depth, b, 0, pitch, s, 0, sPitch, actual, 0);
+                assertArrayEquals(expected, actual, strips + " strips");
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void noTermOfTheLongestProductIsLost(Kernels kernels) {
+        int block = Kernels.BLOCK;
+        int depth = Kernels.MOST_TERMS;
+        float[] ones = new float[depth * block];
+        Arrays.fill(ones, 1);
+        float[] sums = new float[8 * block];
+        kernels.product(7, ones, 0, 0, 0, depth, ones, 0, 4, new float[block], 0, 0, sums, 0, 0, 0);
+        kernels.outerProduct(1, ones, 1, depth, ones, 0, sums, 7 * block, 0, 0);
+        for (float sum : sums) {
+            assertEquals(depth, sum);
+        }
+    }
+
+    /** Rows that lie apart, as those of one sequence's strips do, come out like rows side by side. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void cellsDoNotCareHowFarApartTheirRowsLie(Kernels kernels) {
+        int block = Kernels.BLOCK;
+        int lanes = Kernels.LANES;
+        int rows = 3;
+        float[] z = draw(rows * block);
+        float[] c = draw(rows * lanes);
+        float[][] gates = {new float[rows * block], new float[rows * 5 * block]};
+        float[][] states = {new float[rows * 2 * lanes], new float[rows * 10 * lanes]};
+        float[][] m = {new float[rows * block], new float[rows * lanes]};
+        for (int k = 0; k < 2; k++) {
+            int pitch = k == 0 ? block : 5 * block;
+            int mPitch = k == 0 ? block : lanes;
+            kernels.cellForward(
+                    rows, z.clone(), 0, c.clone(), 0, 0.4f, gates[k], 0, pitch, states[k], 0, m[k], 0, mPitch, null,
+                    null, 0, 0);
+        }
+        for (int r = 0; r < rows; r++) {
+            for (int j = 0; j < block; j++) {
+                assertEquals(gates[0][r * block + j], gates[1][r * 5 * block + j]);
+            }
+            for (int j = 0; j < 2 * lanes; j++) {
+                assertEquals(states[0][r * 2 * lanes + j], states[1][r * 10 * lanes + j]);
+            }
+            for (int j = 0; j < lanes; j++) {
+                assertEquals(m[0][r * block + j], m[1][r * lanes + j]);
+                assertTrue(Math.abs(states[0][r * 2 * lanes + j]) <= 0.4f, "c is limited");
+            }
+        }
     }
 
     @ParameterizedTest
@@ -136,43 +207,41 @@ class KernelsTest {
     @Test
     void aPanelHoldsWhatWasCopiedAndTransposed() {
         int lanes = Kernels.LANES;
-        {
-            for (int columns : new int[] {1, lanes, 4 * lanes, 4 * lanes + 1, 9 * lanes - 1, 11 * lanes}) {
-                int depth = 7;
-                float[] source = draw(2 + depth * columns);
-                Panel copied = new Panel();
-                Panel transposed = new Panel();
-                copied.reshape(depth, columns);
-                transposed.reshape(depth + 1, columns);
-                for (int k = 0; k < depth; k++) {
-                    int half = columns / 2;
-                    copied.setRow(k, 0, half, source, 2 + k * columns);
-                    copied.setRow(k, half, columns, source, 2 + k * columns + half);
-                }
-                float[] across = new float[columns * depth];
-                for (int j = 0; j < columns; j++) {
-                    for (int k = 0; k < depth; k++) {
-                        across[j * depth + k] = source[2 + k * columns + j];
-                    }
-                }
-                int covered = 0;
-                for (int strip = 0; strip < transposed.strips(); strip++) {
-                    int first = transposed.column(strip);
-                    int count = Math.min(columns - first, transposed.width(strip) * lanes);
-                    transposed.transpose(across, first * depth, depth, count, strip, 0, 1);
-                    for (int k = 0; k < depth; k++) {
-                        for (int j = 0; j < transposed.width(strip) * lanes; j++) {
-                            float expected = j < count ? source[2 + k * columns + first + j] : 0;
-                            int width = transposed.width(strip) * lanes;
-                            assertEquals(expected, copied.values()[copied.at(strip) + k * width + j]);
-                            assertEquals(expected, transposed.values()[transposed.at(strip) + (k + 1) * width + j]);
-                        }
-                    }
-                    covered += count;
-                }
-                assertEquals(columns, covered);
-                assertTrue(transposed.column(transposed.strips()) >= columns);
+        for (int columns : new int[] {1, lanes, 4 * lanes, 4 * lanes + 1, 9 * lanes - 1, 11 * lanes}) {
+            int depth = 7;
+            float[] source = draw(2 + depth * columns);
+            Panel copied = new Panel();
+            Panel transposed = new Panel();
+            copied.reshape(depth, columns);
+            transposed.reshape(depth + 1, columns);
+            for (int k = 0; k < depth; k++) {
+                int half = columns / 2;
+                copied.setRow(k, 0, half, source, 2 + k * columns);
+                copied.setRow(k, half, columns, source, 2 + k * columns + half);
             }
+            float[] across = new float[columns * depth];
+            for (int j = 0; j < columns; j++) {
+                for (int k = 0; k < depth; k++) {
+                    across[j * depth + k] = source[2 + k * columns + j];
+                }
+            }
+            int covered = 0;
+            for (int strip = 0; strip < transposed.strips(); strip++) {
+                int first = transposed.column(strip);
+                int count = Math.min(columns - first, transposed.width(strip) * lanes);
+                transposed.transpose(across, first * depth, depth, count, strip, 0, 1);
+                for (int k = 0; k < depth; k++) {
+                    for (int j = 0; j < transposed.width(strip) * lanes; j++) {
+                        float expected = j < count ? source[2 + k * columns + first + j] : 0;
+                        int width = transposed.width(strip) * lanes;
+                        assertEquals(expected, copied.values()[copied.at(strip) + k * width + j]);
+                        assertEquals(expected, transposed.values()[transposed.at(strip) + (k + 1) * width + j]);
+                    }
+                }
+                covered += count;
+            }
+            assertEquals(columns, covered);
+            assertTrue(transposed.column(transposed.strips()) >= columns);
         }
     }
 

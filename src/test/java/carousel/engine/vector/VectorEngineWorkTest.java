@@ -3,6 +3,7 @@ package carousel.engine.vector;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.Direction;
@@ -45,7 +46,16 @@ class VectorEngineWorkTest {
     private static LstmCase[] cases() {
         int[] lengths = new int[70];
         Arrays.setAll(lengths, n -> n * 5 % 8);
+        int[] oneIsLong = new int[40];
+        Arrays.fill(oneIsLong, 2);
+        oneIsLong[25] = 7;
         return new LstmCase[] {
+            // Some tiles have no sequence left while others go on.
+            plain(LstmSpec.of(20, 64), 7, 40, oneIsLong, 11),
+            plain(LstmSpec.of(9, 330), 7, 40, oneIsLong, 12),
+            // A tile of one sequence in a batch of many.
+            plain(LstmSpec.of(20, 64), 5, 19, null, 13),
+            plain(LstmSpec.of(20, 64).withProjectionSize(9), 5, 19, null, 14),
             plain(LstmSpec.of(20, 64), 5, 130, null, 1),
             plain(LstmSpec.of(20, 64), 7, 70, lengths, 2),
             plain(LstmSpec.of(9, 330), 3, 20, null, 3),
@@ -188,6 +198,88 @@ class VectorEngineWorkTest {
         float[] both = Arrays.copyOf(outputs, 40);
         System.arraycopy(gradients, 0, both, 16, 24);
         return both;
+    }
+
+    @Test
+    void moreStacksThanAreRememberedKeepTheirOwnWeights() {
+        LstmCase[] stacks = new LstmCase[11];
+        Arrays.setAll(stacks, k -> plain(LstmSpec.of(3, 5 + k / 2), 2, 3, null, k));
+        try (Engine engine = new VectorEngine(GUARDED);
+                Scope scope = engine.openScope("test")) {
+            Tensor[] parameters = new Tensor[stacks.length];
+            Tensor x = LstmCase.draw(engine, scope, new RandomSequence(1, 1, 1), 1, 2, 3, 3);
+            float[][] first = new float[stacks.length][];
+            for (int round = 0; round < 3; round++) {
+                for (int k = 0; k < stacks.length; k++) {
+                    LstmSpec spec = stacks[k].spec();
+                    if (round == 0) {
+                        int count = (int) LstmLayout.of(spec).elements();
+                        parameters[k] = LstmCase.draw(engine, scope, new RandomSequence(k, 2, 2), 0.5, count);
+                    }
+                    Tensor y = scope.allocate("y", 2, 3, spec.hiddenSize());
+                    engine.lstmForward(spec, parameters[k], LstmInput.of(x), new LstmOutput(y, null), null);
+                    float[] values = new float[(int) y.elements()];
+                    engine.read(y, values);
+                    if (round == 0) {
+                        first[k] = values;
+                    }
+                    assertArrayEquals(first[k], values, "stack " + k + " in round " + round);
+                }
+            }
+            assertFalse(Arrays.equals(first[0], first[1]), "two stacks of the same shape");
+        }
+    }
+
+    /** A call that fails must leave nothing behind that the next one takes for its own. */
+    @Test
+    void aCallThatFailedLeavesNothingBehind() {
+        LstmSpec spec = LstmSpec.of(3, 20);
+        try (Engine fresh = new VectorEngine(GUARDED);
+                Engine engine = new VectorEngine(GUARDED);
+                Engine reference = new ReferenceEngine(true)) {
+            float[][] results = new float[2][];
+            Engine[] engines = {fresh, engine};
+            for (int k = 0; k < 2; k++) {
+                Engine each = engines[k];
+                try (Scope scope = each.openScope("test");
+                        Scope foreign = reference.openScope("foreign")) {
+                    RandomSequence random = new RandomSequence(4, 4, 4);
+                    int count = (int) LstmLayout.of(spec).elements();
+                    Tensor parameters = LstmCase.draw(each, scope, random, 0.5, count);
+                    Tensor x = LstmCase.draw(each, scope, random, 1, 3, 5, 3);
+                    LstmState initial = new LstmState(
+                            LstmCase.draw(each, scope, random, 1, 1, 5, 20),
+                            LstmCase.draw(each, scope, random, 1, 1, 5, 20));
+                    Tensor gradients = scope.allocate("gradients", count);
+                    each.fill(gradients, 0);
+                    Tensor y = scope.allocate("y", 3, 5, 20);
+                    LstmTape tape = each.openTape(scope, spec, 3, 5);
+                    if (each == engine) {
+                        // The last c lies in another engine's memory, which comes out when all else has been prepared.
+                        LstmState last = new LstmState(null, foreign.allocate("c", 1, 5, 20));
+                        assertThrows(
+                                IllegalArgumentException.class,
+                                () -> each.lstmForward(
+                                        spec,
+                                        parameters,
+                                        LstmInput.of(x).withInitial(initial),
+                                        new LstmOutput(y, last),
+                                        tape));
+                        each.lstmForward(spec, parameters, LstmInput.of(x), new LstmOutput(y, null), tape);
+                        assertThrows(
+                                IllegalArgumentException.class,
+                                () -> each.lstmBackward(
+                                        tape, new LstmOutput(y, last), gradients, LstmInputGradient.NONE));
+                    }
+                    each.lstmForward(spec, parameters, LstmInput.of(x), new LstmOutput(y, null), null);
+                    each.lstmForward(spec, parameters, LstmInput.of(x), new LstmOutput(y, null), tape);
+                    each.lstmBackward(tape, new LstmOutput(y, null), gradients, LstmInputGradient.NONE);
+                    results[k] = new float[count];
+                    each.read(gradients, results[k]);
+                }
+            }
+            assertArrayEquals(results[0], results[1]);
+        }
     }
 
     @Test

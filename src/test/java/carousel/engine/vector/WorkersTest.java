@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
@@ -65,6 +66,63 @@ class WorkersTest {
             AtomicIntegerArray runs = new AtomicIntegerArray(8);
             workers.run(8, (task, worker) -> runs.incrementAndGet(task));
             assertEquals("[1, 1, 1, 1, 1, 1, 1, 1]", runs.toString());
+        }
+    }
+
+    @Test
+    void tasksThatMeetSeeWhatTheOthersDid() {
+        try (Workers workers = new Workers(4)) {
+            Workers.Meeting meeting = workers.new Meeting();
+            int[] marks = new int[4];
+            for (int region = 0; region < 50; region++) {
+                Arrays.fill(marks, 0);
+                meeting.expect(4);
+                workers.together(4, (index, worker) -> {
+                    for (int round = 1; round <= 20; round++) {
+                        marks[index] = round;
+                        meeting.await();
+                        for (int mark : marks) {
+                            assertEquals(round, mark);
+                        }
+                        meeting.await();
+                    }
+                });
+            }
+        }
+    }
+
+    @Test
+    void aTaskThatFailsLetsTheOthersOutOfTheirMeeting() {
+        try (Workers workers = new Workers(3)) {
+            Workers.Meeting meeting = workers.new Meeting();
+            for (int bad = 0; bad < 3; bad++) {
+                int index = bad;
+                IllegalArgumentException expected = new IllegalArgumentException("task " + bad);
+                meeting.expect(3);
+                IllegalArgumentException thrown = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> workers.together(3, (task, worker) -> {
+                            if (task == index) {
+                                throw expected;
+                            }
+                            meeting.await();
+                        }));
+                assertSame(expected, thrown);
+            }
+            AtomicIntegerArray runs = new AtomicIntegerArray(3);
+            meeting.expect(3);
+            workers.together(3, (task, worker) -> {
+                meeting.await();
+                runs.incrementAndGet(task);
+            });
+            assertEquals("[1, 1, 1]", runs.toString());
+        }
+    }
+
+    @Test
+    void moreTasksThanThreadsCannotMeet() {
+        try (Workers workers = new Workers(2)) {
+            assertThrows(IllegalArgumentException.class, () -> workers.together(3, (task, worker) -> {}));
         }
     }
 
