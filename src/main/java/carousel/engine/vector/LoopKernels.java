@@ -33,43 +33,87 @@ final class LoopKernels implements Kernels {
             int next,
             int nextCount) {
         int columns = width * LANES;
-        for (int r = 0; r < rows; r++) {
-            int row = cAt + r * BLOCK;
-            if (s != c || sAt + r * sPitch != row) {
-                System.arraycopy(s, sAt + r * sPitch, c, row, columns);
-            }
-            int k = from;
-            for (; k < to && k % 4 != 0; k++) {
-                oneTerm(a[aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK], b, bAt + k * columns, columns, c, row);
-            }
-            for (; k + 4 <= to; k += 4) {
-                // A block holds a multiple of four: these are side by side.
-                int at = aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK;
-                int term = bAt + k * columns;
-                fourTerms(a[at], a[at + 1], a[at + 2], a[at + 3], b, term, columns, c, row);
-            }
-            for (; k < to; k++) {
-                oneTerm(a[aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK], b, bAt + k * columns, columns, c, row);
+        Rows local = ROWS.get();
+        float[] sums = local.sums;
+        for (int k0 = from; k0 < to; k0 += Rows.DEPTH) {
+            int depth = Math.min(Rows.DEPTH, to - k0);
+            local.load(b, bAt + k0 * columns, columns, depth);
+            for (int r = 0; r < rows; r++) {
+                int row = cAt + r * BLOCK;
+                if (k0 == from) {
+                    System.arraycopy(s, sAt + r * sPitch, sums, 0, columns);
+                } else {
+                    System.arraycopy(c, row, sums, 0, columns);
+                }
+                int k = 0;
+                for (; k + 4 <= depth; k += 4) {
+                    fourTerms(
+                            a[at(aAt, aBlock, r, k0 + k)],
+                            a[at(aAt, aBlock, r, k0 + k + 1)],
+                            a[at(aAt, aBlock, r, k0 + k + 2)],
+                            a[at(aAt, aBlock, r, k0 + k + 3)],
+                            local.rows,
+                            k,
+                            sums,
+                            columns);
+                }
+                for (; k < depth; k++) {
+                    oneTerm(a[at(aAt, aBlock, r, k0 + k)], local.rows[k], sums, columns);
+                }
+                System.arraycopy(sums, 0, c, row, columns);
             }
         }
+    }
+
+    /** Where element k of row r of blocked rows lies. */
+    private static int at(int start, int blockPitch, int r, int k) {
+        return start + k / BLOCK * blockPitch + r * BLOCK + k % BLOCK;
+    }
+
+    /**
+     * Rows of a right factor and of sums, each in an array of its own: the compiler's vector loops come to speed only where all that
+     * they touch begins at index 0.
+     */
+    private static final class Rows {
+        /** Rows held at a time: they stay in the first-level cache. */
+        private static final int DEPTH = 64;
+
+        private final float[][] rows = new float[DEPTH][BLOCK];
+        private final float[] sums = new float[BLOCK];
+
+        void load(float[] b, int bAt, int columns, int depth) {
+            for (int k = 0; k < depth; k++) {
+                System.arraycopy(b, bAt + k * columns, rows[k], 0, columns);
+            }
+        }
+    }
+
+    private static final ThreadLocal<Rows> ROWS = ThreadLocal.withInitial(Rows::new);
+
+    private static void fourTerms(
+            float a0, float a1, float a2, float a3, float[][] rows, int k, float[] sums, int columns) {
+        fourTerms(a0, a1, a2, a3, rows[k], rows[k + 1], rows[k + 2], rows[k + 3], sums, columns);
     }
 
     private static void fourTerms(
-            float a0, float a1, float a2, float a3, float[] b, int bAt, int columns, float[] c, int cAt) {
-        int b1 = bAt + columns;
-        int b2 = b1 + columns;
-        int b3 = b2 + columns;
+            float a0,
+            float a1,
+            float a2,
+            float a3,
+            float[] b0,
+            float[] b1,
+            float[] b2,
+            float[] b3,
+            float[] c,
+            int columns) {
         for (int j = 0; j < columns; j++) {
-            c[cAt + j] = Math.fma(
-                    a3,
-                    b[b3 + j],
-                    Math.fma(a2, b[b2 + j], Math.fma(a1, b[b1 + j], Math.fma(a0, b[bAt + j], c[cAt + j]))));
+            c[j] = Math.fma(a3, b3[j], Math.fma(a2, b2[j], Math.fma(a1, b1[j], Math.fma(a0, b0[j], c[j]))));
         }
     }
 
-    private static void oneTerm(float a, float[] b, int bAt, int columns, float[] c, int cAt) {
+    private static void oneTerm(float a, float[] b, float[] c, int columns) {
         for (int j = 0; j < columns; j++) {
-            c[cAt + j] = Math.fma(a, b[bAt + j], c[cAt + j]);
+            c[j] = Math.fma(a, b[j], c[j]);
         }
     }
 
@@ -122,23 +166,23 @@ final class LoopKernels implements Kernels {
             int cAt,
             int next,
             int nextCount) {
-        for (int j = 0; j < columns; j++) {
-            int m = 0;
-            for (; m + 4 <= depth; m += 4) {
-                int at = m * aPitch + j;
-                fourTerms(
-                        a[at],
-                        a[at + aPitch],
-                        a[at + 2 * aPitch],
-                        a[at + 3 * aPitch],
-                        b,
-                        bAt + m * BLOCK,
-                        BLOCK,
-                        c,
-                        cAt + j * BLOCK);
-            }
-            for (; m < depth; m++) {
-                oneTerm(a[m * aPitch + j], b, bAt + m * BLOCK, BLOCK, c, cAt + j * BLOCK);
+        Rows local = ROWS.get();
+        float[] sums = local.sums;
+        for (int m0 = 0; m0 < depth; m0 += Rows.DEPTH) {
+            int count = Math.min(Rows.DEPTH, depth - m0);
+            local.load(b, bAt + m0 * BLOCK, BLOCK, count);
+            for (int j = 0; j < columns; j++) {
+                System.arraycopy(c, cAt + j * BLOCK, sums, 0, BLOCK);
+                int m = 0;
+                for (; m + 4 <= count; m += 4) {
+                    int at = (m0 + m) * aPitch + j;
+                    fourTerms(
+                            a[at], a[at + aPitch], a[at + 2 * aPitch], a[at + 3 * aPitch], local.rows, m, sums, BLOCK);
+                }
+                for (; m < count; m++) {
+                    oneTerm(a[(m0 + m) * aPitch + j], local.rows[m], sums, BLOCK);
+                }
+                System.arraycopy(sums, 0, c, cAt + j * BLOCK, BLOCK);
             }
         }
     }
