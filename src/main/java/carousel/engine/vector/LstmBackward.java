@@ -30,7 +30,6 @@ final class LstmBackward implements Workers.Task {
     private final WeightGradients products;
     private final InputGradients inputGradients = new InputGradients();
     private final Cell[] cells;
-    private Workers.Meeting[] meetings = new Workers.Meeting[0];
 
     LstmBackward(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
         this.kernels = kernels;
@@ -82,13 +81,7 @@ final class LstmBackward implements Workers.Task {
                     cells[0].weights.recurrentBack.strips(),
                     spec.projected() ? cells[0].weights.projectionBack.strips() : Integer.MAX_VALUE);
             schedule.plan(workers.count(), count, sequences, (long) stack.strips() * BLOCK * spec.outputSize(), most);
-            int units = count * schedule.groups();
-            meetings = LstmForward.meetings(workers, meetings, units, schedule.members());
-            if (schedule.members() == 1) {
-                workers.run(units, this);
-            } else {
-                workers.together(units * schedule.members(), this);
-            }
+            schedule.launch(workers, this);
             if (parameterGradients != null) {
                 float[] gradients = HostStorage.floats(parameterGradients);
                 int start = HostStorage.start(parameterGradients);
@@ -109,11 +102,8 @@ final class LstmBackward implements Workers.Task {
 
     @Override
     public void run(int index, int worker) {
-        int unit = index / schedule.members();
-        int group = unit % schedule.groups();
-        int from = Sequences.split(sequences.tiles(), schedule.groups(), group);
-        int to = Sequences.split(sequences.tiles(), schedule.groups(), group + 1);
-        cells[unit / schedule.groups()].run(from, to, index % schedule.members(), meetings[unit]);
+        cells[schedule.cell(index)].run(
+                schedule.firstTile(index), schedule.endTile(index), schedule.member(index), schedule.meeting(index));
     }
 
     /** {@code dx = sum over the cells of W^T da}; zero past the end of a sequence. */

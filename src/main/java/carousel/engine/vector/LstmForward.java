@@ -30,7 +30,6 @@ final class LstmForward implements Workers.Task {
     private final Schedule schedule = new Schedule();
     private final Scratch zeros = new Scratch(false);
     private final Cell[] cells;
-    private Workers.Meeting[] meetings = new Workers.Meeting[0];
 
     LstmForward(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
         this.kernels = kernels;
@@ -88,19 +87,10 @@ final class LstmForward implements Workers.Task {
                     sequences,
                     (long) cells[0].depth() * stack.strips() * BLOCK,
                     stack.strips());
-            launch(count * schedule.groups());
+            schedule.launch(workers, this);
         } finally {
             cells[0].release();
             cells[1].release();
-        }
-    }
-
-    private void launch(int units) {
-        meetings = meetings(workers, meetings, units, schedule.members());
-        if (schedule.members() == 1) {
-            workers.run(units, this);
-        } else {
-            workers.together(units * schedule.members(), this);
         }
     }
 
@@ -109,28 +99,14 @@ final class LstmForward implements Workers.Task {
         return Math.max(1, (depth + DEPTH / 2) / DEPTH);
     }
 
-    /** As many meetings as there are units, each for so many members. */
-    static Workers.Meeting[] meetings(Workers workers, Workers.Meeting[] known, int units, int members) {
-        Workers.Meeting[] meetings = known;
-        if (meetings.length < units) {
-            meetings = Arrays.copyOf(meetings, units);
-            for (int unit = known.length; unit < units; unit++) {
-                meetings[unit] = workers.new Meeting();
-            }
-        }
-        for (int unit = 0; unit < units; unit++) {
-            meetings[unit].expect(members);
-        }
-        return meetings;
-    }
-
     @Override
     public void run(int index, int worker) {
-        int unit = index / schedule.members();
-        int group = unit % schedule.groups();
-        int from = Sequences.split(sequences.tiles(), schedule.groups(), group);
-        int to = Sequences.split(sequences.tiles(), schedule.groups(), group + 1);
-        cells[unit / schedule.groups()].run(from, to, index % schedule.members(), meetings[unit], buffers[worker]);
+        cells[schedule.cell(index)].run(
+                schedule.firstTile(index),
+                schedule.endTile(index),
+                schedule.member(index),
+                schedule.meeting(index),
+                buffers[worker]);
     }
 
     /** One cell's pass over the sequences. */
