@@ -169,28 +169,9 @@ final class Linear implements Workers.Task, WeightGradients.LeftRows {
             }
         }
         float[] result = buffer.sums.take(ROWS * BLOCK);
-        int parts = LstmForward.parts(depth);
         for (int strip = 0; strip < panel.strips(); strip++) {
             int first = panel.column(strip);
-            for (int part = 0; part < parts; part++) {
-                kernels.product(
-                        count,
-                        left,
-                        0,
-                        count * BLOCK,
-                        Sequences.split(depth, parts, part),
-                        Sequences.split(depth, parts, part + 1),
-                        panel.values(),
-                        panel.at(strip),
-                        panel.width(strip),
-                        part == 0 ? sums : result,
-                        part == 0 ? first : 0,
-                        part == 0 ? 0 : BLOCK,
-                        result,
-                        0,
-                        0,
-                        0);
-            }
+            panel.product(kernels, strip, count, left, 0, count * BLOCK, 0, depth, sums, first, 0, result, 0);
             int width = Math.min(panel.width(strip) * LANES, panel.columns() - first);
             for (int r = 0; r < count; r++) {
                 System.arraycopy(result, r * BLOCK, c, cAt + (from + r) * panel.columns() + first, width);

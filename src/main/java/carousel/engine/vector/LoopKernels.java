@@ -34,40 +34,23 @@ final class LoopKernels implements Kernels {
             int nextCount) {
         int columns = width * LANES;
         Rows local = ROWS.get();
-        float[] sums = local.sums;
-        for (int k0 = from; k0 < to; k0 += Rows.DEPTH) {
-            int depth = Math.min(Rows.DEPTH, to - k0);
-            local.load(b, bAt + k0 * columns, columns, depth);
-            for (int r = 0; r < rows; r++) {
+        for (int k = from; k < to; ) {
+            // Within a block of the left factor, so that a row's terms lie side by side.
+            int depth = Math.min(BLOCK - k % BLOCK, to - k);
+            local.factor(b, bAt + k * columns, columns, depth);
+            for (int r = 0; r < rows; r += Rows.MOST) {
+                int count = Math.min(Rows.MOST, rows - r);
                 int row = cAt + r * BLOCK;
-                if (k0 == from) {
-                    System.arraycopy(s, sAt + r * sPitch, sums, 0, columns);
+                if (k == from) {
+                    local.load(s, sAt + r * sPitch, sPitch, columns, count);
                 } else {
-                    System.arraycopy(c, row, sums, 0, columns);
+                    local.load(c, row, BLOCK, columns, count);
                 }
-                int k = 0;
-                for (; k + 4 <= depth; k += 4) {
-                    fourTerms(
-                            a[at(aAt, aBlock, r, k0 + k)],
-                            a[at(aAt, aBlock, r, k0 + k + 1)],
-                            a[at(aAt, aBlock, r, k0 + k + 2)],
-                            a[at(aAt, aBlock, r, k0 + k + 3)],
-                            local.rows,
-                            k,
-                            sums,
-                            columns);
-                }
-                for (; k < depth; k++) {
-                    oneTerm(a[at(aAt, aBlock, r, k0 + k)], local.rows[k], sums, columns);
-                }
-                System.arraycopy(sums, 0, c, row, columns);
+                local.add(a, aAt + k / BLOCK * aBlock + r * BLOCK + k % BLOCK, BLOCK, 1, columns, count, depth);
+                local.store(c, row, columns, count);
             }
+            k += depth;
         }
-    }
-
-    /** Where element k of row r of blocked rows lies. */
-    private static int at(int start, int blockPitch, int r, int k) {
-        return start + k / BLOCK * blockPitch + r * BLOCK + k % BLOCK;
     }
 
     /**
@@ -75,24 +58,112 @@ final class LoopKernels implements Kernels {
      * they touch begins at index 0.
      */
     private static final class Rows {
-        /** Rows held at a time: they stay in the first-level cache. */
-        private static final int DEPTH = 64;
+        /** Rows of sums at a time: some triples. */
+        private static final int MOST = 18;
 
-        private final float[][] rows = new float[DEPTH][BLOCK];
-        private final float[] sums = new float[BLOCK];
+        /** Of the right factor: they stay in the first-level cache. */
+        private final float[][] factor = new float[BLOCK][BLOCK];
 
-        void load(float[] b, int bAt, int columns, int depth) {
+        private final float[][] sums = new float[MOST][BLOCK];
+
+        void factor(float[] b, int at, int columns, int depth) {
             for (int k = 0; k < depth; k++) {
-                System.arraycopy(b, bAt + k * columns, rows[k], 0, columns);
+                System.arraycopy(b, at + k * columns, factor[k], 0, columns);
+            }
+        }
+
+        void load(float[] from, int at, int pitch, int columns, int count) {
+            for (int r = 0; r < count; r++) {
+                System.arraycopy(from, at + r * pitch, sums[r], 0, columns);
+            }
+        }
+
+        void store(float[] into, int at, int columns, int count) {
+            for (int r = 0; r < count; r++) {
+                System.arraycopy(sums[r], 0, into, at + r * BLOCK, columns);
+            }
+        }
+
+        /** {@code sums[r][j] += a[at + r * rowPitch + k * termPitch] * factor[k][j]}, in the order of k. */
+        void add(float[] a, int at, int rowPitch, int termPitch, int columns, int count, int depth) {
+            int r = 0;
+            for (; r + 3 <= count; r += 3) {
+                int p = at + r * rowPitch;
+                int q = p + rowPitch;
+                int u = q + rowPitch;
+                int k = 0;
+                for (; k + 2 <= depth; k += 2) {
+                    threeRowsTwoTerms(
+                            a[p],
+                            a[p + termPitch],
+                            a[q],
+                            a[q + termPitch],
+                            a[u],
+                            a[u + termPitch],
+                            factor[k],
+                            factor[k + 1],
+                            sums[r],
+                            sums[r + 1],
+                            sums[r + 2],
+                            columns);
+                    p += 2 * termPitch;
+                    q += 2 * termPitch;
+                    u += 2 * termPitch;
+                }
+                if (k < depth) {
+                    oneTerm(a[p], factor[k], sums[r], columns);
+                    oneTerm(a[q], factor[k], sums[r + 1], columns);
+                    oneTerm(a[u], factor[k], sums[r + 2], columns);
+                }
+            }
+            for (; r < count; r++) {
+                int p = at + r * rowPitch;
+                int k = 0;
+                for (; k + 4 <= depth; k += 4) {
+                    fourTerms(
+                            a[p],
+                            a[p + termPitch],
+                            a[p + 2 * termPitch],
+                            a[p + 3 * termPitch],
+                            factor[k],
+                            factor[k + 1],
+                            factor[k + 2],
+                            factor[k + 3],
+                            sums[r],
+                            columns);
+                    p += 4 * termPitch;
+                }
+                for (; k < depth; k++) {
+                    oneTerm(a[p], factor[k], sums[r], columns);
+                    p += termPitch;
+                }
             }
         }
     }
 
     private static final ThreadLocal<Rows> ROWS = ThreadLocal.withInitial(Rows::new);
 
-    private static void fourTerms(
-            float a0, float a1, float a2, float a3, float[][] rows, int k, float[] sums, int columns) {
-        fourTerms(a0, a1, a2, a3, rows[k], rows[k + 1], rows[k + 2], rows[k + 3], sums, columns);
+    /** The largest body that C2 still unrolls: six products for two loads of b. */
+    private static void threeRowsTwoTerms(
+            float p0,
+            float p1,
+            float q0,
+            float q1,
+            float u0,
+            float u1,
+            float[] b0,
+            float[] b1,
+            float[] p,
+            float[] q,
+            float[] u,
+            int columns) {
+        for (int j = 0; j < columns; j++) {
+            float x = b0[j];
+            float y = b1[j];
+            p[j] = Math.fma(p1, y, Math.fma(p0, x, p[j]));
+            q[j] = Math.fma(q1, y, Math.fma(q0, x, q[j]));
+            u[j] = Math.fma(u1, y, Math.fma(u0, x, u[j]));
+        }
     }
 
     private static void fourTerms(
@@ -167,22 +238,15 @@ final class LoopKernels implements Kernels {
             int next,
             int nextCount) {
         Rows local = ROWS.get();
-        float[] sums = local.sums;
-        for (int m0 = 0; m0 < depth; m0 += Rows.DEPTH) {
-            int count = Math.min(Rows.DEPTH, depth - m0);
-            local.load(b, bAt + m0 * BLOCK, BLOCK, count);
-            for (int j = 0; j < columns; j++) {
-                System.arraycopy(c, cAt + j * BLOCK, sums, 0, BLOCK);
-                int m = 0;
-                for (; m + 4 <= count; m += 4) {
-                    int at = (m0 + m) * aPitch + j;
-                    fourTerms(
-                            a[at], a[at + aPitch], a[at + 2 * aPitch], a[at + 3 * aPitch], local.rows, m, sums, BLOCK);
-                }
-                for (; m < count; m++) {
-                    oneTerm(a[(m0 + m) * aPitch + j], local.rows[m], sums, BLOCK);
-                }
-                System.arraycopy(sums, 0, c, cAt + j * BLOCK, BLOCK);
+        for (int m = 0; m < depth; m += BLOCK) {
+            int terms = Math.min(BLOCK, depth - m);
+            local.factor(b, bAt + m * BLOCK, BLOCK, terms);
+            for (int j = 0; j < columns; j += Rows.MOST) {
+                int count = Math.min(Rows.MOST, columns - j);
+                int row = cAt + j * BLOCK;
+                local.load(c, row, BLOCK, BLOCK, count);
+                local.add(a, m * aPitch + j, 1, aPitch, BLOCK, count, terms);
+                local.store(c, row, BLOCK, count);
             }
         }
     }

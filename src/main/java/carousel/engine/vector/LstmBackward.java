@@ -456,29 +456,23 @@ final class LstmBackward implements Workers.Task {
         private void unproject(int tile, int step, int first, int last) {
             Panel panel = weights.projectionBack;
             int size = sequences.size(tile);
-            int parts = LstmForward.parts(outputs);
             for (int strip = first; strip < last; strip++) {
                 int unit = panel.column(strip);
                 int at = dmAt(tile) + unit / BLOCK * size * BLOCK + unit % BLOCK;
-                for (int part = 0; part < parts; part++) {
-                    kernels.product(
-                            sequences.count(tile, step),
-                            dh,
-                            dhAt(tile),
-                            size * BLOCK,
-                            Sequences.split(outputs, parts, part),
-                            Sequences.split(outputs, parts, part + 1),
-                            panel.values(),
-                            panel.at(strip),
-                            panel.width(strip),
-                            part == 0 ? zeros.zeros(BLOCK) : dm,
-                            part == 0 ? 0 : at,
-                            part == 0 ? 0 : BLOCK,
-                            dm,
-                            at,
-                            0,
-                            0);
-                }
+                panel.product(
+                        kernels,
+                        strip,
+                        sequences.count(tile, step),
+                        dh,
+                        dhAt(tile),
+                        size * BLOCK,
+                        0,
+                        outputs,
+                        zeros.zeros(BLOCK),
+                        0,
+                        0,
+                        dm,
+                        at);
             }
         }
 
@@ -508,7 +502,7 @@ final class LstmBackward implements Workers.Task {
         private void previous(int from, int to, int step, int panel, int firstPanel, int lastPanel) {
             Panel back = weights.recurrentBack;
             int first = back.column(panel);
-            int parts = LstmForward.parts(back.depth());
+            int parts = Panel.parts(back.depth());
             int origin = sequences.start(from);
             int rows = sequences.start(to) - origin;
             for (int part = 0; part < parts; part++) {
@@ -533,10 +527,20 @@ final class LstmBackward implements Workers.Task {
 
         /** A strip of columns of {@code da B} for some rows of the tape, into rows a block apart. */
         void product(Panel panel, int strip, int rows, int row, float[] into, int at) {
-            int parts = LstmForward.parts(panel.depth());
-            for (int part = 0; part < parts; part++) {
-                part(panel, strip, part, parts, rows, row, into, at, 0, 0);
-            }
+            panel.product(
+                    kernels,
+                    strip,
+                    rows,
+                    gates,
+                    gatesAt + row * BLOCK,
+                    record * BLOCK,
+                    0,
+                    panel.depth(),
+                    zeros.zeros(BLOCK),
+                    0,
+                    0,
+                    into,
+                    at);
         }
 
         private void part(

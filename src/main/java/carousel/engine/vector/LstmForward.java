@@ -16,8 +16,6 @@ import java.util.Arrays;
  * leaves the pre-activations of all four gates in the first-level cache, from where the cell's update takes them.
  */
 final class LstmForward implements Workers.Task {
-    /** Terms of a product done at a time, about: a strip of so many rows stays in the first-level cache for all sequences. */
-    private static final int DEPTH = 128;
     /** With fewer sequences than this, x is multiplied for many steps at once. */
     private static final int FEW = 8;
     /** Rows of such a product, at most. */
@@ -92,11 +90,6 @@ final class LstmForward implements Workers.Task {
             cells[0].release();
             cells[1].release();
         }
-    }
-
-    /** In how many parts a product of so many terms is done. */
-    static int parts(int depth) {
-        return Math.max(1, (depth + DEPTH / 2) / DEPTH);
     }
 
     @Override
@@ -276,7 +269,7 @@ final class LstmForward implements Workers.Task {
         }
 
         private void chunk(int from, int to) {
-            int parts = parts(to - from);
+            int parts = Panel.parts(to - from);
             if (chunks.length < 2 * (chunkCount + parts)) {
                 chunks = Arrays.copyOf(chunks, 2 * (chunkCount + parts));
             }
@@ -423,26 +416,20 @@ final class LstmForward implements Workers.Task {
             int first = weights.inputRow();
             for (int strip = firstStrip; strip < lastStrip; strip++) {
                 int to = strip * stepsAhead * size * BLOCK;
-                int parts = parts(inputs);
-                for (int part = 0; part < parts; part++) {
-                    kernels.product(
-                            rows,
-                            xAhead,
-                            0,
-                            rows * BLOCK,
-                            first + Sequences.split(inputs, parts, part),
-                            first + Sequences.split(inputs, parts, part + 1),
-                            weights.gates.values(),
-                            weights.gates.at(strip),
-                            Gate.COUNT,
-                            part == 0 ? weights.bias : sumsAhead,
-                            part == 0 ? strip * BLOCK : to,
-                            part == 0 ? 0 : BLOCK,
-                            sumsAhead,
-                            to,
-                            0,
-                            0);
-                }
+                weights.gates.product(
+                        kernels,
+                        strip,
+                        rows,
+                        xAhead,
+                        0,
+                        rows * BLOCK,
+                        first,
+                        inputs,
+                        weights.bias,
+                        strip * BLOCK,
+                        0,
+                        sumsAhead,
+                        to);
             }
         }
 
@@ -607,7 +594,6 @@ final class LstmForward implements Workers.Task {
         private void project(int from, int to, int step, int member, int members) {
             Panel panel = weights.projection;
             float[] next = acts(step + 1);
-            int parts = parts(hidden);
             for (int strip = Sequences.split(panel.strips(), members, member);
                     strip < Sequences.split(panel.strips(), members, member + 1);
                     strip++) {
@@ -618,25 +604,20 @@ final class LstmForward implements Workers.Task {
                     int count = sequences.count(tile, step);
                     int row = sequences.row(tile, step);
                     int nextAt = hiddenAt(tile) + first / BLOCK * size * BLOCK + first % BLOCK;
-                    for (int part = 0; part < parts; part++) {
-                        kernels.product(
-                                count,
-                                m,
-                                shownAt(tile),
-                                size * BLOCK,
-                                Sequences.split(hidden, parts, part),
-                                Sequences.split(hidden, parts, part + 1),
-                                panel.values(),
-                                panel.at(strip),
-                                panel.width(strip),
-                                part == 0 ? zeros.zeros(BLOCK) : next,
-                                part == 0 ? 0 : nextAt,
-                                part == 0 ? 0 : BLOCK,
-                                next,
-                                nextAt,
-                                0,
-                                0);
-                    }
+                    panel.product(
+                            kernels,
+                            strip,
+                            count,
+                            m,
+                            shownAt(tile),
+                            size * BLOCK,
+                            0,
+                            hidden,
+                            zeros.zeros(BLOCK),
+                            0,
+                            0,
+                            next,
+                            nextAt);
                     for (int r = 0; r < count; r++) {
                         System.arraycopy(next, nextAt + r * BLOCK, y, yRows[row + r] + first, width);
                     }

@@ -13,6 +13,8 @@ import java.util.Arrays;
 final class Panel {
     /** Rows and columns transposed at a time: a few cache lines each way. */
     private static final int TILE = 16;
+    /** Terms of a part of a product, about: that much of a strip stays in the first-level cache from one row to the next. */
+    private static final int PART = 128;
 
     private float[] values = new float[0];
     private int base;
@@ -111,6 +113,51 @@ final class Panel {
                     }
                 }
             }
+        }
+    }
+
+    /** In how many parts a product of so many terms is done. */
+    static int parts(int terms) {
+        return Math.max(1, (terms + PART / 2) / PART);
+    }
+
+    /**
+     * {@code c[r][j] = s[r][j] + sum_k a[r][k] * b[k][j]} for a strip's columns and {@code first <= k < first + terms}, in turn: {@link
+     * Kernels#product} part by part. Rows of c are 4L apart.
+     */
+    void product(
+            Kernels kernels,
+            int strip,
+            int rows,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int first,
+            int terms,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        int parts = parts(terms);
+        for (int part = 0; part < parts; part++) {
+            kernels.product(
+                    rows,
+                    a,
+                    aAt,
+                    aBlock,
+                    first + Sequences.split(terms, parts, part),
+                    first + Sequences.split(terms, parts, part + 1),
+                    values,
+                    at(strip),
+                    width(strip),
+                    part == 0 ? s : c,
+                    part == 0 ? sAt : cAt,
+                    part == 0 ? sPitch : BLOCK,
+                    c,
+                    cAt,
+                    0,
+                    0);
         }
     }
 

@@ -3,6 +3,7 @@ package carousel.engine.vector;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 
 /**
  * A fixed number of threads, the caller's among them, that run indexed tasks. Which thread runs which task is left to
@@ -36,6 +37,7 @@ final class Workers implements AutoCloseable {
     }
 
     private final Helper[] helpers;
+    private final Consumer<Thread> starter;
     private final AtomicInteger next = new AtomicInteger();
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
     private Thread caller;
@@ -46,7 +48,13 @@ final class Workers implements AutoCloseable {
 
     /** @param count threads, 1 or more, including the caller's */
     Workers(int count) {
+        this(count, Thread::start);
+    }
+
+    /** @param starter starts a thread, or throws where the machine has none left to give */
+    Workers(int count, Consumer<Thread> starter) {
         this.helpers = new Helper[count - 1];
+        this.starter = starter;
     }
 
     /** Threads, including the caller's. */
@@ -120,7 +128,7 @@ final class Workers implements AutoCloseable {
     private void startHelper(int worker) {
         if (helpers[worker - 1] == null) {
             Helper helper = new Helper(worker);
-            helper.start();
+            starter.accept(helper);
             helpers[worker - 1] = helper;
         }
     }

@@ -10,7 +10,9 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -27,6 +29,26 @@ class WorkersTest {
                     assertEquals(1, runs.get(index));
                 }
             }
+        }
+    }
+
+    @Test
+    void aThreadThatCannotBeStartedLeavesNobodyWaiting() {
+        AtomicInteger asked = new AtomicInteger();
+        Consumer<Thread> secondOneFails = thread -> {
+            if (asked.incrementAndGet() == 2) {
+                throw new OutOfMemoryError("unable to create native thread");
+            }
+            thread.start();
+        };
+        try (Workers workers = new Workers(4, secondOneFails)) {
+            AtomicInteger runs = new AtomicInteger();
+            assertThrows(OutOfMemoryError.class, () -> workers.run(8, (index, worker) -> runs.incrementAndGet()));
+            assertEquals(0, runs.get(), "tasks begun before all threads were there");
+            workers.run(8, (index, worker) -> runs.incrementAndGet());
+            assertEquals(8, runs.get());
+            workers.together(4, (index, worker) -> runs.incrementAndGet());
+            assertEquals(12, runs.get());
         }
     }
 
