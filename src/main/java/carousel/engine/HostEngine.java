@@ -30,26 +30,14 @@ public abstract class HostEngine implements Engine {
 
     @Override
     public Optional<String> refusal(LstmSpec spec) {
-        return Optional.ofNullable(notComputed(spec))
+        return spec.extension()
                 .map(option -> "the " + name() + " engine does not compute " + option
                         + " yet: leave it out of the specification");
     }
 
-    /** What of a specification is not computed, or null. Asked in every call, it allocates nothing. */
-    private static String notComputed(LstmSpec spec) {
-        if (spec.peepholes()) {
-            return "peepholes";
-        } else if (spec.layerNormalization()) {
-            return "layer normalization";
-        } else if (spec.recurrentDropout() > 0) {
-            return "recurrent dropout";
-        }
-        return spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0 ? "zoneout" : null;
-    }
-
     /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
     protected final void requireSupported(LstmSpec spec) {
-        if (notComputed(spec) != null) {
+        if (spec.extension().isPresent()) {
             throw new EngineException(refusal(spec).orElseThrow());
         }
     }

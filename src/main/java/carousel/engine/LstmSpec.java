@@ -1,5 +1,6 @@
 package carousel.engine;
 
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -127,6 +128,18 @@ public record LstmSpec(
 
     public LstmSpec withCellClip(double value) {
         return with(draft -> draft.cellClip = value);
+    }
+
+    /** In words, what goes beyond the cell as it is written above with its projection and limit; nothing for such a cell. */
+    public Optional<String> extension() {
+        if (peepholes) {
+            return Optional.of("peepholes");
+        } else if (layerNormalization) {
+            return Optional.of("layer normalization");
+        } else if (recurrentDropout > 0) {
+            return Optional.of("recurrent dropout");
+        }
+        return zoneoutHidden > 0 || zoneoutCell > 0 ? Optional.of("zoneout") : Optional.empty();
     }
 
     /** Whether {@code h} is a projection of the cell's output. */

@@ -1,0 +1,96 @@
+package carousel.engine.cuda;
+
+import carousel.tensor.Precision;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import jcuda.Pointer;
+import jcuda.cudaDataType;
+import jcuda.driver.JCudaDriver;
+import jcuda.jcublas.JCublas2;
+import jcuda.jcublas.cublasComputeType;
+import jcuda.jcublas.cublasGemmAlgo;
+import jcuda.jcublas.cublasOperation;
+
+/** Products of row-major matrices by cuBLAS, which sees the transposes of all three. */
+public final class Blas implements AutoCloseable {
+    private final CudaContext context;
+    private final int type;
+    private final int compute;
+    private final boolean wide;
+    /** 0 and 1, in native memory: cheaper in a call than Java arrays. */
+    private final Pointer scalars;
+
+    private final Pointer zero;
+    private final Pointer one;
+
+    /** @param precision FP64, FP32, or TF32, where products are rounded and sums are not */
+    Blas(CudaContext context, Precision precision) {
+        this.context = context;
+        this.wide = precision == Precision.FP64;
+        this.type = wide ? cudaDataType.CUDA_R_64F : cudaDataType.CUDA_R_32F;
+        this.compute = switch (precision) {
+            case FP64 -> cublasComputeType.CUBLAS_COMPUTE_64F;
+            case TF32 -> cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32;
+            default -> cublasComputeType.CUBLAS_COMPUTE_32F;
+        };
+        this.scalars = context.allocatePinned(2L * Double.BYTES);
+        ByteBuffer buffer = scalars.getByteBuffer(0, 2L * Double.BYTES).order(ByteOrder.nativeOrder());
+        if (wide) {
+            buffer.putDouble(0, 0).putDouble(Double.BYTES, 1);
+        } else {
+            buffer.putFloat(0, 0).putFloat(Double.BYTES, 1);
+        }
+        this.zero = scalars;
+        this.one = scalars.withByteOffset(Double.BYTES);
+    }
+
+    /**
+     * {@code C [m, n] = A B} or {@code C += A B}, with {@code A [m, k]} and {@code B [k, n]} after their transpositions. What has no
+     * elements is left alone.
+     *
+     * @param a where A lies, {@code lda} elements from row to row as it lies there; the same for B and C
+     */
+    public void product(
+            boolean transposeA,
+            boolean transposeB,
+            int m,
+            int n,
+            int k,
+            long a,
+            int lda,
+            long b,
+            int ldb,
+            boolean add,
+            long c,
+            int ldc) {
+        if (m == 0 || n == 0 || k == 0 && add) {
+            return;
+        }
+        int status = JCublas2.cublasGemmEx_new(
+                context.blas(),
+                transposeB ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
+                transposeA ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
+                n,
+                m,
+                k,
+                one,
+                new DevicePointer(b),
+                type,
+                ldb,
+                new DevicePointer(a),
+                type,
+                lda,
+                add ? one : zero,
+                new DevicePointer(c),
+                type,
+                ldc,
+                compute,
+                cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+        Status.blas(status, "cublasGemmEx", "[%d, %d] = [%d, %d] times [%d, %d]", m, n, m, k, k, n);
+    }
+
+    @Override
+    public void close() {
+        Status.driver(JCudaDriver.cuMemFreeHost(scalars), "cuMemFreeHost", "the factors of products");
+    }
+}

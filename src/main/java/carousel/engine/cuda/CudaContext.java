@@ -1,0 +1,181 @@
+package carousel.engine.cuda;
+
+import carousel.engine.EngineException;
+import jcuda.Pointer;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import jcuda.driver.CUdevice_attribute;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+import jcuda.driver.JCudaDriver;
+import jcuda.jcublas.JCublas2;
+import jcuda.jcublas.cublasHandle;
+import jcuda.runtime.cudaStream_t;
+
+/**
+ * One device as an engine uses it: the driver's primary context, one stream in which everything happens in the order it is asked for,
+ * and cuBLAS on that stream. A context belongs to an operating system's thread: {@link #enter} binds it to the caller's.
+ */
+public final class CudaContext implements AutoCloseable {
+    /** Which device an engine opens, counted from 0 among those that the driver shows. */
+    private static final String DEVICE = "carousel.device";
+
+    private final CUdevice device = new CUdevice();
+    private final CUcontext context = new CUcontext();
+    private final CUstream stream = new CUstream();
+    private final cublasHandle blas = new cublasHandle();
+    private final String name;
+    private final int capability;
+    private final int ordinal;
+    private Thread entered;
+    private boolean retained;
+    private boolean streaming;
+    private boolean blasOpen;
+
+    /** Opens the device that the property {@value #DEVICE} names; the first one without it. */
+    CudaContext() {
+        int[] count = new int[1];
+        Status.driver(JCudaDriver.cuDeviceGetCount(count), "cuDeviceGetCount", "this machine");
+        ordinal = ordinal(System.getProperty(DEVICE, "0"), count[0]);
+        try {
+            Status.driver(JCudaDriver.cuDeviceGet(device, ordinal), "cuDeviceGet", "device %d", ordinal);
+            byte[] bytes = new byte[256];
+            Status.driver(
+                    JCudaDriver.cuDeviceGetName(bytes, bytes.length, device), "cuDeviceGetName", "device %d", ordinal);
+            int end = 0;
+            while (end < bytes.length && bytes[end] != 0) {
+                end++;
+            }
+            name = new String(bytes, 0, end, java.nio.charset.StandardCharsets.UTF_8).strip();
+            capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                    + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+            if (capability < 75) {
+                throw new EngineException("the GPU " + name + " has compute capability " + capability / 10 + "."
+                        + capability % 10
+                        + " where 7.5 or newer is needed: choose the engine 'vector' or another device with -D"
+                        + DEVICE + "=N");
+            }
+            Status.driver(
+                    JCudaDriver.cuDevicePrimaryCtxRetain(context, device),
+                    "cuDevicePrimaryCtxRetain",
+                    "device %d",
+                    ordinal);
+            retained = true;
+            enter();
+            Status.driver(
+                    JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
+                    "cuStreamCreate",
+                    "device %d",
+                    ordinal);
+            streaming = true;
+            Status.blas(JCublas2.cublasCreate(blas), "cublasCreate", "device %d", ordinal);
+            blasOpen = true;
+            Status.blas(
+                    JCublas2.cublasSetStream(blas, new cudaStream_t(stream)), "cublasSetStream", "device %d", ordinal);
+        } catch (RuntimeException | Error failure) {
+            Release.after(failure, this::close);
+            throw failure;
+        }
+    }
+
+    private static int ordinal(String text, int count) {
+        try {
+            int value = Integer.parseInt(text.strip());
+            if (value >= 0 && value < count) {
+                return value;
+            }
+        } catch (NumberFormatException notANumber) {
+            // Said below.
+        }
+        throw new EngineException("the property " + DEVICE + " should be in the [0, " + (count - 1)
+                + "] range but got '" + text + "': leave it out for the first GPU");
+    }
+
+    private int attribute(int which) {
+        int[] value = new int[1];
+        Status.driver(
+                JCudaDriver.cuDeviceGetAttribute(value, which, device), "cuDeviceGetAttribute", "device %d", ordinal);
+        return value[0];
+    }
+
+    /** The device's name, as its maker has it. */
+    public String name() {
+        return name;
+    }
+
+    /** Ten times the compute capability: 90 for Hopper. */
+    public int capability() {
+        return capability;
+    }
+
+    /** Makes this context the calling thread's. Asked for in every call: an engine may be handed to another thread. */
+    public void enter() {
+        if (!retained) {
+            throw new IllegalStateException("a CUDA engine was used after it was closed");
+        }
+        if (entered != Thread.currentThread()) {
+            Status.driver(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent", "device %d", ordinal);
+            entered = Thread.currentThread();
+        }
+    }
+
+    /** Where everything happens in turn. */
+    public CUstream stream() {
+        return stream;
+    }
+
+    /** The same for calls of the runtime's kind. */
+    public cudaStream_t runtimeStream() {
+        return new cudaStream_t(stream);
+    }
+
+    cublasHandle blas() {
+        return blas;
+    }
+
+    /** Waits until all that was asked for is done, and throws what went wrong with it. */
+    void synchronize() {
+        enter();
+        Status.driver(
+                JCudaDriver.cuStreamSynchronize(stream),
+                "cuStreamSynchronize",
+                "the work asked for before, on device %d",
+                ordinal);
+    }
+
+    /** Bytes free and in all. */
+    long[] memory() {
+        long[] free = new long[1];
+        long[] total = new long[1];
+        Status.driver(JCudaDriver.cuMemGetInfo(free, total), "cuMemGetInfo", "device %d", ordinal);
+        return new long[] {free[0], total[0]};
+    }
+
+    /** Pinned host memory, which copies can read and write while the host goes on. */
+    Pointer allocatePinned(long bytes) {
+        Pointer pinned = new Pointer();
+        Status.driver(JCudaDriver.cuMemAllocHost(pinned, bytes), "cuMemAllocHost", "%d bytes", bytes);
+        return pinned;
+    }
+
+    /** Releases all there is, whatever fails on the way; then throws the first failure. */
+    @Override
+    public void close() {
+        if (!retained) {
+            return;
+        }
+        Release release = new Release();
+        release.of(this::enter);
+        if (blasOpen) {
+            release.of(() -> Status.blas(JCublas2.cublasDestroy(blas), "cublasDestroy", "device %d", ordinal));
+        }
+        if (streaming) {
+            release.of(
+                    () -> Status.driver(JCudaDriver.cuStreamDestroy(stream), "cuStreamDestroy", "device %d", ordinal));
+        }
+        retained = false;
+        release.of(() -> Status.driver(
+                JCudaDriver.cuDevicePrimaryCtxRelease(device), "cuDevicePrimaryCtxRelease", "device %d", ordinal));
+        release.finish();
+    }
+}

@@ -1,0 +1,604 @@
+package carousel.engine.cuda;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.Loss;
+import carousel.engine.RandomKey;
+import carousel.engine.Shapes;
+import carousel.engine.Update;
+import carousel.engine.UpdateRule;
+import carousel.tensor.ElementType;
+import carousel.tensor.MemoryUse;
+import carousel.tensor.Precision;
+import carousel.tensor.Scope;
+import carousel.tensor.Shape;
+import carousel.tensor.Tensor;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * All that the engines on a GPU have in common: everything but the LSTM itself. Work is asked for in one stream and calls return before
+ * it is done; the host waits when it reads.
+ */
+public abstract class CudaEngine implements Engine {
+    /** Elements that one block of a sum takes: a number of its own, so that sums do not depend on the device. */
+    private static final int SUM_CHUNK = 4096;
+    /** Rows that one thread of a sum of columns takes. */
+    private static final int ROW_CHUNK = 256;
+    /** Threads for a row of a loss. */
+    private static final int LOSS_THREADS = 128;
+
+    private final CudaContext context;
+    private final Precision precision;
+    private final ElementType real;
+    private final DeviceAllocator allocator;
+    private final Staging staging;
+    private final Kernels kernels;
+    private final Blas blas;
+    private boolean closed;
+
+    /**
+     * Opens the device.
+     *
+     * @param precision FP64, FP32, or one that stores single precision and multiplies in less
+     */
+    protected CudaEngine(EngineOptions options, Precision precision) {
+        this.precision = precision;
+        this.real = precision == Precision.FP64 ? ElementType.FLOAT64 : ElementType.FLOAT32;
+        this.context = new CudaContext();
+        Staging openStaging = null;
+        Kernels openKernels = null;
+        try {
+            allocator = new DeviceAllocator(context, real, options.guards());
+            staging = openStaging = new Staging(context);
+            kernels = openKernels = new Kernels(context, precision == Precision.FP64);
+            blas = new Blas(context, precision);
+        } catch (RuntimeException | Error failure) {
+            if (openKernels != null) {
+                Release.after(failure, openKernels::close);
+            }
+            if (openStaging != null) {
+                Release.after(failure, openStaging::close);
+            }
+            Release.after(failure, context::close);
+            throw failure;
+        }
+    }
+
+    /** The device, for the LSTM. */
+    protected final CudaContext context() {
+        return context;
+    }
+
+    protected final Kernels kernels() {
+        return kernels;
+    }
+
+    protected final Blas blas() {
+        return blas;
+    }
+
+    /** The type of tensors of real numbers. */
+    protected final ElementType real() {
+        return real;
+    }
+
+    @Override
+    public final Precision precision() {
+        return precision;
+    }
+
+    @Override
+    public String description() {
+        return name() + " (" + precision + " on " + context.name() + ", " + CudaProbe.versions() + ")";
+    }
+
+    @Override
+    public final MemoryUse memory() {
+        return allocator.use();
+    }
+
+    @Override
+    public final Scope openScope(String name) {
+        return new Scope(name, allocator);
+    }
+
+    /** The address of a tensor of reals that is read. */
+    protected final long input(Tensor tensor) {
+        return DeviceStorage.address(tensor, real);
+    }
+
+    /** The same for one that may be missing: 0 for that. */
+    protected final long optionalInput(Tensor tensor) {
+        return tensor == null ? 0 : input(tensor);
+    }
+
+    /** The address of a tensor of reals that is written to. */
+    protected final long output(Tensor tensor) {
+        long address = DeviceStorage.address(tensor, real);
+        allocator.changed(DeviceStorage.of(tensor));
+        return address;
+    }
+
+    /** The same for one that may be missing: 0 for that. */
+    protected final long optionalOutput(Tensor tensor) {
+        return tensor == null ? 0 : output(tensor);
+    }
+
+    /** Bytes of so many reals. */
+    protected final long bytes(long elements) {
+        return elements * real.bytes();
+    }
+
+    private void begin() {
+        if (closed) {
+            throw new IllegalStateException("the " + name() + " engine was used after it was closed");
+        }
+        context.enter();
+    }
+
+    @Override
+    public final void write(Tensor target, float[] source) {
+        begin();
+        Shapes.requireElements("the target", target, source.length);
+        long address = output(target);
+        staging.upload(address, source.length, real.bytes(), (buffer, from) -> {
+            if (real == ElementType.FLOAT32) {
+                buffer.asFloatBuffer().put(source, from, buffer.remaining() / Float.BYTES);
+            } else {
+                for (int e = from; buffer.hasRemaining(); e++) {
+                    buffer.putDouble(source[e]);
+                }
+            }
+        });
+    }
+
+    @Override
+    public final void write(Tensor target, double[] source) {
+        begin();
+        Shapes.requireElements("the target", target, source.length);
+        long address = output(target);
+        staging.upload(address, source.length, real.bytes(), (buffer, from) -> {
+            if (real == ElementType.FLOAT64) {
+                buffer.asDoubleBuffer().put(source, from, buffer.remaining() / Double.BYTES);
+            } else {
+                for (int e = from; buffer.hasRemaining(); e++) {
+                    buffer.putFloat((float) source[e]);
+                }
+            }
+        });
+    }
+
+    @Override
+    public final void write(Tensor target, int[] source) {
+        begin();
+        Shapes.requireElements("the target", target, source.length);
+        long address = DeviceStorage.address(target, ElementType.INT32);
+        DeviceStorage.of(target).wrote(source);
+        staging.upload(
+                address,
+                source.length,
+                Integer.BYTES,
+                (buffer, from) -> buffer.asIntBuffer().put(source, from, buffer.remaining() / Integer.BYTES));
+    }
+
+    @Override
+    public final void read(Tensor source, float[] target) {
+        begin();
+        Shapes.requireElements("the source", source, target.length);
+        staging.download(input(source), target.length, real.bytes(), (buffer, from) -> {
+            if (real == ElementType.FLOAT32) {
+                buffer.asFloatBuffer().get(target, from, buffer.remaining() / Float.BYTES);
+            } else {
+                for (int e = from; buffer.hasRemaining(); e++) {
+                    target[e] = (float) buffer.getDouble();
+                }
+            }
+        });
+    }
+
+    @Override
+    public final void read(Tensor source, double[] target) {
+        begin();
+        Shapes.requireElements("the source", source, target.length);
+        staging.download(input(source), target.length, real.bytes(), (buffer, from) -> {
+            if (real == ElementType.FLOAT64) {
+                buffer.asDoubleBuffer().get(target, from, buffer.remaining() / Double.BYTES);
+            } else {
+                for (int e = from; buffer.hasRemaining(); e++) {
+                    target[e] = buffer.getFloat();
+                }
+            }
+        });
+    }
+
+    /** The integers of a tensor, where something about them has to be said. */
+    private int[] readIntegers(Tensor source) {
+        int[] values = new int[Math.toIntExact(source.elements())];
+        staging.download(
+                DeviceStorage.address(source, ElementType.INT32),
+                values.length,
+                Integer.BYTES,
+                (buffer, from) -> buffer.asIntBuffer().get(values, from, buffer.remaining() / Integer.BYTES));
+        return values;
+    }
+
+    @Override
+    public final void fill(Tensor target, double value) {
+        begin();
+        kernels.launch("fill")
+                .address(output(target))
+                .number(target.elements())
+                .real(value)
+                .over(target.elements());
+    }
+
+    /** Sets so many reals from an address on to 0. */
+    protected final void clear(long address, long elements) {
+        if (elements > 0) {
+            Status.driver(
+                    JCudaDriver.cuMemsetD32Async(
+                            new DevicePointer(address), 0, bytes(elements) / Integer.BYTES, context.stream()),
+                    "cuMemsetD32Async",
+                    "%d elements",
+                    elements);
+        }
+    }
+
+    /** Copies so many reals. */
+    protected final void copy(long from, long to, long elements) {
+        if (elements > 0) {
+            Status.driver(
+                    JCudaDriver.cuMemcpyDtoDAsync(
+                            new DevicePointer(to), new DevicePointer(from), bytes(elements), context.stream()),
+                    "cuMemcpyDtoDAsync",
+                    "%d elements",
+                    elements);
+        }
+    }
+
+    @Override
+    public final void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
+        begin();
+        Shapes.requireColumns(source, sourceColumn, target, targetColumn, columns);
+        int rows = source.shape().extent(0);
+        kernels.launch("copy_columns")
+                .address(input(source))
+                .integer(source.shape().extent(1))
+                .integer(sourceColumn)
+                .address(output(target))
+                .integer(target.shape().extent(1))
+                .integer(targetColumn)
+                .integer(rows)
+                .integer(columns)
+                .over((long) rows * columns);
+    }
+
+    @Override
+    public final void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
+        begin();
+        Shapes.requireLinear(x, weights, bias, y);
+        int rows = x.shape().extent(0);
+        int inputs = x.shape().extent(1);
+        int outputs = weights.shape().extent(0);
+        setRows(output(y), optionalInput(bias), rows, outputs);
+        blas.product(
+                false, true, rows, outputs, inputs, input(x), inputs, input(weights), inputs, true, input(y), outputs);
+    }
+
+    /** Every one of {@code rows} rows becomes the vector at {@code bias}, or zeros where that is 0. */
+    protected final void setRows(long y, long bias, int rows, int columns) {
+        kernels.launch("bias_rows")
+                .address(y)
+                .address(bias)
+                .integer(rows)
+                .integer(columns)
+                .over((long) rows * columns);
+    }
+
+    @Override
+    public final void linearBackward(
+            Tensor x, Tensor weights, Tensor dy, Tensor weightsGradient, Tensor biasGradient, Tensor dx) {
+        begin();
+        Shapes.requireLinear(x, weights, null, dy);
+        Shapes.requireLinear(x, weightsGradient, biasGradient, dy);
+        int rows = x.shape().extent(0);
+        int inputs = x.shape().extent(1);
+        int outputs = weights.shape().extent(0);
+        if (dx != null) {
+            Shapes.require("dx", dx, rows, inputs);
+            blas.product(
+                    false,
+                    false,
+                    rows,
+                    inputs,
+                    outputs,
+                    input(dy),
+                    outputs,
+                    input(weights),
+                    inputs,
+                    false,
+                    output(dx),
+                    inputs);
+        }
+        blas.product(
+                true,
+                false,
+                outputs,
+                inputs,
+                rows,
+                input(dy),
+                outputs,
+                input(x),
+                inputs,
+                true,
+                output(weightsGradient),
+                inputs);
+        if (biasGradient != null) {
+            addColumnSums(input(dy), rows, outputs, output(biasGradient));
+        }
+    }
+
+    /** {@code y[column] += sum of a column}, in an order that depends on the number of rows alone. */
+    protected final void addColumnSums(long x, int rows, int columns, long y) {
+        if (rows == 0) {
+            return;
+        }
+        int chunks = (rows + ROW_CHUNK - 1) / ROW_CHUNK;
+        try (Scope workspace = openScope("sums of columns")) {
+            long partial = output(workspace.allocate("partial sums", chunks, columns));
+            kernels.launch("column_sums")
+                    .address(x)
+                    .integer(rows)
+                    .integer(columns)
+                    .integer(ROW_CHUNK)
+                    .address(partial)
+                    .blocks((columns + Kernels.BLOCK - 1) / Kernels.BLOCK, chunks, Kernels.BLOCK);
+            kernels.launch("add_columns")
+                    .address(partial)
+                    .integer(chunks)
+                    .integer(columns)
+                    .address(y)
+                    .over(columns);
+        }
+    }
+
+    @Override
+    public final void embeddingForward(Tensor ids, Tensor table, Tensor y) {
+        begin();
+        Shapes.requireEmbedding(ids, table, y);
+        requireIds(ids, table.shape().extent(0));
+        kernels.launch("embedding_forward")
+                .address(DeviceStorage.address(ids, ElementType.INT32))
+                .address(input(table))
+                .address(output(y))
+                .integer(ids.shape().extent(0))
+                .integer(table.shape().extent(0))
+                .integer(table.shape().extent(1))
+                .over(y.elements());
+    }
+
+    @Override
+    public final void embeddingBackward(Tensor ids, Tensor dy, Tensor tableGradient) {
+        begin();
+        Shapes.requireEmbedding(ids, tableGradient, dy);
+        requireIds(ids, tableGradient.shape().extent(0));
+        int rows = ids.shape().extent(0);
+        kernels.launch("embedding_backward")
+                .address(DeviceStorage.address(ids, ElementType.INT32))
+                .address(input(dy))
+                .address(output(tableGradient))
+                .integer(rows)
+                .integer(tableGradient.shape().extent(0))
+                .integer(tableGradient.shape().extent(1))
+                .blocks(rows, 1, Kernels.BLOCK);
+    }
+
+    /** What was written to a block is known on the host: only where some of it is out of range are the ids looked at. */
+    private void requireIds(Tensor ids, int vocabulary) {
+        DeviceStorage.address(ids, ElementType.INT32);
+        if (DeviceStorage.of(ids).within(vocabulary)) {
+            return;
+        }
+        int[] values = readIntegers(ids);
+        for (int m = 0; m < values.length; m++) {
+            if (values[m] < 0 || values[m] >= vocabulary) {
+                throw Shapes.badId(m, values[m], vocabulary);
+            }
+        }
+    }
+
+    @Override
+    public final void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
+        begin();
+        Shapes.requireDropout(x, rate, y);
+        dropout(input(x), rate, key, output(y), x.elements());
+    }
+
+    /** The same on so many elements from an address on. */
+    protected final void dropout(long x, double rate, RandomKey key, long y, long elements) {
+        kernels.launch("dropout")
+                .address(x)
+                .address(y)
+                .number(elements)
+                .integer(RandomKey.threshold(rate))
+                .real(rate)
+                .number(key.seed())
+                .integer(key.stream())
+                .number(key.call())
+                .over(elements);
+    }
+
+    @Override
+    public final void loss(
+            Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions) {
+        begin();
+        Shapes.requireLoss(loss, predictions, targets, rowWeights, report, dPredictions);
+        int rows = predictions.shape().extent(0);
+        int columns = predictions.shape().extent(1);
+        if (loss.labelled()) {
+            requireLabels(targets, rowWeights, columns);
+        }
+        long weights = optionalInput(rowWeights);
+        long sums = output(report);
+        kernels.launch("loss_weights")
+                .address(weights)
+                .integer(rows)
+                .address(sums)
+                .blocks(1, 1, Kernels.BLOCK);
+        try (Scope workspace = openScope("loss workspace")) {
+            long partial = output(workspace.allocate("losses of rows", 2, rows));
+            kernels.launch(
+                            switch (loss) {
+                                case SOFTMAX_CROSS_ENTROPY -> "loss_softmax";
+                                case MEAN_SQUARED_ERROR -> "loss_squared";
+                                case SIGMOID_CROSS_ENTROPY -> "loss_sigmoid";
+                            })
+                    .address(input(predictions))
+                    .address(DeviceStorage.address(targets, loss.labelled() ? ElementType.INT32 : real))
+                    .address(weights)
+                    .integer(rows)
+                    .integer(columns)
+                    .address(sums)
+                    .address(optionalOutput(dPredictions))
+                    .address(partial)
+                    .blocks(rows, 1, LOSS_THREADS);
+            kernels.launch("loss_report")
+                    .address(partial)
+                    .integer(rows)
+                    .address(sums)
+                    .blocks(1, 1, Kernels.BLOCK);
+        }
+    }
+
+    /** Labels of rows with a weight of 0 may be anything. */
+    private void requireLabels(Tensor labels, Tensor rowWeights, int classes) {
+        DeviceStorage.address(labels, ElementType.INT32);
+        if (DeviceStorage.of(labels).within(classes)) {
+            return;
+        }
+        int[] values = readIntegers(labels);
+        double[] weights = new double[values.length];
+        if (rowWeights == null) {
+            java.util.Arrays.fill(weights, 1);
+        } else {
+            read(rowWeights, weights);
+        }
+        for (int m = 0; m < values.length; m++) {
+            if (weights[m] != 0 && (values[m] < 0 || values[m] >= classes)) {
+                throw Shapes.badLabel(m, values[m], classes);
+            }
+        }
+    }
+
+    @Override
+    public final void squaredNorm(Tensor x, Tensor result) {
+        begin();
+        Shapes.requireElements("result", result, 1);
+        long elements = x.elements();
+        int chunks = Math.toIntExact((elements + SUM_CHUNK - 1) / SUM_CHUNK);
+        try (Scope workspace = openScope("norm workspace")) {
+            Tensor partial = workspace.allocate("sums", ElementType.FLOAT64, Shape.of(chunks));
+            long sums = DeviceStorage.address(partial, ElementType.FLOAT64);
+            kernels.launch("square_sums")
+                    .address(input(x))
+                    .number(elements)
+                    .number(SUM_CHUNK)
+                    .address(sums)
+                    .blocks(chunks, 1, Kernels.BLOCK);
+            kernels.launch("sum_partials")
+                    .address(sums)
+                    .integer(chunks)
+                    .address(output(result))
+                    .blocks(1, 1, Kernels.BLOCK);
+        }
+    }
+
+    @Override
+    public final void update(
+            Update update, Tensor parameters, Tensor gradients, Tensor firstMoment, Tensor secondMoment) {
+        begin();
+        Shapes.requireUpdate(update, parameters, gradients, firstMoment, secondMoment);
+        long elements = parameters.elements();
+        long p = output(parameters);
+        long d = input(gradients);
+        long m = optionalOutput(firstMoment);
+        double rate = update.learningRate();
+        Kernels.Launch launch;
+        if (update.rule() instanceof UpdateRule.Sgd sgd) {
+            launch = kernels.launch("sgd")
+                    .address(p)
+                    .address(d)
+                    .address(sgd.moments() == 0 ? 0 : m)
+                    .number(elements)
+                    .real(rate)
+                    .real(sgd.momentum())
+                    .integer(sgd.nesterov() ? 1 : 0);
+        } else if (update.rule() instanceof UpdateRule.Adam adam) {
+            launch = kernels.launch("adam")
+                    .address(p)
+                    .address(d)
+                    .address(m)
+                    .address(output(secondMoment))
+                    .number(elements)
+                    .real(rate)
+                    .real(adam.beta1())
+                    .real(adam.beta2())
+                    .real(adam.epsilon())
+                    .real(adam.weightDecay())
+                    .real(1 - Math.pow(adam.beta1(), update.step()))
+                    .real(1 - Math.pow(adam.beta2(), update.step()));
+        } else if (update.rule() instanceof UpdateRule.RmsProp rms) {
+            launch = kernels.launch("rmsprop")
+                    .address(p)
+                    .address(d)
+                    .address(m)
+                    .number(elements)
+                    .real(rate)
+                    .real(rms.decay())
+                    .real(rms.epsilon());
+        } else {
+            throw new EngineException("the " + name() + " engine does not know the update rule " + update.rule()
+                    + ": choose Sgd, Adam or RmsProp");
+        }
+        launch.real(update.maxNorm())
+                .address(optionalInput(update.squaredNorm()))
+                .over(elements);
+    }
+
+    @Override
+    public final void synchronize() {
+        begin();
+        context.synchronize();
+    }
+
+    /** What the LSTM's room holds besides tensors, given back before the device is. */
+    protected void releaseMore() {
+        // Nothing here.
+    }
+
+    /** Throws {@link IllegalStateException} where scopes are still open: their memory would be lost without a word. */
+    @Override
+    public final void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        long open = allocator.use().inUse();
+        new Release()
+                .of(context::synchronize)
+                .of(this::releaseMore)
+                .of(allocator::close)
+                .of(staging::close)
+                .of(kernels::close)
+                .of(blas::close)
+                .of(context::close)
+                .of(() -> {
+                    if (open != 0) {
+                        throw new IllegalStateException("the " + name() + " engine was closed while scopes still hold "
+                                + open + " bytes: close every scope, the model's included, before its engine");
+                    }
+                })
+                .finish();
+    }
+}

@@ -1,0 +1,196 @@
+package carousel.engine.cuda;
+
+import carousel.engine.EngineException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import jcuda.Pointer;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUmodule;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * The project's own kernels, from the PTX files beside this class: what each computes and what it takes is written at the head of its
+ * source in {@code kernels/}. A launch names a kernel and gives its arguments in their order:
+ *
+ * <pre>
+ *   kernels.launch("fill").address(y).number(n).real(value).over(n);
+ * </pre>
+ */
+public final class Kernels implements AutoCloseable {
+    /** Threads of a block, unless a kernel says otherwise. */
+    public static final int BLOCK = 256;
+
+    private static final int MOST_ARGUMENTS = 32;
+    private static final long LARGEST_GRID = 1 << 20;
+    private static final List<String> FILES =
+            List.of("elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise");
+
+    private final CudaContext context;
+    private final String suffix;
+    private final List<CUmodule> modules = new ArrayList<>();
+    private final Map<String, CUfunction> functions = new HashMap<>();
+    private final Launch launch = new Launch();
+    /** The addresses of all arguments, then the arguments, 8 bytes each. The driver has copied them when a launch returns. */
+    private final Pointer arguments;
+
+    private final ByteBuffer values;
+
+    /** @param wide whether the kernels are those on doubles */
+    Kernels(CudaContext context, boolean wide) {
+        this.context = context;
+        this.suffix = wide ? "_f64" : "_f32";
+        this.arguments = context.allocatePinned(2L * Long.BYTES * MOST_ARGUMENTS);
+        ByteBuffer block =
+                arguments.getByteBuffer(0, 2L * Long.BYTES * MOST_ARGUMENTS).order(ByteOrder.nativeOrder());
+        long first = DevicePointer.address(arguments) + (long) Long.BYTES * MOST_ARGUMENTS;
+        for (int k = 0; k < MOST_ARGUMENTS; k++) {
+            block.putLong(Long.BYTES * k, first + (long) Long.BYTES * k);
+        }
+        this.values = block.position(Long.BYTES * MOST_ARGUMENTS).slice().order(ByteOrder.nativeOrder());
+        try {
+            for (String file : FILES) {
+                load(file);
+            }
+        } catch (RuntimeException failure) {
+            Release.after(failure, this::close);
+            throw failure;
+        }
+    }
+
+    private void load(String file) {
+        byte[] text = read(file + ".ptx");
+        CUmodule module = new CUmodule();
+        Status.driver(
+                JCudaDriver.cuModuleLoadDataEx(module, Pointer.to(text), 0, new int[0], new Pointer()),
+                "cuModuleLoadDataEx",
+                "the kernels of %s on %s",
+                file,
+                context.name());
+        modules.add(module);
+    }
+
+    /** A file, with the zero at its end that the driver looks for. */
+    private static byte[] read(String name) {
+        try (InputStream in = Kernels.class.getResourceAsStream(name)) {
+            if (in == null) {
+                throw new EngineException(
+                        "the kernels " + name + " are missing from this build: build it again with mvn package");
+            }
+            byte[] content = in.readAllBytes();
+            return new String(content, StandardCharsets.US_ASCII).concat("\0").getBytes(StandardCharsets.US_ASCII);
+        } catch (IOException unreadable) {
+            throw new EngineException("the kernels " + name + " cannot be read: build the project again", unreadable);
+        }
+    }
+
+    /** Begins a launch of {@code carousel_<name>} on this engine's kind of reals. */
+    public Launch launch(String name) {
+        return launchExactly("carousel_" + name + suffix);
+    }
+
+    /** Begins a launch of the kernel with this whole name. */
+    public Launch launchExactly(String name) {
+        launch.begin(name, functions.computeIfAbsent(name, this::find));
+        return launch;
+    }
+
+    private CUfunction find(String name) {
+        CUfunction function = new CUfunction();
+        for (CUmodule module : modules) {
+            if (JCudaDriver.cuModuleGetFunction(function, module, name) == jcuda.driver.CUresult.CUDA_SUCCESS) {
+                return function;
+            }
+        }
+        throw new EngineException("there is no kernel " + name + " in this build: build it again with mvn package");
+    }
+
+    /** One launch; its arguments come in the order in which the kernel takes them. */
+    public final class Launch {
+        private String name;
+        private CUfunction function;
+        private int count;
+
+        private void begin(String newName, CUfunction newFunction) {
+            name = newName;
+            function = newFunction;
+            count = 0;
+        }
+
+        /** A pointer. */
+        public Launch address(long address) {
+            values.putLong(Long.BYTES * count++, address);
+            return this;
+        }
+
+        /** An {@code int}. */
+        public Launch integer(int value) {
+            values.putInt(Long.BYTES * count++, value);
+            return this;
+        }
+
+        /** A {@code long long}. */
+        public Launch number(long value) {
+            values.putLong(Long.BYTES * count++, value);
+            return this;
+        }
+
+        /** A {@code double}. */
+        public Launch real(double value) {
+            values.putDouble(Long.BYTES * count++, value);
+            return this;
+        }
+
+        /** Enough blocks of {@value #BLOCK} threads for so many elements; none for no elements. */
+        public void over(long elements) {
+            if (elements > 0) {
+                blocks(Math.min(LARGEST_GRID, (elements + BLOCK - 1) / BLOCK), 1, BLOCK);
+            }
+        }
+
+        /** A grid of blocks. */
+        public void blocks(long x, int y, int threads) {
+            if (x == 0 || y == 0) {
+                return;
+            }
+            Status.driver(
+                    JCudaDriver.cuLaunchKernel(
+                            function,
+                            Math.toIntExact(x),
+                            y,
+                            1,
+                            threads,
+                            1,
+                            1,
+                            0,
+                            context.stream(),
+                            arguments,
+                            new Pointer()),
+                    "cuLaunchKernel",
+                    "%s on %d x %d blocks of %d threads",
+                    name,
+                    x,
+                    y,
+                    threads);
+        }
+    }
+
+    @Override
+    public void close() {
+        context.enter();
+        Release release = new Release();
+        for (CUmodule module : modules) {
+            release.of(() -> Status.driver(JCudaDriver.cuModuleUnload(module), "cuModuleUnload", "kernels"));
+        }
+        modules.clear();
+        release.of(
+                () -> Status.driver(JCudaDriver.cuMemFreeHost(arguments), "cuMemFreeHost", "the arguments of kernels"));
+        release.finish();
+    }
+}

@@ -1,0 +1,460 @@
+package carousel.engine.cuda.fused;
+
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.Gate;
+import carousel.engine.LstmInput;
+import carousel.engine.LstmInputGradient;
+import carousel.engine.LstmLayout;
+import carousel.engine.LstmOutput;
+import carousel.engine.LstmSpec;
+import carousel.engine.LstmState;
+import carousel.engine.LstmTape;
+import carousel.engine.ParameterView;
+import carousel.engine.Shapes;
+import carousel.engine.cuda.CudaEngine;
+import carousel.engine.cuda.DeviceStorage;
+import carousel.tensor.ElementType;
+import carousel.tensor.Precision;
+import carousel.tensor.Scope;
+import carousel.tensor.Tensor;
+import java.util.Optional;
+
+/**
+ * The LSTM by products and fused pointwise kernels. Forward, for each cell: {@code W x + b} of all time steps in one product; then for
+ * each step {@code += R h_prev} in one product, and one kernel for gates, cell and output. Backward, for each step one kernel, and {@code
+ * dh_prev = R^T da} in one product; then {@code dW, dR, dx} of all time steps in one product each. No sum depends on anything but sizes:
+ * the same inputs give the same bits.
+ */
+final class FusedEngine extends CudaEngine {
+    FusedEngine(EngineOptions options, Precision precision) {
+        super(options, precision);
+    }
+
+    @Override
+    public String name() {
+        return FusedEngineProvider.NAME;
+    }
+
+    @Override
+    public Optional<String> refusal(LstmSpec spec) {
+        return spec.extension()
+                .map(option ->
+                        "the fused engine does not compute " + option + " yet: leave it out of the specification");
+    }
+
+    private void requireSupported(LstmSpec spec) {
+        refusal(spec).ifPresent(reason -> {
+            throw new EngineException(reason);
+        });
+    }
+
+    @Override
+    public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
+        requireSupported(spec);
+        return new FusedTape(spec, scope, timeSteps, batchSize);
+    }
+
+    @Override
+    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        context().enter();
+        requireSupported(spec);
+        Shapes.requireForward(spec, parameters, input, output, tape);
+        int timeSteps = input.x().shape().extent(0);
+        int batchSize = input.x().shape().extent(1);
+        if (tape != null) {
+            new Pass(spec, parameters, input, timeSteps, batchSize, ((FusedTape) tape).trace).forward(output);
+            tape.record(parameters, input, output);
+            return;
+        }
+        try (Scope workspace = openScope("forward workspace")) {
+            FusedTape.Trace trace = new FusedTape.Trace(spec, workspace, timeSteps, batchSize, false);
+            new Pass(spec, parameters, input, timeSteps, batchSize, trace).forward(output);
+        }
+    }
+
+    @Override
+    public void lstmBackward(
+            LstmTape tape, LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
+        context().enter();
+        Shapes.requireBackward(tape, outputGradient, parameterGradients, inputGradient);
+        tape.consume();
+        new Pass(
+                        tape.spec(),
+                        tape.parameters(),
+                        tape.input(),
+                        tape.timeSteps(),
+                        tape.batchSize(),
+                        ((FusedTape) tape).trace)
+                .backward(outputGradient, parameterGradients, inputGradient);
+    }
+
+    /** One call's sizes and addresses. */
+    private final class Pass {
+        private final LstmSpec spec;
+        private final LstmLayout layout;
+        private final LstmInput input;
+        private final FusedTape.Trace trace;
+        private final long parameters;
+        private final int timeSteps;
+        private final int batchSize;
+        private final int rows;
+        private final int hidden;
+        private final int gates;
+        private final int outputs;
+        private final int width;
+        private final int cells;
+        /** On the device; 0 where all sequences have all steps. */
+        private final long lengths;
+
+        Pass(LstmSpec spec, Tensor parameters, LstmInput input, int timeSteps, int batchSize, FusedTape.Trace trace) {
+            this.spec = spec;
+            this.layout = LstmLayout.of(spec);
+            this.input = input;
+            this.trace = trace;
+            this.parameters = input(parameters);
+            this.timeSteps = timeSteps;
+            this.batchSize = batchSize;
+            this.rows = Math.multiplyExact(timeSteps, batchSize);
+            this.hidden = spec.hiddenSize();
+            this.gates = Gate.COUNT * hidden;
+            this.outputs = spec.outputSize();
+            this.width = spec.sequenceWidth();
+            this.cells = spec.direction().cells();
+            this.lengths = input.lengths() == null ? 0 : DeviceStorage.address(trace.lengths(), ElementType.INT32);
+        }
+
+        private boolean drops() {
+            return spec.dropout() > 0 && input.dropout() != null;
+        }
+
+        /** Where a weight lies. */
+        private long weight(ParameterView view) {
+            return parameters + bytes(view.offset());
+        }
+
+        /** Where row n = 0 of one slot, time step or state of a tensor {@code [., N, width]} lies. */
+        private long at(long tensor, int slot, int rowWidth) {
+            return tensor + bytes((long) slot * batchSize * rowWidth);
+        }
+
+        /** Where what a layer reads lies: of x, a copy in which nothing lies past the end of a sequence. */
+        private long layerInput(int layer) {
+            if (layer > 0) {
+                return input(trace.layerInput(layer));
+            }
+            return input(lengths == 0 ? input.x() : trace.validInput());
+        }
+
+        void forward(LstmOutput output) {
+            if (lengths != 0) {
+                write(trace.lengths(), input.lengths());
+                kernels()
+                        .launch("copy_valid")
+                        .address(input(input.x()))
+                        .address(output(trace.validInput()))
+                        .address(lengths)
+                        .integer(timeSteps)
+                        .integer(batchSize)
+                        .integer(spec.inputSize())
+                        .over((long) rows * spec.inputSize());
+            }
+            for (int layer = 0; layer < spec.layers(); layer++) {
+                boolean top = layer == spec.layers() - 1;
+                long y = output(top ? output.y() : trace.layerInput(layer + 1));
+                for (int k = 0; k < cells; k++) {
+                    int state = layer * cells + k;
+                    forward(state, layer, y + bytes((long) k * outputs), output.last());
+                }
+                if (!top && drops()) {
+                    dropout(y, spec.dropout(), input.dropout().substream(layer), y, (long) rows * width);
+                }
+            }
+        }
+
+        private void forward(int state, int layer, long y, LstmState last) {
+            LstmLayout.Cell weights = layout.cell(state);
+            boolean reversed = spec.direction().reversed(state % cells);
+            int inputs = spec.layerInputSize(layer);
+            FusedTape.Cell cell = trace.cell(state);
+            long a = output(cell.gates());
+            long h = output(cell.h());
+            long c = output(cell.c());
+            long m = optionalOutput(cell.m());
+            setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
+            blas().product(
+                            false,
+                            true,
+                            rows,
+                            gates,
+                            inputs,
+                            layerInput(layer),
+                            inputs,
+                            weight(weights.inputWeights()),
+                            inputs,
+                            true,
+                            a,
+                            gates);
+            int firstSlot = reversed ? timeSteps : 0;
+            boolean fromZero = input.initial() == null;
+            if (fromZero) {
+                clear(at(h, firstSlot, outputs), (long) batchSize * outputs);
+                clear(at(c, firstSlot, hidden), (long) batchSize * hidden);
+            } else {
+                copy(
+                        at(input(input.initial().h()), state, outputs),
+                        at(h, firstSlot, outputs),
+                        (long) batchSize * outputs);
+                copy(
+                        at(input(input.initial().c()), state, hidden),
+                        at(c, firstSlot, hidden),
+                        (long) batchSize * hidden);
+            }
+            for (int step = 0; step < timeSteps; step++) {
+                int t = reversed ? timeSteps - 1 - step : step;
+                int before = reversed ? t + 1 : t;
+                int after = reversed ? t : t + 1;
+                if (step > 0 || !fromZero) {
+                    // Nothing comes through R from a state of zeros.
+                    blas().product(
+                                    false,
+                                    true,
+                                    batchSize,
+                                    gates,
+                                    outputs,
+                                    at(h, before, outputs),
+                                    outputs,
+                                    weight(weights.recurrentWeights()),
+                                    outputs,
+                                    true,
+                                    at(a, t, gates),
+                                    gates);
+                }
+                kernels()
+                        .launch("lstm_forward")
+                        .address(at(a, t, gates))
+                        .address(at(c, before, hidden))
+                        .address(at(c, after, hidden))
+                        .address(spec.projected() ? 0 : at(h, before, outputs))
+                        .address(spec.projected() ? 0 : at(h, after, outputs))
+                        .address(spec.projected() ? at(m, t, hidden) : 0)
+                        .address(spec.projected() ? 0 : at(y, t, width))
+                        .integer(width)
+                        .address(0)
+                        .address(lengths)
+                        .integer(t)
+                        .integer(batchSize)
+                        .integer(hidden)
+                        .real(spec.cellClip())
+                        .over((long) batchSize * hidden);
+                if (spec.projected()) {
+                    blas().product(
+                                    false,
+                                    true,
+                                    batchSize,
+                                    outputs,
+                                    hidden,
+                                    at(m, t, hidden),
+                                    hidden,
+                                    weight(weights.projection()),
+                                    hidden,
+                                    false,
+                                    at(h, after, outputs),
+                                    outputs);
+                    kernels()
+                            .launch("lstm_project_forward")
+                            .address(at(h, before, outputs))
+                            .address(at(h, after, outputs))
+                            .address(at(y, t, width))
+                            .integer(width)
+                            .address(lengths)
+                            .integer(t)
+                            .integer(batchSize)
+                            .integer(outputs)
+                            .over((long) batchSize * outputs);
+                }
+            }
+            if (last != null) {
+                int lastSlot = reversed ? 0 : timeSteps;
+                copyState(at(h, lastSlot, outputs), last.h(), state, outputs);
+                copyState(at(c, lastSlot, hidden), last.c(), state, hidden);
+            }
+        }
+
+        /** Copies one cell's state to its place among all, where it is wanted. */
+        private void copyState(long from, Tensor states, int state, int stateWidth) {
+            if (states != null) {
+                copy(from, at(output(states), state, stateWidth), (long) batchSize * stateWidth);
+            }
+        }
+
+        void backward(LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
+            long gradients = optionalOutput(parameterGradients);
+            try (Scope workspace = openScope("backward workspace")) {
+                long dh = output(workspace.allocate("dh", batchSize, outputs));
+                long dc = output(workspace.allocate("dc", batchSize, hidden));
+                long dm = spec.projected() ? output(workspace.allocate("dm", batchSize, hidden)) : 0;
+                long dhTotal = spec.projected()
+                        ? output(workspace.allocate("dh of all steps", timeSteps, batchSize, outputs))
+                        : 0;
+                // A layer reads the gradient of its output from one and writes that of its input to the other.
+                long[] between = new long[2];
+                for (int k = 0; k < Math.min(2, spec.layers() - 1); k++) {
+                    between[k] = output(workspace.allocate("layer gradient", timeSteps, batchSize, width));
+                }
+                long dy = optionalInput(outputGradient.y());
+                for (int layer = spec.layers() - 1; layer >= 0; layer--) {
+                    long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];
+                    for (int k = 0; k < cells; k++) {
+                        int state = layer * cells + k;
+                        loadState(
+                                outputGradient.last() == null
+                                        ? null
+                                        : outputGradient.last().h(),
+                                state,
+                                outputs,
+                                dh);
+                        loadState(
+                                outputGradient.last() == null
+                                        ? null
+                                        : outputGradient.last().c(),
+                                state,
+                                hidden,
+                                dc);
+                        steps(state, dy == 0 ? 0 : dy + bytes((long) k * outputs), dh, dc, dm, dhTotal);
+                        products(state, layer, k == 0, gradients, dhTotal, dx);
+                        if (inputGradient.initial() != null) {
+                            copyState(dh, inputGradient.initial().h(), state, outputs);
+                            copyState(dc, inputGradient.initial().c(), state, hidden);
+                        }
+                    }
+                    if (layer > 0 && drops()) {
+                        dropout(dx, spec.dropout(), input.dropout().substream(layer - 1), dx, (long) rows * width);
+                    }
+                    dy = dx;
+                }
+            }
+        }
+
+        /** One cell's part of a gradient with respect to states; zeros where there is none. */
+        private void loadState(Tensor states, int state, int stateWidth, long into) {
+            if (states == null) {
+                clear(into, (long) batchSize * stateWidth);
+            } else {
+                copy(at(input(states), state, stateWidth), into, (long) batchSize * stateWidth);
+            }
+        }
+
+        /** Goes back through time: leaves {@code da} where the gates were. */
+        private void steps(int state, long dy, long dh, long dc, long dm, long dhTotal) {
+            LstmLayout.Cell weights = layout.cell(state);
+            boolean reversed = spec.direction().reversed(state % cells);
+            FusedTape.Cell cell = trace.cell(state);
+            long a = output(cell.gates());
+            long c = input(cell.c());
+            for (int step = timeSteps - 1; step >= 0; step--) {
+                int t = reversed ? timeSteps - 1 - step : step;
+                int before = reversed ? t + 1 : t;
+                int after = reversed ? t : t + 1;
+                long dyNow = dy == 0 ? 0 : at(dy, t, width);
+                if (spec.projected()) {
+                    kernels()
+                            .launch("lstm_project_backward")
+                            .address(dh)
+                            .address(dyNow)
+                            .integer(width)
+                            .address(at(dhTotal, t, outputs))
+                            .address(lengths)
+                            .integer(t)
+                            .integer(batchSize)
+                            .integer(outputs)
+                            .over((long) batchSize * outputs);
+                    blas().product(
+                                    false,
+                                    false,
+                                    batchSize,
+                                    hidden,
+                                    outputs,
+                                    at(dhTotal, t, outputs),
+                                    outputs,
+                                    weight(weights.projection()),
+                                    hidden,
+                                    false,
+                                    dm,
+                                    hidden);
+                }
+                kernels()
+                        .launch("lstm_backward")
+                        .address(at(a, t, gates))
+                        .address(at(c, before, hidden))
+                        .address(at(c, after, hidden))
+                        .address(spec.projected() ? 0 : dh)
+                        .address(spec.projected() ? 0 : dyNow)
+                        .integer(width)
+                        .address(dm)
+                        .address(dc)
+                        .address(0)
+                        .address(lengths)
+                        .integer(t)
+                        .integer(batchSize)
+                        .integer(hidden)
+                        .real(spec.cellClip())
+                        .over((long) batchSize * hidden);
+                blas().product(
+                                false,
+                                false,
+                                batchSize,
+                                outputs,
+                                gates,
+                                at(a, t, gates),
+                                gates,
+                                weight(weights.recurrentWeights()),
+                                outputs,
+                                true,
+                                dh,
+                                outputs);
+            }
+        }
+
+        /** The gradients that all time steps add to. */
+        private void products(int state, int layer, boolean firstCell, long gradients, long dhTotal, long dx) {
+            LstmLayout.Cell weights = layout.cell(state);
+            boolean reversed = spec.direction().reversed(state % cells);
+            int inputs = spec.layerInputSize(layer);
+            FusedTape.Cell cell = trace.cell(state);
+            long da = input(cell.gates());
+            if (dx != 0) {
+                blas().product(
+                                false,
+                                false,
+                                rows,
+                                inputs,
+                                gates,
+                                da,
+                                gates,
+                                weight(weights.inputWeights()),
+                                inputs,
+                                !firstCell,
+                                dx,
+                                inputs);
+            }
+            if (gradients == 0) {
+                return;
+            }
+            long before = at(input(cell.h()), reversed ? 1 : 0, outputs);
+            addProduct(gates, inputs, da, layerInput(layer), gradients, weights.inputWeights());
+            addProduct(gates, outputs, da, before, gradients, weights.recurrentWeights());
+            if (weights.bias() != null) {
+                addColumnSums(da, rows, gates, gradients + bytes(weights.bias().offset()));
+            }
+            if (weights.projection() != null) {
+                addProduct(outputs, hidden, dhTotal, input(cell.m()), gradients, weights.projection());
+            }
+        }
+
+        /** {@code dW [m, n] += left [T N, m]^T right [T N, n]}. */
+        private void addProduct(int m, int n, long left, long right, long gradients, ParameterView view) {
+            blas().product(true, false, m, n, rows, left, m, right, n, true, gradients + bytes(view.offset()), n);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package carousel.engine.cuda.fused;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.EngineProvider;
+import carousel.engine.cuda.CudaProbe;
+import carousel.tensor.Precision;
+import java.util.Optional;
+
+/** Opens the {@link FusedEngine} on machines with an NVIDIA GPU and cuBLAS. */
+public final class FusedEngineProvider implements EngineProvider {
+    static final String NAME = "fused";
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public String description() {
+        return "NVIDIA GPU, with cuBLAS and Carousel's own kernels";
+    }
+
+    @Override
+    public int preference() {
+        return 20;
+    }
+
+    @Override
+    public Optional<Throwable> unavailable() {
+        return CudaProbe.unavailable();
+    }
+
+    @Override
+    public Engine open(EngineOptions options) {
+        Precision precision = options.precision() == null ? Precision.FP32 : options.precision();
+        if (precision == Precision.FP16 || precision == Precision.BF16) {
+            throw new EngineException("the fused engine computes in FP32, TF32 or FP64 but got " + precision
+                    + ": choose one of them, or the engine 'cudnn' for FP16");
+        }
+        return new FusedEngine(options, precision);
+    }
+}
