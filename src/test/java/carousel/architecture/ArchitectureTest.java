@@ -54,6 +54,8 @@ class ArchitectureTest {
             Map.entry("engine", 23),
             Map.entry("engine.reference", 5),
             Map.entry("engine.vector", 10),
+            Map.entry("engine.cuda", 10),
+            Map.entry("engine.cuda.fused", 3),
             Map.entry("layer", 10),
             Map.entry("optimizer", 4),
             Map.entry("data", 15),

@@ -1,11 +1,11 @@
 package carousel.contract;
 
 import carousel.engine.EngineProvider;
-import carousel.engine.Engines;
+import carousel.engine.cuda.fused.FusedEngineProvider;
 
 class FusedEngineContractTest extends EngineContract {
     @Override
     EngineProvider provider() {
-        return Engines.provider("fused");
+        return new FusedEngineProvider();
     }
 }
