@@ -214,6 +214,8 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
     }
 
     private void free(DeviceStorage block) {
+        // What waits on the host may still use it.
+        context.handOver();
         blocks.remove(block);
         Status.driver(
                 JCudaDriver.cuMemFree(new DevicePointer(block.allocation())), "cuMemFree", "%d bytes", block.size());
