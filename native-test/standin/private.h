@@ -39,7 +39,8 @@ enum Word : int {
     HOST_SYNCHRONISATIONS = 25,
     DRIVER_VERSION = 26,
     DEVICES_PLUS_ONE = 27,
-    LEAKED = 28,  // objects alive when the process ended or when their context was destroyed
+    LEAKED = 28,             // objects alive when the process ended or when their context was destroyed
+    POISON_PADDING = 29,     // not 0: what cuDNN leaves undefined in padded outputs is poison instead of 0
     WORDS = 64
 };
 
