@@ -628,7 +628,6 @@ public abstract class CudaEngine implements Engine {
         closed = true;
         long open = allocator.use().inUse();
         new Release()
-                .of(context::synchronize)
                 .of(this::releaseMore)
                 .of(allocator::close)
                 .of(staging::close)
