@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
+import jcuda.driver.CUdeviceptr;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasComputeType;
@@ -17,11 +18,18 @@ final class Blas implements AutoCloseable {
     private final int type;
     private final int compute;
     private final boolean wide;
+    /**
+     * Scratch memory of cuBLAS's own: in a graph it would otherwise allocate at every replay. Of this size cuBLAS keeps its choice of
+     * algorithms on every GPU before Hopper, and nearly so there.
+     */
+    private static final long WORKSPACE = 8 << 20;
+
     /** 0 and 1, in native memory: cheaper in a call than Java arrays. */
     private final Pointer scalars;
 
     private final Pointer zero;
     private final Pointer one;
+    private final CUdeviceptr workspace = new CUdeviceptr();
 
     /** @param precision FP64, FP32, or TF32, where products are rounded and sums are not */
     Blas(CudaContext context, Precision precision) {
@@ -42,6 +50,22 @@ final class Blas implements AutoCloseable {
         }
         this.zero = scalars;
         this.one = scalars.withByteOffset(Double.BYTES);
+        boolean allocated = false;
+        try {
+            Status.driver(JCudaDriver.cuMemAlloc(workspace, WORKSPACE), "cuMemAlloc", "%d bytes for cuBLAS", WORKSPACE);
+            allocated = true;
+            Status.blas(
+                    JCublas2.cublasSetWorkspace(context.blas(), workspace, WORKSPACE),
+                    "cublasSetWorkspace",
+                    "%d bytes",
+                    WORKSPACE);
+        } catch (RuntimeException failure) {
+            if (allocated) {
+                Release.after(failure, this::freeWorkspace);
+            }
+            Release.after(failure, this::freeScalars);
+            throw failure;
+        }
     }
 
     /** Does what {@link CudaEngine#product} asked for, with its arguments in the same order. */
@@ -72,8 +96,16 @@ final class Blas implements AutoCloseable {
         Status.blas(status, "cublasGemmEx", "[%d, %d] = [%d, %d] times [%d, %d]", m, n, m, k, k, n);
     }
 
+    private void freeWorkspace() {
+        Status.driver(JCudaDriver.cuMemFree(workspace), "cuMemFree", "%d bytes of cuBLAS", WORKSPACE);
+    }
+
+    private void freeScalars() {
+        Status.driver(JCudaDriver.cuMemFreeHost(scalars), "cuMemFreeHost", "the factors of products");
+    }
+
     @Override
     public void close() {
-        Status.driver(JCudaDriver.cuMemFreeHost(scalars), "cuMemFreeHost", "the factors of products");
+        new Release().of(this::freeWorkspace).of(this::freeScalars).finish();
     }
 }
