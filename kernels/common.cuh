@@ -28,6 +28,9 @@
 #define CAROUSEL_DYNAMIC_SHARED(type, name) \
     type* const name = static_cast<type*>(::carousel::emulation::dynamicSharedMemory())
 
+// Before a loop that nvcc would unroll for no gain.
+#define CAROUSEL_NO_UNROLL
+
 #else
 
 #include <cuda_fp16.h>
@@ -39,6 +42,7 @@
 #define CAROUSEL_DYNAMIC_SHARED(type, name) \
     extern __shared__ double carousel_dynamic_shared[]; \
     type* const name = reinterpret_cast<type*>(carousel_dynamic_shared)
+#define CAROUSEL_NO_UNROLL _Pragma("unroll 1")
 
 #endif
 

@@ -58,6 +58,8 @@ __device__ __forceinline__ void embedding_backward(const int* ids, const R* dy, 
             __syncthreads();
             for (int k = thread; k < width; k += kBlock) {
                 R sum = sums[k];
+                // Unrolled, it spills registers on sm_80.
+                CAROUSEL_NO_UNROLL
                 for (int warp = 0; warp < warps; warp++) {
                     for (unsigned bits = meant[warp]; bits != 0; bits &= bits - 1) {
                         long long row = first + warp * kWarp + __ffs(static_cast<int>(bits)) - 1;
