@@ -82,6 +82,24 @@ int wire(const Graph* graph, Executable* executable) {
     return SUCCESS;
 }
 
+/// Copies nodes out, as many as there is room for; the rest of the room becomes null.
+int giveNodes(const std::vector<Node*>& from, void** nodes, size_t* count, const char* call) {
+    if (nodes == nullptr) {
+        *count = from.size();
+        return SUCCESS;
+    }
+    // JCuda 12.6 hands over room for its array but a count that nobody has set.
+    bool plausible = *count <= from.size() + 65536;
+    if (!plausible) {
+        carousel_standin_misuse("%s: room for %zu nodes is said to be there", call, *count);
+    }
+    for (size_t k = 0; k < (plausible ? *count : from.size()); k++) {
+        nodes[k] = k < from.size() ? from[k] : nullptr;
+    }
+    *count = std::min(*count, from.size());
+    return SUCCESS;
+}
+
 std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const std::vector<std::vector<size_t>>& after, uint64_t seed) {
     std::vector<size_t> missing(jobs.size());
     std::vector<std::vector<size_t>> before(jobs.size());
@@ -370,16 +388,7 @@ STANDIN_EXPORT CUresult cuGraphGetNodes(void* handle, void** nodes, size_t* coun
     if (!isGraph(handle) || count == nullptr) {
         return INVALID_VALUE;
     }
-    auto* graph = static_cast<Graph*>(handle);
-    if (nodes == nullptr) {
-        *count = graph->nodes.size();
-        return SUCCESS;
-    }
-    for (size_t k = 0; k < *count; k++) {
-        nodes[k] = k < graph->nodes.size() ? graph->nodes[k] : nullptr;
-    }
-    *count = std::min(*count, graph->nodes.size());
-    return SUCCESS;
+    return giveNodes(static_cast<Graph*>(handle)->nodes, nodes, count, "cuGraphGetNodes");
 }
 
 STANDIN_EXPORT CUresult cuGraphGetRootNodes(void* handle, void** nodes, size_t* count) {
@@ -393,15 +402,7 @@ STANDIN_EXPORT CUresult cuGraphGetRootNodes(void* handle, void** nodes, size_t* 
             roots.push_back(node);
         }
     }
-    if (nodes != nullptr) {
-        for (size_t k = 0; k < *count; k++) {
-            nodes[k] = k < roots.size() ? roots[k] : nullptr;
-        }
-        *count = std::min(*count, roots.size());
-    } else {
-        *count = roots.size();
-    }
-    return SUCCESS;
+    return giveNodes(roots, nodes, count, "cuGraphGetRootNodes");
 }
 
 STANDIN_EXPORT CUresult cuGraphNodeGetDependencies(void* handle, void** nodes, size_t* count) {
@@ -409,16 +410,7 @@ STANDIN_EXPORT CUresult cuGraphNodeGetDependencies(void* handle, void** nodes, s
     if (!isNode(handle) || count == nullptr) {
         return INVALID_VALUE;
     }
-    auto& after = static_cast<Node*>(handle)->after;
-    if (nodes != nullptr) {
-        for (size_t k = 0; k < *count; k++) {
-            nodes[k] = k < after.size() ? after[k] : nullptr;
-        }
-        *count = std::min(*count, after.size());
-    } else {
-        *count = after.size();
-    }
-    return SUCCESS;
+    return giveNodes(static_cast<Node*>(handle)->after, nodes, count, "cuGraphNodeGetDependencies");
 }
 
 STANDIN_EXPORT CUresult cuGraphNodeGetType(void* handle, int* type) {
@@ -427,6 +419,43 @@ STANDIN_EXPORT CUresult cuGraphNodeGetType(void* handle, int* type) {
         return INVALID_VALUE;
     }
     *type = static_cast<Node*>(handle)->job->nodeType;
+    return SUCCESS;
+}
+
+STANDIN_EXPORT CUresult cuGraphAddKernelNode_v2(
+        void** result, void* handle, void* const* dependencies, size_t count, const KernelNodeParams* params) {
+    Lock lock(world().mutex);
+    Context* context;
+    int error = ready(context);
+    if (error != SUCCESS) {
+        return error;
+    }
+    if (!isGraph(handle) || result == nullptr || (count > 0 && dependencies == nullptr)) {
+        return INVALID_VALUE;
+    }
+    auto* graph = static_cast<Graph*>(handle);
+    std::vector<Node*> after;
+    for (size_t k = 0; k < count; k++) {
+        if (!isNode(dependencies[k]) || static_cast<Node*>(dependencies[k])->graph != graph) {
+            return INVALID_VALUE;
+        }
+        after.push_back(static_cast<Node*>(dependencies[k]));
+    }
+    if (carousel_standin_fails(KIND_OBJECT, "cuGraphAddKernelNode")) {
+        return OUT_OF_MEMORY;
+    }
+    std::shared_ptr<const Job> job;
+    error = jobOf(params, job);
+    if (error != SUCCESS) {
+        return error;
+    }
+    auto* node = new Node;
+    node->graph = graph;
+    node->job = job;
+    node->after = after;
+    graph->nodes.push_back(node);
+    world().nodes.insert(node);
+    *result = node;
     return SUCCESS;
 }
 

@@ -5,8 +5,6 @@
 #include <fstream>
 #include <sstream>
 
-#include <sys/mman.h>
-
 #include "world.h"
 
 #ifdef CAROUSEL_STANDIN_KERNELS
@@ -16,17 +14,43 @@
 namespace carousel::standin {
 namespace {
 
+// One kernel of the stand-in's own, so that launches can be tried without the emulation: y[k] += 1 for k < n.
+const char* const ADD_ONE = "carousel_standin_add_one";
+
+std::string addOne(void** params) {
+    float* y = *static_cast<float**>(params[0]);
+    long long n = *static_cast<long long*>(params[1]);
+    for (long long k = 0; k < n; k++) {
+        y[k] += 1;
+    }
+    return "";
+}
+
 #ifdef CAROUSEL_STANDIN_KERNELS
 
-const void* findKernel(const std::string& name) { return emulation::find(name); }
+bool isOwn(const Function* function) { return function->kernel == ADD_ONE; }
+
+const void* findKernel(const std::string& name) { return name == ADD_ONE ? static_cast<const void*>(ADD_ONE) : emulation::find(name); }
 
 const emulation::Kernel& kernelOf(const Function* function) { return *static_cast<const emulation::Kernel*>(function->kernel); }
 
-size_t parameterCount(const Function* function) { return emulation::parameterCount(kernelOf(function)); }
+size_t parameterCount(const Function* function) { return isOwn(function) ? 2 : emulation::parameterCount(kernelOf(function)); }
 
-size_t parameterSize(const Function* function, size_t index) { return emulation::parameterSize(kernelOf(function), index); }
+size_t parameterSize(const Function* function, size_t index) {
+    return isOwn(function) ? 8 : emulation::parameterSize(kernelOf(function), index);
+}
+
+bool parameterIsPointer(const Function* function, size_t index) {
+    return isOwn(function) ? index == 0 : emulation::parameterIsPointer(kernelOf(function), index);
+}
+
+/// Threads that every block must have; 0 for any.
+unsigned blockSize(const Function* function) { return isOwn(function) ? 0 : emulation::blockSize(kernelOf(function)); }
 
 std::string runKernel(KernelCall& call, uint64_t seed) {
+    if (isOwn(call.function)) {
+        return addOne(call.pointers.data());
+    }
     emulation::Launch launch{};
     for (int k = 0; k < 3; k++) {
         launch.grid[k] = call.grid[k];
@@ -39,26 +63,17 @@ std::string runKernel(KernelCall& call, uint64_t seed) {
 
 #else
 
-// Without the emulation there is one kernel, so that launches can be tried: it adds 1 to the first n floats of y.
-struct AddOne {
-    static constexpr size_t SIZES[] = {8, 8};
-};
-const AddOne ADD_ONE;
-
-const void* findKernel(const std::string& name) { return name == "carousel_standin_add_one" ? &ADD_ONE : nullptr; }
+const void* findKernel(const std::string& name) { return name == ADD_ONE ? ADD_ONE : nullptr; }
 
 size_t parameterCount(const Function*) { return 2; }
 
-size_t parameterSize(const Function*, size_t index) { return AddOne::SIZES[index]; }
+size_t parameterSize(const Function*, size_t) { return 8; }
 
-std::string runKernel(KernelCall& call, uint64_t) {
-    float* y = *static_cast<float**>(call.pointers[0]);
-    long long n = *static_cast<long long*>(call.pointers[1]);
-    for (long long k = 0; k < n; k++) {
-        y[k] += 1;
-    }
-    return "";
-}
+bool parameterIsPointer(const Function*, size_t index) { return index == 0; }
+
+unsigned blockSize(const Function*) { return 0; }
+
+std::string runKernel(KernelCall& call, uint64_t) { return addOne(call.pointers.data()); }
 
 #endif
 
@@ -246,13 +261,8 @@ Function* liveFunction(void* handle, const char* call) {
     return function;
 }
 
-/// Whether there is readable memory of this process at an address.
-bool isMapped(uint64_t address) {
-    unsigned char resident;
-    return mincore(reinterpret_cast<void*>(address & ~4095ULL), 1, &resident) == 0;
-}
-
-/// Pointers among the arguments must lead into live memory of the device or pinned memory.
+/// Pointers among the arguments must lead into live memory of the device or pinned memory; so must numbers that look like
+/// device addresses.
 int checkArguments(const KernelCall& call, Job& job) {
     for (size_t k = 0; k < call.offsets.size(); k++) {
         if (parameterSize(call.function, k) != 8) {
@@ -261,11 +271,11 @@ int checkArguments(const KernelCall& call, Job& job) {
         uint64_t value;
         std::memcpy(&value, call.bytes.data() + call.offsets[k], 8);
         auto* address = reinterpret_cast<const void*>(value);
-        bool pinned = value != 0 && pinnedAt(address, 0) != nullptr;
-        if (isDeviceAddress(value) || pinned) {
+        bool pointer = parameterIsPointer(call.function, k);
+        if (isDeviceAddress(value) || (pointer && value != 0 && pinnedAt(address, 0) != nullptr)) {
             job.ranges.push_back({address, 0, true, "argument"});
-        } else if (value >> 32 != 0 && value >> 47 == 0 && isMapped(value)) {
-            carousel_standin_misuse("%s: argument %zu is the address of host memory that is not pinned", job.what.c_str(), k);
+        } else if (pointer && value != 0) {
+            carousel_standin_misuse("%s: argument %zu is neither a device address nor one of pinned memory: %p", job.what.c_str(), k, address);
             return ILLEGAL_ADDRESS;
         }
     }
@@ -382,6 +392,12 @@ int makeKernelJob(
     if (threads > 1024 || sharedBytes > function->dynamicSharedLimit) {
         carousel_standin_misuse("%s: %llu threads a block with %u bytes of shared memory are not possible", function->name.c_str(),
                                 static_cast<unsigned long long>(threads), sharedBytes);
+        return INVALID_VALUE;
+    }
+    unsigned demanded = blockSize(function);
+    if (demanded != 0 && (block[0] != demanded || block[1] != 1 || block[2] != 1)) {
+        carousel_standin_misuse("%s: blocks of (%u, %u, %u) threads where the kernel is written for %u", function->name.c_str(), block[0],
+                                block[1], block[2], demanded);
         return INVALID_VALUE;
     }
     auto call = std::make_shared<KernelCall>();
