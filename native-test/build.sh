@@ -14,7 +14,12 @@ for tool in c++ cmake; do
 done
 
 if [ "${2:-}" = test ]; then
-    ctest --test-dir "$folder" --output-on-failure --no-tests=ignore --parallel 2
+    log=$folder/test.log
+    ctest --test-dir "$folder" --output-on-failure --no-tests=ignore --parallel 2 >"$log" 2>&1 || {
+        cat "$log" >&2
+        exit 1
+    }
+    grep 'tests passed' "$log" || echo "native-test: no tests here (Debian: apt-get install libgtest-dev)"
     exit
 fi
 
