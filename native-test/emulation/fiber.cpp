@@ -87,7 +87,6 @@ void Stack::prepare(Context& context, void (*entry)()) {
     uintptr_t top = (reinterpret_cast<uintptr_t>(memory) + usable) & ~uintptr_t{15};
     void** slot = reinterpret_cast<void**>(top);
     *--slot = nullptr;
-    *--slot = nullptr;
     *--slot = reinterpret_cast<void*>(entry);
     for (int saved = 0; saved < 6; saved++) {
         *--slot = nullptr;
