@@ -356,6 +356,9 @@ int launch(void* handle, const unsigned* grid, const unsigned* block, unsigned s
         return result;
     }
     if (carousel_standin_fails(KIND_LAUNCH, function->name.c_str())) {
+        if (word(DROPS) != 0) {
+            return SUCCESS;
+        }
         if ((word(COUNTED_KINDS) & STICKY_FAILURES) != 0) {
             context->error = LAUNCH_FAILED;
         }

@@ -719,7 +719,7 @@ int checkShapes(const Config& config, const Rnn& rnn, const Sequences& x, const 
 int prepare(const Arguments& arguments, bool training, bool usesH, bool usesC, Call& call, Handle*& handle) {
     int status = begin(call.name);
     if (status != SUCCESS) {
-        return status;
+        return carousel_standin_control()[DROPS] != 0 ? SUCCESS : status;
     }
     handle = find<Handle>(arguments.handle, call.name);
     auto* rnn = find<Rnn>(arguments.rnn, call.name);
