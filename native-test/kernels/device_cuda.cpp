@@ -21,17 +21,22 @@ namespace {
 #define CAROUSEL_DRIVER_NAME(name) CAROUSEL_TEXT(name)
 #define CAROUSEL_DRIVER(name) driver<decltype(&name)>(CAROUSEL_DRIVER_NAME(name))
 
-template <typename F>
-F driver(const char* name) {
+// Throws std::runtime_error.
+void* driverFunction(const char* name) {
     static void* library = dlopen("libcuda.so.1", RTLD_NOW);
     if (library == nullptr) {
-        throw std::runtime_error(std::string("no CUDA driver: ") + dlerror());
+        throw std::runtime_error("there is no CUDA driver: libcuda.so.1 cannot be loaded");
     }
     void* function = dlsym(library, name);
     if (function == nullptr) {
         throw std::runtime_error(std::string("the CUDA driver has no ") + name);
     }
-    return reinterpret_cast<F>(function);
+    return function;
+}
+
+template <typename F>
+F driver(const char* name) {
+    return reinterpret_cast<F>(driverFunction(name));
 }
 
 void check(CUresult result, const std::string& what) {

@@ -14,7 +14,7 @@ struct Case {
     int rows, columns;
     double scale;
 };
-const std::vector<Case> cases = {{0, 3, 1}, {1, 1, 1}, {1, 10, 30}, {5, 127, 3}, {7, 128, 100}, {3, 129, 1}, {300, 2, 5}, {257, 10, 2}, {2, 1021, 8}};
+const std::vector<Case> cases = {{0, 3, 1}, {1, 1, 1}, {1, 10, 30}, {5, 127, 3}, {7, 128, 100}, {3, 129, 1}, {300, 2, 5}, {2, 1021, 8}};
 
 template <typename R>
 class Losses : public testing::Test {
@@ -118,7 +118,8 @@ TYPED_TEST(Losses, TheFirstOfEqualLogitsDecides) {
                 p[row * static_cast<size_t>(columns) + static_cast<size_t>(first)] = 2;
                 p[(row + 1) * static_cast<size_t>(columns) - 1] = 2;
             }
-            this->compare(LossKind::softmax, {2, columns, 2}, p, {}, {first, columns - 1}, {});
+            this->compare(LossKind::softmax, {2, columns, 2}, p, {}, {first, first}, {});
+            this->compare(LossKind::softmax, {2, columns, 2}, p, {}, {columns - 1, columns - 1}, {});
         }
     }
 }
