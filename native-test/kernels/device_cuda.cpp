@@ -1,5 +1,5 @@
-// A GPU, by the driver API and the PTX that the Java engines load, from the folder that the environment variable CAROUSEL_PTX names.
-// libcuda is opened at run time: this builds where there is no driver.
+// A GPU, by the driver API and the PTX that the Java engines load, from the folder that the environment variable
+// CAROUSEL_PTX names. libcuda is opened at run time: this builds where there is no driver.
 #include <cuda.h>
 #include <dlfcn.h>
 
@@ -123,10 +123,12 @@ void download(void* to, const void* from, size_t bytes) {
     check(CAROUSEL_DRIVER(cuMemcpyDtoH)(to, pointer(from), bytes), "cuMemcpyDtoH");
 }
 
-std::string launch(const std::string& kernel, Grid grid, unsigned block, uint64_t, void** params, const std::vector<size_t>&) {
+std::string launch(
+        const std::string& kernel, Grid grid, unsigned block, uint64_t, void** params, const std::vector<size_t>&) {
     try {
         CUfunction function = Gpu::instance().function(kernel);
-        check(CAROUSEL_DRIVER(cuLaunchKernel)(function, grid.x, grid.y, 1, block, 1, 1, 0, nullptr, params, nullptr), "cuLaunchKernel");
+        check(CAROUSEL_DRIVER(cuLaunchKernel)(function, grid.x, grid.y, 1, block, 1, 1, 0, nullptr, params, nullptr),
+                "cuLaunchKernel");
         check(CAROUSEL_DRIVER(cuCtxSynchronize)(), "cuCtxSynchronize");
         return "";
     } catch (const std::exception& e) {

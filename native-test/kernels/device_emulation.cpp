@@ -22,7 +22,8 @@ void download(void* to, const void* from, size_t bytes) {
     std::memcpy(to, from, bytes);
 }
 
-std::string launch(const std::string& name, Grid grid, unsigned block, uint64_t seed, void** params, const std::vector<size_t>& sizes) {
+std::string launch(const std::string& name, Grid grid, unsigned block, uint64_t seed, void** params,
+        const std::vector<size_t>& sizes) {
     const emulation::Kernel* kernel = emulation::find(name);
     if (kernel == nullptr) {
         return "there is no kernel " + name;
