@@ -2,7 +2,8 @@
 # Makes the PTX that the Java engines load. It is checked in, so that a build needs no nvcc: run this after a change to a kernel.
 #
 #   kernels/build.sh            writes src/main/resources/carousel/engine/cuda/*.ptx
-#   kernels/build.sh --check    fails where what is checked in is not what the sources give (with the same nvcc)
+#   kernels/build.sh --check    fails where what is checked in is not what the sources give; ends with 77 where it
+#                               cannot tell because another release of nvcc made it
 #   kernels/build.sh --report   registers, shared memory and spills of each kernel, as Markdown; fails on a spill
 #   kernels/build.sh --into DIR writes the PTX into DIR
 #
@@ -50,6 +51,12 @@ case ${1:-} in
         build "$2"
         ;;
     --check)
+        made_by=$(sed -n 's/.*compilation tools, \(release .*\)/\1/p' "$resources"/*.ptx | sort -u)
+        here=$("$nvcc" --version | sed -n 's/.*compilation tools, \(release .*\)/\1/p')
+        if [ "$made_by" != "$here" ]; then
+            echo "build.sh: the PTX was made by $made_by but here is $here" >&2
+            exit 77
+        fi
         build "$scratch"
         for fresh in "$scratch"/*.ptx; do
             cmp -s "$fresh" "$resources/$(basename "$fresh")" \
@@ -78,7 +85,10 @@ case ${1:-} in
                     print name, target, registers, shared, stack, spills
                 }'
         done | sort | awk '
-            BEGIN { print "| kernel | for | registers | shared bytes | stack bytes | spilled bytes |"; print "|---|---|---|---|---|---|" }
+            BEGIN {
+                print "| kernel | for | registers | shared bytes | stack bytes | spilled bytes |"
+                print "|---|---|---|---|---|---|"
+            }
             { print "| " $1 " | " $2 " | " $3 " | " $4 " | " $5 " | " $6 " |"; spilled += $6; kernels++ }
             END { if (spilled > 0 || kernels == 0) exit 1 }'
         ;;

@@ -109,7 +109,8 @@ CAROUSEL_KERNEL(0, test_different_barriers, (), differentBarriers, ())
 CAROUSEL_KERNEL(0, test_leave, (), leaveBeforeSecondBarrier, ())
 CAROUSEL_KERNEL(256, test_reverse, (int* y, int forgetBarrier), reverse, (y, forgetBarrier))
 CAROUSEL_KERNEL(0, test_count_down, (long long* y, int rounds), countDown, (y, rounds))
-CAROUSEL_KERNEL(0, test_warp, (double* rotated, int* sums, unsigned* ballots, int* any), warpOperations, (rotated, sums, ballots, any))
+CAROUSEL_KERNEL(0, test_warp, (double* rotated, int* sums, unsigned* ballots, int* any), warpOperations,
+        (rotated, sums, ballots, any))
 CAROUSEL_KERNEL(0, test_half_warps, (int* y), halfWarps, (y))
 CAROUSEL_KERNEL(0, test_shared, (double* y), sharedMemory, (y))
 CAROUSEL_KERNEL(0, test_much_shared, (), muchShared, ())
@@ -141,9 +142,10 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
     EXPECT_FALSE(emulation::parameterIsPointer(*fill, 2));
     EXPECT_EQ(emulation::parameterSize(*fill, 3), 0u);
     EXPECT_EQ(emulation::blockSize(*fill), 256u);
-    std::vector<std::string> lstm = {"carousel_lstm_backward_f32", "carousel_lstm_backward_f64", "carousel_lstm_forward_f32",
-            "carousel_lstm_forward_f64", "carousel_lstm_project_backward_f32", "carousel_lstm_project_backward_f64",
-            "carousel_lstm_project_forward_f32", "carousel_lstm_project_forward_f64"};
+    std::vector<std::string> lstm = {"carousel_lstm_backward_f32", "carousel_lstm_backward_f64",
+            "carousel_lstm_forward_f32", "carousel_lstm_forward_f64", "carousel_lstm_project_backward_f32",
+            "carousel_lstm_project_backward_f64", "carousel_lstm_project_forward_f32",
+            "carousel_lstm_project_forward_f64"};
     EXPECT_EQ(emulation::kernels("lstm_pointwise"), lstm);
     size_t all = 0;
     for (const char* file : {"elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise"}) {
@@ -176,7 +178,8 @@ TEST(Emulation, SeesADeadlockAndGoesOnAfterwards) {
         EXPECT_NE(launch("test_leave", oneBlock(64)).find("63 at the barrier"), std::string::npos);
         EXPECT_NE(launch("test_different_barriers", oneBlock(64)).find("32 at the barrier"), std::string::npos);
         std::vector<int> y(32);
-        EXPECT_NE(launch("test_half_warps", oneBlock(32), y.data()).find("32 in the warp operation"), std::string::npos);
+        EXPECT_NE(
+                launch("test_half_warps", oneBlock(32), y.data()).find("32 in the warp operation"), std::string::npos);
     }
 }
 
@@ -211,7 +214,9 @@ TEST(Emulation, ShufflesAndBallots) {
             std::vector<int> sums(threads);
             std::vector<unsigned> ballots(threads);
             std::vector<int> any(2 * threads);
-            ASSERT_EQ(launch("test_warp", oneBlock(threads, seed), rotated.data(), sums.data(), ballots.data(), any.data()), "");
+            ASSERT_EQ(launch("test_warp", oneBlock(threads, seed), rotated.data(), sums.data(), ballots.data(),
+                              any.data()),
+                    "");
             for (unsigned k = 0; k < threads; k++) {
                 unsigned first = k / 32 * 32;
                 unsigned ballot = 0;

@@ -216,7 +216,8 @@ void Multiprocessor::leave(Fiber& self) {
     }
 }
 
-// Where to go on when a fiber cannot: another fiber that is ready, a fresh one for threads that have not started, or the scheduler.
+// Where to go on when a fiber cannot: another fiber that is ready, a fresh one for threads that have not started, or
+// the scheduler.
 Context& Multiprocessor::next() {
     bool unstarted = started < order.size();
     if (!ready.empty() && (!unstarted || runAhead || random.below(2) == 0)) {
@@ -285,8 +286,8 @@ void Multiprocessor::forgetFibers() {
 }
 
 void Multiprocessor::prepareShared(size_t dynamicBytes) {
-    // First the launch's dynamic memory, then the kernel's own pieces. Each of the two is within the limit; together they are checked when
-    // the block has ended.
+    // First the launch's dynamic memory, then the kernel's own pieces. Each of the two is within the limit; together
+    // they are checked when the block has ended.
     if (!sharedMemory) {
         sharedMemory = std::make_unique<char[]>(2 * sharedLimit + cacheLine);
         sharedWanted = 2 * sharedLimit;
@@ -379,7 +380,8 @@ std::string Multiprocessor::describeDeadlock() const {
     }
     std::string text = "deadlock:";
     for (const auto& [place, count] : places) {
-        text += ' ' + std::to_string(count) + (place.first ? " at the barrier of line " : " in the warp operation of line ")
+        text += ' ' + std::to_string(count)
+                + (place.first ? " at the barrier of line " : " in the warp operation of line ")
                 + std::to_string(place.second) + ',';
     }
     return text + ' ' + std::to_string(finished) + " of " + std::to_string(order.size()) + " threads have ended";
@@ -390,9 +392,7 @@ std::string Multiprocessor::runBlock(const Kernel& kernel, const Launch& launch,
     uint64_t plane = static_cast<uint64_t>(launch.grid[0]) * launch.grid[1];
     gridDim = {launch.grid[0], launch.grid[1], launch.grid[2]};
     blockDim = {threads, 1, 1};
-    blockIdx = {
-            static_cast<unsigned>(block % launch.grid[0]),
-            static_cast<unsigned>(block % plane / launch.grid[0]),
+    blockIdx = {static_cast<unsigned>(block % launch.grid[0]), static_cast<unsigned>(block % plane / launch.grid[0]),
             static_cast<unsigned>(block / plane)};
     call = kernel.description.call;
     arguments = params;
@@ -470,7 +470,8 @@ private:
 };
 
 Pool::Pool() {
-    // Signals that are sent to the process are for its other threads. Those that a fault raises here stay, so that they are reported.
+    // Signals that are sent to the process are for its other threads. Those that a fault raises here stay, so that they
+    // are reported.
     sigset_t blocked;
     sigset_t before;
     sigfillset(&blocked);
@@ -569,8 +570,8 @@ std::string badLaunch(const Kernel& kernel, const Launch& launch, void** params)
     for (int axis = 0; axis < 3; axis++) {
         uint64_t limit = axis == 0 ? 0x7fffffff : 0xffff;
         if (launch.grid[axis] < 1 || launch.grid[axis] > limit) {
-            return text + "grid[" + std::to_string(axis) + "] should be in the [1, " + std::to_string(limit) + "] range but got "
-                    + std::to_string(launch.grid[axis]);
+            return text + "grid[" + std::to_string(axis) + "] should be in the [1, " + std::to_string(limit)
+                    + "] range but got " + std::to_string(launch.grid[axis]);
         }
         blocks *= launch.grid[axis];
     }
@@ -580,8 +581,9 @@ std::string badLaunch(const Kernel& kernel, const Launch& launch, void** params)
     unsigned wanted = kernel.description.blockSize;
     if (launch.block[1] != 1 || launch.block[2] != 1 || launch.block[0] < 1 || launch.block[0] > largestBlock
             || (wanted != 0 && launch.block[0] != wanted)) {
-        return text + "the block should be " + (wanted != 0 ? std::to_string(wanted) : "1 to " + std::to_string(largestBlock))
-                + " x 1 x 1 but got " + std::to_string(launch.block[0]) + " x " + std::to_string(launch.block[1]) + " x "
+        return text + "the block should be "
+                + (wanted != 0 ? std::to_string(wanted) : "1 to " + std::to_string(largestBlock)) + " x 1 x 1 but got "
+                + std::to_string(launch.block[0]) + " x " + std::to_string(launch.block[1]) + " x "
                 + std::to_string(launch.block[2]);
     }
     if (launch.sharedBytes > sharedLimit) {
@@ -647,10 +649,9 @@ unsigned blockSize(const Kernel& kernel) {
 
 }  // namespace carousel::emulation
 
-// Each of kernels/*.cu defines one of these. Named here, they come along when a program is linked against the archive, and with them the
-// kernels, which nothing else names.
-#define CAROUSEL_UNITS(unit) \
-    unit(elementwise) unit(embedding) unit(loss) unit(reduce) unit(update) unit(lstm_pointwise)
+// Each of kernels/*.cu defines one of these. Named here, they come along when a program is linked against the archive,
+// and with them the kernels, which nothing else names.
+#define CAROUSEL_UNITS(unit) unit(elementwise) unit(embedding) unit(loss) unit(reduce) unit(update) unit(lstm_pointwise)
 #define CAROUSEL_DECLARE_UNIT(name) void carousel_unit_##name();
 #define CAROUSEL_NAME_UNIT(name) &carousel_unit_##name,
 CAROUSEL_UNITS(CAROUSEL_DECLARE_UNIT)

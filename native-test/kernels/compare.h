@@ -54,9 +54,11 @@ R nan() {
     return std::numeric_limits<R>::quiet_NaN();
 }
 
-// Equal, or both not a number; otherwise within `epsilons` times the real type's epsilon times the larger of |expected| and `scale`.
+// Equal, or both not a number; otherwise within `epsilons` times the real type's epsilon times the larger of |expected|
+// and `scale`.
 template <typename R>
-void expectNear(const std::vector<R>& actual, const std::vector<double>& expected, double epsilons, double scale, const std::string& what) {
+void expectNear(const std::vector<R>& actual, const std::vector<double>& expected, double epsilons, double scale,
+        const std::string& what) {
     ASSERT_EQ(actual.size(), expected.size()) << what;
     for (size_t k = 0; k < actual.size(); k++) {
         double a = static_cast<double>(actual[k]);
@@ -65,8 +67,8 @@ void expectNear(const std::vector<R>& actual, const std::vector<double>& expecte
                 || std::abs(a - e) <= epsilons * std::numeric_limits<R>::epsilon() * std::max(std::abs(e), scale);
         if (!near) {
             ADD_FAILURE() << what << '[' << k << "] should be " << e << " but is " << a << ", off by "
-                          << std::abs(a - e) / std::numeric_limits<R>::epsilon() / std::max(std::abs(e), scale) << " epsilons of "
-                          << epsilons << " allowed";
+                          << std::abs(a - e) / std::numeric_limits<R>::epsilon() / std::max(std::abs(e), scale)
+                          << " epsilons of " << epsilons << " allowed";
             return;
         }
     }

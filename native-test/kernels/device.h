@@ -1,4 +1,5 @@
-// Where the tests run the kernels: the CPU emulation (device_emulation.cpp) or a GPU (device_cuda.cpp). A test sees only this.
+// Where the tests run the kernels: the CPU emulation (device_emulation.cpp) or a GPU (device_cuda.cpp). A test sees
+// only this.
 #ifndef CAROUSEL_TEST_DEVICE_H
 #define CAROUSEL_TEST_DEVICE_H
 
@@ -24,11 +25,13 @@ void release(void* memory);
 void upload(void* to, const void* from, size_t bytes);
 void download(void* to, const void* from, size_t bytes);
 // Launches and waits. `sizes` are those of the arguments, checked where the device can. Gives "" or what went wrong.
-std::string launch(const std::string& kernel, Grid grid, unsigned block, uint64_t seed, void** params, const std::vector<size_t>& sizes);
+std::string launch(const std::string& kernel, Grid grid, unsigned block, uint64_t seed, void** params,
+        const std::vector<size_t>& sizes);
 }  // namespace device
 
-// Device memory for values of a type, between two guard bands. The values lie a multiple of sizeof(T) but of nothing larger away from an
-// aligned address: views into a model's flat buffer do, too. What is wrong with a buffer at the end of its life is a failure of the test.
+// Device memory for values of a type, between two guard bands. The values lie a multiple of sizeof(T) but of nothing
+// larger away from an aligned address: views into a model's flat buffer do, too. What is wrong with a buffer at the end
+// of its life is a failure of the test.
 template <typename T>
 class Buffer {
 public:
@@ -45,7 +48,8 @@ public:
         expectGuards();
         if (isInput) {
             std::vector<T> now = values();
-            EXPECT_TRUE(count == 0 || std::memcmp(now.data(), before.data(), count * sizeof(T)) == 0) << "a kernel changed its input";
+            EXPECT_TRUE(count == 0 || std::memcmp(now.data(), before.data(), count * sizeof(T)) == 0)
+                    << "a kernel changed its input";
         }
         device::release(memory);
     }
@@ -87,7 +91,8 @@ private:
         size_t end = first + count * sizeof(T);
         for (size_t k = 0; k < bytes; k++) {
             if ((k < first || k >= end) && image[k] != poison) {
-                ADD_FAILURE() << "a kernel wrote " << (k < first ? "before" : "after") << " a buffer of " << count << " elements";
+                ADD_FAILURE() << "a kernel wrote " << (k < first ? "before" : "after") << " a buffer of " << count
+                              << " elements";
                 return;
             }
         }
@@ -140,8 +145,11 @@ auto everyWay(F once) {
         EXPECT_EQ(again.size(), first.size());
         for (size_t k = 0; k < first.size() && k < again.size(); k++) {
             bool same = first[k].size() == again[k].size()
-                    && (first[k].empty() || std::memcmp(first[k].data(), again[k].data(), first[k].size() * sizeof(first[k][0])) == 0);
-            EXPECT_TRUE(same) << "result " << k << " depends on the order of threads (seed " << way.seed << ", blocks " << way.blocks << ')';
+                    && (first[k].empty()
+                            || std::memcmp(first[k].data(), again[k].data(), first[k].size() * sizeof(first[k][0]))
+                                    == 0);
+            EXPECT_TRUE(same) << "result " << k << " depends on the order of threads (seed " << way.seed << ", blocks "
+                              << way.blocks << ')';
         }
     }
     return first;

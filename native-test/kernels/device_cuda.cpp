@@ -1,5 +1,5 @@
-// A GPU, by the driver API and the PTX that the Java engines load, from the folder that the environment variable CAROUSEL_PTX names.
-// libcuda is opened at run time: this builds where there is no driver.
+// A GPU, by the driver API and the PTX that the Java engines load, from the folder that the environment variable
+// CAROUSEL_PTX names. libcuda is opened at run time: this builds where there is no driver.
 #include <cuda.h>
 #include <dlfcn.h>
 
@@ -21,17 +21,22 @@ namespace {
 #define CAROUSEL_DRIVER_NAME(name) CAROUSEL_TEXT(name)
 #define CAROUSEL_DRIVER(name) driver<decltype(&name)>(CAROUSEL_DRIVER_NAME(name))
 
-template <typename F>
-F driver(const char* name) {
+// Throws std::runtime_error.
+void* driverFunction(const char* name) {
     static void* library = dlopen("libcuda.so.1", RTLD_NOW);
     if (library == nullptr) {
-        throw std::runtime_error(std::string("no CUDA driver: ") + dlerror());
+        throw std::runtime_error("there is no CUDA driver: libcuda.so.1 cannot be loaded");
     }
     void* function = dlsym(library, name);
     if (function == nullptr) {
         throw std::runtime_error(std::string("the CUDA driver has no ") + name);
     }
-    return reinterpret_cast<F>(function);
+    return function;
+}
+
+template <typename F>
+F driver(const char* name) {
+    return reinterpret_cast<F>(driverFunction(name));
 }
 
 void check(CUresult result, const std::string& what) {
@@ -118,10 +123,12 @@ void download(void* to, const void* from, size_t bytes) {
     check(CAROUSEL_DRIVER(cuMemcpyDtoH)(to, pointer(from), bytes), "cuMemcpyDtoH");
 }
 
-std::string launch(const std::string& kernel, Grid grid, unsigned block, uint64_t, void** params, const std::vector<size_t>&) {
+std::string launch(
+        const std::string& kernel, Grid grid, unsigned block, uint64_t, void** params, const std::vector<size_t>&) {
     try {
         CUfunction function = Gpu::instance().function(kernel);
-        check(CAROUSEL_DRIVER(cuLaunchKernel)(function, grid.x, grid.y, 1, block, 1, 1, 0, nullptr, params, nullptr), "cuLaunchKernel");
+        check(CAROUSEL_DRIVER(cuLaunchKernel)(function, grid.x, grid.y, 1, block, 1, 1, 0, nullptr, params, nullptr),
+                "cuLaunchKernel");
         check(CAROUSEL_DRIVER(cuCtxSynchronize)(), "cuCtxSynchronize");
         return "";
     } catch (const std::exception& e) {

@@ -22,7 +22,8 @@ void download(void* to, const void* from, size_t bytes) {
     std::memcpy(to, from, bytes);
 }
 
-std::string launch(const std::string& name, Grid grid, unsigned block, uint64_t seed, void** params, const std::vector<size_t>& sizes) {
+std::string launch(const std::string& name, Grid grid, unsigned block, uint64_t seed, void** params,
+        const std::vector<size_t>& sizes) {
     const emulation::Kernel* kernel = emulation::find(name);
     if (kernel == nullptr) {
         return "there is no kernel " + name;
@@ -35,7 +36,9 @@ std::string launch(const std::string& name, Grid grid, unsigned block, uint64_t 
             return "parameter " + std::to_string(k) + " of " + name + " has another type";
         }
     }
-    return emulation::run(*kernel, {{grid.x, grid.y, 1}, {block, 1, 1}, 0, seed}, params);
+    // No two launches of the program run in the same order; in the next run of the program they do.
+    static uint64_t launches = 0;
+    return emulation::run(*kernel, {{grid.x, grid.y, 1}, {block, 1, 1}, 0, seed + 1000 * launches++}, params);
 }
 
 }  // namespace carousel::test::device

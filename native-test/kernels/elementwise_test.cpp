@@ -29,8 +29,8 @@ TYPED_TEST(Elementwise, CopyColumnsLeavesTheColumnsBeside) {
     struct Case {
         int rows, columns, xPitch, xColumn, yPitch, yColumn;
     };
-    for (Case c : {Case{0, 3, 3, 0, 3, 0}, Case{5, 0, 3, 0, 3, 0}, Case{1, 1, 1, 0, 1, 0}, Case{7, 5, 9, 4, 6, 1}, Case{128, 7, 7, 0, 14, 7},
-                 Case{3, 257, 300, 43, 257, 0}, Case{257, 3, 11, 2, 5, 2}}) {
+    for (Case c : {Case{0, 3, 3, 0, 3, 0}, Case{5, 0, 3, 0, 3, 0}, Case{1, 1, 1, 0, 1, 0}, Case{7, 5, 9, 4, 6, 1},
+                 Case{128, 7, 7, 0, 14, 7}, Case{3, 257, 300, 43, 257, 0}, Case{257, 3, 11, 2, 5, 2}}) {
         std::vector<R> from = numbers<R>(static_cast<size_t>(c.rows * c.xPitch), 1);
         std::vector<double> expected(static_cast<size_t>(c.rows * c.yPitch), nan<double>());
         for (int row = 0; row < c.rows; row++) {
@@ -46,8 +46,8 @@ TYPED_TEST(Elementwise, CopyColumnsLeavesTheColumnsBeside) {
         auto results = everyWay([&](Way way) {
             Input<R> x(from);
             Buffer<R> y(expected.size());
-            launch(named<R>("copy_columns"), way, {way.grid(blocksFor(c.rows * c.columns))}, kBlock, x.address(), c.xPitch, c.xColumn,
-                    y.address(), c.yPitch, c.yColumn, c.rows, c.columns);
+            launch(named<R>("copy_columns"), way, {way.grid(blocksFor(c.rows * c.columns))}, kBlock, x.address(),
+                    c.xPitch, c.xColumn, y.address(), c.yPitch, c.yColumn, c.rows, c.columns);
             return std::vector<std::vector<R>>{y.values()};
         });
         expectSame(results[0], expected, "y");
@@ -81,8 +81,8 @@ TYPED_TEST(Elementwise, CopyValidPutsZerosWherePaddingMayBeAnything) {
         int T, N, width;
         std::vector<int> lengths;
     };
-    for (const Case& c : {Case{0, 2, 3, {0, 0}}, Case{1, 1, 1, {0}}, Case{4, 3, 5, {4, 0, 2}}, Case{3, 2, 257, {1, 3}}, Case{7, 5, 31, {0, 7, 1, 6, 3}},
-                 Case{5, 3, 17, {}}}) {
+    for (const Case& c : {Case{0, 2, 3, {0, 0}}, Case{1, 1, 1, {0}}, Case{4, 3, 5, {4, 0, 2}}, Case{3, 2, 257, {1, 3}},
+                 Case{7, 5, 31, {0, 7, 1, 6, 3}}, Case{5, 3, 17, {}}}) {
         std::vector<R> from = numbers<R>(static_cast<size_t>(c.T * c.N * c.width), 3);
         std::vector<double> expected;
         for (int t = 0; t < c.T; t++) {
@@ -99,8 +99,8 @@ TYPED_TEST(Elementwise, CopyValidPutsZerosWherePaddingMayBeAnything) {
             Input<R> x(from);
             Input<int> lengths(c.lengths);
             Buffer<R> y(expected.size());
-            launch(named<R>("copy_valid"), way, {way.grid(blocksFor(c.T * c.N * c.width))}, kBlock, x.address(), y.address(),
-                    c.lengths.empty() ? nullptr : lengths.address(), c.T, c.N, c.width);
+            launch(named<R>("copy_valid"), way, {way.grid(blocksFor(c.T * c.N * c.width))}, kBlock, x.address(),
+                    y.address(), c.lengths.empty() ? nullptr : lengths.address(), c.T, c.N, c.width);
             return std::vector<std::vector<R>>{y.values()};
         });
         expectSame(results[0], expected, "y");
@@ -138,8 +138,8 @@ TYPED_TEST(Elementwise, DropoutDrawsTheSameWordsAsTheReference) {
                     if (inPlace) {
                         y.write(from);
                     }
-                    launch(named<R>("dropout"), way, {way.grid(blocksFor(n, 1024))}, kBlock, inPlace ? y.address() : x.address(),
-                            y.address(), n, threshold, rate, seed, stream, call);
+                    launch(named<R>("dropout"), way, {way.grid(blocksFor(n, 1024))}, kBlock,
+                            inPlace ? y.address() : x.address(), y.address(), n, threshold, rate, seed, stream, call);
                     return std::vector<std::vector<R>>{y.values()};
                 });
                 expectNear(results[0], expected, 2, 0, "y");
@@ -169,10 +169,13 @@ TEST(Half, EveryHalfWidensExactlyAndNarrowsBack) {
 }
 
 TEST(Half, NarrowingRoundsToTheNearestTiesToEven) {
-    std::vector<float> from = {0, -0.0f, 1, 65504, 65519.996f, 65520, -65520, 1e30f, INFINITY, -INFINITY, 5.9604645e-8f, 2.9802322e-8f,
-            2.9802326e-8f, 1e-30f, 1e-44f, 6.1035156e-5f, 6.1035152e-5f, 0.1f, 1.00048828125f, 1.00146484375f};
+    std::vector<float> from = {0, -0.0f, 1, 65504, 65519.996f, 65520, -65520, 1e30f, INFINITY, -INFINITY, 5.9604645e-8f,
+            2.9802322e-8f, 2.9802326e-8f, 1e-30f, 1e-44f, 6.1035156e-5f, 6.1035152e-5f, 0.1f, 1.00048828125f,
+            1.00146484375f};
     for (int half = 0; half < 0x7c00; half += 7) {
-        double between = (reference::halfValue(static_cast<uint16_t>(half)) + reference::halfValue(static_cast<uint16_t>(half + 1))) / 2;
+        double between = (reference::halfValue(static_cast<uint16_t>(half))
+                                 + reference::halfValue(static_cast<uint16_t>(half + 1)))
+                / 2;
         if (std::isfinite(between)) {
             float middle = static_cast<float>(between);
             from.insert(from.end(), {middle, -middle, std::nextafter(middle, 0.0f), std::nextafter(middle, INFINITY)});
@@ -185,7 +188,8 @@ TEST(Half, NarrowingRoundsToTheNearestTiesToEven) {
     for (long long n : {0LL, 1LL, 255LL, static_cast<long long>(from.size())}) {
         Input<float> x(from);
         Buffer<uint16_t> y(static_cast<size_t>(n));
-        launch("carousel_narrow_f16", {1, 0}, {static_cast<unsigned>(blocksFor(n) + 1)}, kBlock, x.address(), y.address(), n);
+        launch("carousel_narrow_f16", {1, 0}, {static_cast<unsigned>(blocksFor(n) + 1)}, kBlock, x.address(),
+                y.address(), n);
         std::vector<uint16_t> bits = y.values();
         for (size_t k = 0; k < bits.size(); k++) {
             ASSERT_EQ(reference::halfValue(bits[k]), expected[k]) << from[k];

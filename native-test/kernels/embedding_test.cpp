@@ -10,7 +10,8 @@ constexpr unsigned kBlock = 256;
 struct Case {
     int rows, vocabulary, width;
 };
-const std::vector<Case> cases = {{0, 3, 4}, {1, 1, 1}, {7, 5, 3}, {31, 2, 257}, {257, 40, 5}, {300, 7, 256}, {600, 500, 2}, {3, 10, 255}};
+const std::vector<Case> cases = {
+        {0, 3, 4}, {1, 1, 1}, {7, 5, 3}, {31, 2, 257}, {257, 40, 5}, {300, 7, 256}, {600, 500, 2}, {3, 10, 255}};
 
 // A few of them outside.
 std::vector<int> idsOf(const Case& c, unsigned seed) {
@@ -41,8 +42,8 @@ TYPED_TEST(Embedding, ForwardGivesTheRowOfEachId) {
             Input<int> ids(chosen);
             Input<R> table(values);
             Buffer<R> y(expected.size());
-            launch(named<R>("embedding_forward"), way, {way.grid(blocksFor(c.rows * c.width))}, kBlock, ids.address(), table.address(),
-                    y.address(), c.rows, c.vocabulary, c.width);
+            launch(named<R>("embedding_forward"), way, {way.grid(blocksFor(c.rows * c.width))}, kBlock, ids.address(),
+                    table.address(), y.address(), c.rows, c.vocabulary, c.width);
             return std::vector<std::vector<R>>{y.values()};
         });
         expectSame(results[0], expected, "y");
@@ -74,8 +75,8 @@ TYPED_TEST(Embedding, BackwardAddsAllRowsOfAnIdInTheirOrder) {
             Input<int> ids(chosen);
             Input<R> dy(gradient);
             Buffer<R> dTable(before);
-            launch(named<R>("embedding_backward"), way, {way.grid(c.rows)}, kBlock, ids.address(), dy.address(), dTable.address(), c.rows,
-                    c.vocabulary, c.width);
+            launch(named<R>("embedding_backward"), way, {way.grid(c.rows)}, kBlock, ids.address(), dy.address(),
+                    dTable.address(), c.rows, c.vocabulary, c.width);
             return std::vector<std::vector<R>>{dTable.values()};
         });
         expectSame(results[0], doubles(expected), "dTable");

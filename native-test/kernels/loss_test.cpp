@@ -14,14 +14,16 @@ struct Case {
     int rows, columns;
     double scale;
 };
-const std::vector<Case> cases = {{0, 3, 1}, {1, 1, 1}, {1, 10, 30}, {5, 127, 3}, {7, 128, 100}, {3, 129, 1}, {300, 2, 5}, {257, 10, 2}, {2, 1021, 8}};
+const std::vector<Case> cases = {
+        {0, 3, 1}, {1, 1, 1}, {1, 10, 30}, {5, 127, 3}, {7, 128, 100}, {3, 129, 1}, {300, 2, 5}, {2, 1021, 8}};
 
 template <typename R>
 class Losses : public testing::Test {
 protected:
     // The three launches, as an engine makes them. Results: report, dp (empty when not wanted).
-    static std::vector<std::vector<R>> run(LossKind kind, const Case& c, const std::vector<R>& predictions, const std::vector<R>& wanted,
-            const std::vector<int>& classes, const std::vector<R>& rowWeights, bool withGradient, Way way) {
+    static std::vector<std::vector<R>> run(LossKind kind, const Case& c, const std::vector<R>& predictions,
+            const std::vector<R>& wanted, const std::vector<int>& classes, const std::vector<R>& rowWeights,
+            bool withGradient, Way way) {
         Input<R> p(predictions);
         Input<R> targets(wanted);
         Input<int> labels(classes);
@@ -37,21 +39,25 @@ protected:
         const R* summed = report.address();
         unsigned blocks = way.grid(c.rows);
         if (kind == LossKind::softmax) {
-            launch(named<R>("loss_softmax"), way, {blocks}, kLossBlock, p.address(), labels.address(), weightsOrNull, c.rows, c.columns, summed,
-                    dpOrNull, partial.address());
+            launch(named<R>("loss_softmax"), way, {blocks}, kLossBlock, p.address(), labels.address(), weightsOrNull,
+                    c.rows, c.columns, summed, dpOrNull, partial.address());
         } else {
-            launch(named<R>(kind == LossKind::squared ? "loss_squared" : "loss_sigmoid"), way, {blocks}, kLossBlock, p.address(),
-                    targets.address(), weightsOrNull, c.rows, c.columns, summed, dpOrNull, partial.address());
+            launch(named<R>(kind == LossKind::squared ? "loss_squared" : "loss_sigmoid"), way, {blocks}, kLossBlock,
+                    p.address(), targets.address(), weightsOrNull, c.rows, c.columns, summed, dpOrNull,
+                    partial.address());
         }
-        launch(named<R>("loss_report"), way, {one}, kBlock, static_cast<const R*>(partial.address()), c.rows, report.address());
+        launch(named<R>("loss_report"), way, {one}, kBlock, static_cast<const R*>(partial.address()), c.rows,
+                report.address());
         return {report.values(), dp.values()};
     }
 
-    static void compare(LossKind kind, const Case& c, const std::vector<R>& p, const std::vector<R>& targets, const std::vector<int>& labels,
-            const std::vector<R>& weights) {
+    static void compare(LossKind kind, const Case& c, const std::vector<R>& p, const std::vector<R>& targets,
+            const std::vector<int>& labels, const std::vector<R>& weights) {
         for (bool withGradient : {true, false}) {
-            auto results = everyWay([&](Way way) { return run(kind, c, p, targets, labels, weights, withGradient, way); });
-            reference::Loss expected = reference::loss(kind, doubles(p), doubles(targets), labels, doubles(weights), c.rows, c.columns);
+            auto results =
+                    everyWay([&](Way way) { return run(kind, c, p, targets, labels, weights, withGradient, way); });
+            reference::Loss expected =
+                    reference::loss(kind, doubles(p), doubles(targets), labels, doubles(weights), c.rows, c.columns);
             double perRow = kind == LossKind::squared ? c.scale * c.scale : c.scale + std::log(c.columns);
             double scale = (1 + perRow) * std::max(1, c.rows);
             expectNear(results[0], expected.report, 16, scale, "report");
@@ -64,7 +70,8 @@ protected:
     }
 
     // Every third row is left out and holds what it should not.
-    static std::vector<R> weightsFor(const Case& c, std::vector<R>& p, std::vector<R>& targets, std::vector<int>& labels) {
+    static std::vector<R> weightsFor(
+            const Case& c, std::vector<R>& p, std::vector<R>& targets, std::vector<int>& labels) {
         std::vector<R> weights = numbers<R>(static_cast<size_t>(c.rows), 9);
         for (size_t m = 0; m < weights.size(); m++) {
             weights[m] = std::abs(weights[m]) + R(0.1);
@@ -118,7 +125,8 @@ TYPED_TEST(Losses, TheFirstOfEqualLogitsDecides) {
                 p[row * static_cast<size_t>(columns) + static_cast<size_t>(first)] = 2;
                 p[(row + 1) * static_cast<size_t>(columns) - 1] = 2;
             }
-            this->compare(LossKind::softmax, {2, columns, 2}, p, {}, {first, columns - 1}, {});
+            this->compare(LossKind::softmax, {2, columns, 2}, p, {}, {first, first}, {});
+            this->compare(LossKind::softmax, {2, columns, 2}, p, {}, {columns - 1, columns - 1}, {});
         }
     }
 }
@@ -149,8 +157,9 @@ TYPED_TEST(Losses, WhatIsNotANumberStaysSo) {
         for (size_t at : {0, 1, 199}) {
             std::vector<R> p = numbers<R>(200, 3);
             p[at] = nan<R>();
-            auto results = everyWay(
-                    [&](Way way) { return this->run(kind, {1, 200, 1}, p, std::vector<R>(200, 0), {1}, {}, true, way); });
+            auto results = everyWay([&](Way way) {
+                return this->run(kind, {1, 200, 1}, p, std::vector<R>(200, 0), {1}, {}, true, way);
+            });
             EXPECT_TRUE(std::isnan(results[0][0]));
             EXPECT_TRUE(std::isnan(results[1][at]));
         }

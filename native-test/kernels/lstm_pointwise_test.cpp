@@ -15,8 +15,8 @@ struct Case {
     int N, H;
     std::vector<int> lengths;
 };
-const std::vector<Case> cases = {{0, 3, {}}, {1, 1, {}}, {1, 1, {0}}, {3, 5, {1, 4, 2}}, {2, 127, {}}, {1, 257, {3}}, {5, 64, {0, 2, 3, 7, 1}},
-        {17, 31, {}}, {4, 255, {3, 3, 0, 2}}};
+const std::vector<Case> cases = {{0, 3, {}}, {1, 1, {}}, {1, 1, {0}}, {3, 5, {1, 4, 2}}, {2, 127, {}}, {1, 257, {3}},
+        {5, 64, {0, 2, 3, 7, 1}}, {17, 31, {}}, {4, 255, {3, 3, 0, 2}}};
 constexpr int step = 2;
 
 template <typename R>
@@ -28,7 +28,8 @@ protected:
         if (peepholes.empty()) {
             return {0, 0, 0};
         }
-        return {peepholes[static_cast<size_t>(j)], peepholes[static_cast<size_t>(H + j)], peepholes[static_cast<size_t>(2 * H + j)]};
+        return {peepholes[static_cast<size_t>(j)], peepholes[static_cast<size_t>(H + j)],
+                peepholes[static_cast<size_t>(2 * H + j)]};
     }
 
     // Rows that are not valid become not-a-numbers: nothing may read them.
@@ -66,8 +67,9 @@ TYPED_TEST(LstmPointwise, ForwardEqualsTheReference) {
                             size_t first = static_cast<size_t>(n * 4 * c.H + j);
                             size_t H = static_cast<size_t>(c.H);
                             bool valid = this->valid(c, n);
-                            Cell cell = reference::lstmCell({a[first], a[first + H], a[first + 2 * H], a[first + 3 * H]}, cBefore[e],
-                                    this->peepholesAt(p, c.H, j), clip);
+                            Cell cell =
+                                    reference::lstmCell({a[first], a[first + H], a[first + 2 * H], a[first + 3 * H]},
+                                            cBefore[e], this->peepholesAt(p, c.H, j), clip);
                             cAfter[e] = valid ? cell.c : cBefore[e];
                             hAfter[e] = valid ? cell.m : hBefore[e];
                             mAfter[e] = valid ? cell.m : 0;
@@ -94,13 +96,17 @@ TYPED_TEST(LstmPointwise, ForwardEqualsTheReference) {
                         }
                         bool wantsH = form != Form::onlyM;
                         bool wantsY = form == Form::separate || form == Form::inPlace;
-                        launch(named<R>("lstm_forward"), way, {way.grid(blocksFor(c.N * c.H))}, kBlock, gateBuffer.address(),
-                                form == Form::inPlace ? cNext.address() : cPrevious.address(), cNext.address(),
-                                !wantsH ? nullptr : form == Form::inPlace ? h.address() : hPrevious.address(),
+                        launch(named<R>("lstm_forward"), way, {way.grid(blocksFor(c.N * c.H))}, kBlock,
+                                gateBuffer.address(), form == Form::inPlace ? cNext.address() : cPrevious.address(),
+                                cNext.address(),
+                                !wantsH                         ? nullptr
+                                        : form == Form::inPlace ? h.address()
+                                                                : hPrevious.address(),
                                 wantsH ? h.address() : nullptr, form == Form::inPlace ? nullptr : m.address(),
                                 wantsY ? y.address() : nullptr, yPitch, peeps ? peepholes.address() : nullptr,
                                 c.lengths.empty() ? nullptr : lengths.address(), step, c.N, c.H, clip);
-                        return std::vector<std::vector<R>>{gateBuffer.values(), cNext.values(), h.values(), m.values(), y.values()};
+                        return std::vector<std::vector<R>>{
+                                gateBuffer.values(), cNext.values(), h.values(), m.values(), y.values()};
                     });
                     std::vector<double> untouched(cells, nan<double>());
                     bool wantsY = form == Form::separate || form == Form::inPlace;
@@ -108,7 +114,8 @@ TYPED_TEST(LstmPointwise, ForwardEqualsTheReference) {
                     expectNear(results[1], cAfter, 8, 1, "c");
                     expectNear(results[2], form == Form::onlyM ? untouched : hAfter, 8, 1, "h");
                     expectNear(results[3], form == Form::inPlace ? untouched : mAfter, 8, 1, "m");
-                    expectNear(results[4], wantsY ? yAfter : std::vector<double>(yAfter.size(), nan<double>()), 8, 1, "y");
+                    expectNear(
+                            results[4], wantsY ? yAfter : std::vector<double>(yAfter.size(), nan<double>()), 8, 1, "y");
                 }
             }
         }
@@ -134,9 +141,10 @@ TYPED_TEST(LstmPointwise, ForwardKeepsItsAccuracyAtTheEnds) {
         Input<R> cPrevious(std::vector<R>(cells, 0));
         Buffer<R> c(cells);
         Buffer<R> h(cells);
-        launch(named<R>("lstm_forward"), way, {way.grid(1)}, kBlock, gateBuffer.address(), cPrevious.address(), c.address(),
-                static_cast<const R*>(nullptr), h.address(), static_cast<R*>(nullptr), static_cast<R*>(nullptr), 0,
-                static_cast<const R*>(nullptr), static_cast<const int*>(nullptr), 0, static_cast<int>(cells), 1, 1.5);
+        launch(named<R>("lstm_forward"), way, {way.grid(1)}, kBlock, gateBuffer.address(), cPrevious.address(),
+                c.address(), static_cast<const R*>(nullptr), h.address(), static_cast<R*>(nullptr),
+                static_cast<R*>(nullptr), 0, static_cast<const R*>(nullptr), static_cast<const int*>(nullptr), 0,
+                static_cast<int>(cells), 1, 1.5);
         return std::vector<std::vector<R>>{gateBuffer.values(), c.values(), h.values()};
     });
     // Relative, down to numbers that float holds in full.
@@ -170,8 +178,9 @@ TYPED_TEST(LstmPointwise, BackwardEqualsTheReference) {
                             size_t e = static_cast<size_t>(n * c.H + j);
                             size_t first = static_cast<size_t>(n * 4 * c.H + j);
                             auto peepholes = this->peepholesAt(p, c.H, j);
-                            Cell cell = reference::lstmCell(
-                                    {a[first], a[first + H], a[first + 2 * H], a[first + 3 * H]}, cBefore[e], peepholes, clip);
+                            Cell cell =
+                                    reference::lstmCell({a[first], a[first + H], a[first + 2 * H], a[first + 3 * H]},
+                                            cBefore[e], peepholes, clip);
                             // What the kernel is given are numbers of its own type.
                             a[first] = static_cast<R>(cell.i);
                             a[first + H] = static_cast<R>(cell.f);
@@ -183,7 +192,8 @@ TYPED_TEST(LstmPointwise, BackwardEqualsTheReference) {
                             }
                             double dy = extra < 0 ? 0 : dyGiven[static_cast<size_t>(n * dyPitch + j)];
                             double dm = projected ? static_cast<double>(dmGiven[e]) : dhBefore[e] + dy;
-                            CellGradient gradient = reference::lstmCellBackward({a[first], a[first + H], a[first + 2 * H], a[first + 3 * H], cAfter[e], 0},
+                            CellGradient gradient = reference::lstmCellBackward(
+                                    {a[first], a[first + H], a[first + 2 * H], a[first + 3 * H], cAfter[e], 0},
                                     cBefore[e], dm, dcBefore[e], peepholes, clip);
                             for (size_t gate = 0; gate < 4; gate++) {
                                 da[first + gate * H] = gradient.da[gate];
@@ -209,10 +219,12 @@ TYPED_TEST(LstmPointwise, BackwardEqualsTheReference) {
                         Buffer<R> dc(dcBefore);
                         Input<R> peepholes(p);
                         Input<int> lengths(c.lengths);
-                        launch(named<R>("lstm_backward"), way, {way.grid(blocksFor(c.N * c.H))}, kBlock, gates.address(), cPrevious.address(),
-                                cNow.address(), projected ? nullptr : dh.address(), extra < 0 || projected ? nullptr : dy.address(), dyPitch,
-                                projected ? dm.address() : nullptr, dc.address(), peeps ? peepholes.address() : nullptr,
-                                c.lengths.empty() ? nullptr : lengths.address(), step, c.N, c.H, clip);
+                        launch(named<R>("lstm_backward"), way, {way.grid(blocksFor(c.N * c.H))}, kBlock,
+                                gates.address(), cPrevious.address(), cNow.address(),
+                                projected ? nullptr : dh.address(), extra < 0 || projected ? nullptr : dy.address(),
+                                dyPitch, projected ? dm.address() : nullptr, dc.address(),
+                                peeps ? peepholes.address() : nullptr, c.lengths.empty() ? nullptr : lengths.address(),
+                                step, c.N, c.H, clip);
                         return std::vector<std::vector<R>>{gates.values(), dc.values(), dh.values()};
                     });
                     expectNear(results[0], da, 16, 1, "da");
@@ -224,7 +236,8 @@ TYPED_TEST(LstmPointwise, BackwardEqualsTheReference) {
     }
 }
 
-// The reference that the kernels are compared with, and so the kernels, against central differences of the forward equations.
+// The reference that the kernels are compared with, and so the kernels, against central differences of the forward
+// equations.
 TEST(LstmReference, BackwardIsTheSlopeOfForward) {
     Vector values = numbers<double>(300, 11, 2);
     for (size_t at = 0; at + 9 < values.size(); at += 10) {
@@ -238,16 +251,19 @@ TEST(LstmReference, BackwardIsTheSlopeOfForward) {
                 Cell cell = reference::lstmCell(gates, before, peepholes, clip);
                 return dm * cell.m + dc * cell.c;
             };
-            CellGradient gradient = reference::lstmCellBackward(reference::lstmCell(a, c, peepholes, clip), c, dm, dc, peepholes, clip);
+            CellGradient gradient =
+                    reference::lstmCellBackward(reference::lstmCell(a, c, peepholes, clip), c, dm, dc, peepholes, clip);
             constexpr double h = 1e-5;
             for (size_t gate = 0; gate < 4; gate++) {
                 std::array<double, 4> more = a;
                 std::array<double, 4> less = a;
                 more[gate] += h;
                 less[gate] -= h;
-                EXPECT_NEAR(gradient.da[gate], (weighted(more, c) - weighted(less, c)) / (2 * h), 1e-8) << "gate " << gate << " at " << at;
+                EXPECT_NEAR(gradient.da[gate], (weighted(more, c) - weighted(less, c)) / (2 * h), 1e-8)
+                        << "gate " << gate << " at " << at;
             }
-            EXPECT_NEAR(gradient.dcPrevious, (weighted(a, c + h) - weighted(a, c - h)) / (2 * h), 1e-8) << "c at " << at;
+            EXPECT_NEAR(gradient.dcPrevious, (weighted(a, c + h) - weighted(a, c - h)) / (2 * h), 1e-8)
+                    << "c at " << at;
         }
     }
 }
@@ -263,7 +279,8 @@ TYPED_TEST(LstmPointwise, ProjectionsCopyAddAndCarry) {
             std::vector<R> product = numbers<R>(elements, 2);
             std::vector<R> dhBefore = numbers<R>(elements, 3);
             std::vector<R> dyGiven = numbers<R>(static_cast<size_t>(c.N * pitch), 4);
-            Vector hAfter(elements), yAfter(static_cast<size_t>(c.N * pitch), nan<double>()), dhAfter(elements), total(elements);
+            Vector hAfter(elements), yAfter(static_cast<size_t>(c.N * pitch), nan<double>()), dhAfter(elements),
+                    total(elements);
             for (int n = 0; n < c.N; n++) {
                 for (int k = 0; k < P; k++) {
                     size_t e = static_cast<size_t>(n * P + k);
@@ -287,10 +304,10 @@ TYPED_TEST(LstmPointwise, ProjectionsCopyAddAndCarry) {
                 Buffer<R> dhTotal(elements);
                 const int* lengthsOrNull = c.lengths.empty() ? nullptr : lengths.address();
                 unsigned blocks = way.grid(blocksFor(c.N * P));
-                launch(named<R>("lstm_project_forward"), way, {blocks}, kBlock, hPrevious.address(), h.address(), y.address(), pitch,
-                        lengthsOrNull, step, c.N, P);
-                launch(named<R>("lstm_project_backward"), way, {blocks}, kBlock, dh.address(), extra < 0 ? nullptr : dy.address(), pitch,
-                        dhTotal.address(), lengthsOrNull, step, c.N, P);
+                launch(named<R>("lstm_project_forward"), way, {blocks}, kBlock, hPrevious.address(), h.address(),
+                        y.address(), pitch, lengthsOrNull, step, c.N, P);
+                launch(named<R>("lstm_project_backward"), way, {blocks}, kBlock, dh.address(),
+                        extra < 0 ? nullptr : dy.address(), pitch, dhTotal.address(), lengthsOrNull, step, c.N, P);
                 return std::vector<std::vector<R>>{h.values(), y.values(), dh.values(), dhTotal.values()};
             });
             expectSame(results[0], hAfter, "h");

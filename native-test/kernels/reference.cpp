@@ -29,8 +29,8 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
 Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int stream, uint64_t call) {
     Vector y(x.size());
     for (size_t e = 0; e < x.size(); e++) {
-        std::array<uint32_t, 4> words = philox(
-                {static_cast<uint32_t>(e / 4), static_cast<uint32_t>(stream), static_cast<uint32_t>(call), static_cast<uint32_t>(call >> 32)},
+        std::array<uint32_t, 4> words = philox({static_cast<uint32_t>(e / 4), static_cast<uint32_t>(stream),
+                                                       static_cast<uint32_t>(call), static_cast<uint32_t>(call >> 32)},
                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
         y[e] = static_cast<int>(words[e % 4] >> 8) < threshold ? 0 : x[e] / (1 - rate);
     }
@@ -50,9 +50,10 @@ double roundToHalf(double x) {
 double halfValue(uint16_t bits) {
     int exponent = bits >> 10 & 31;
     int fraction = bits & 1023;
-    double magnitude = exponent == 31 ? (fraction == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN())
-            : exponent == 0           ? std::ldexp(fraction, -24)
-                                      : std::ldexp(1024 + fraction, exponent - 25);
+    double magnitude = exponent == 31
+            ? (fraction == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN())
+            : exponent == 0 ? std::ldexp(fraction, -24)
+                            : std::ldexp(1024 + fraction, exponent - 25);
     return bits >> 15 ? -magnitude : magnitude;
 }
 
@@ -67,7 +68,8 @@ void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dT
     }
 }
 
-Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vector<int>& labels, const Vector& weights, int rows, int columns) {
+Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vector<int>& labels, const Vector& weights,
+        int rows, int columns) {
     Loss result{{0, 0, 0}, Vector(p.size(), 0)};
     for (int m = 0; m < rows; m++) {
         double weight = weights.empty() ? 1 : weights[m];
@@ -104,7 +106,8 @@ Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vect
         } else {
             for (int k = 0; k < columns; k++) {
                 double logit = p[row + k];
-                value += (std::max(logit, 0.0) - logit * targets[row + k] + std::log1p(std::exp(-std::abs(logit)))) / columns;
+                value += (std::max(logit, 0.0) - logit * targets[row + k] + std::log1p(std::exp(-std::abs(logit))))
+                        / columns;
                 gradient[k] = (logistic(logit) - targets[row + k]) / columns;
                 right += ((logit > 0) == (targets[row + k] > 0.5)) / static_cast<double>(columns);
             }
@@ -112,7 +115,8 @@ Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vect
         result.report[0] += weight * value;
         result.report[1] += weight * right;
         for (int k = 0; k < columns; k++) {
-            result.gradient[row + k] = result.report[2] == 0 && !std::isnan(gradient[k]) ? 0 : weight * gradient[k] / result.report[2];
+            result.gradient[row + k] =
+                    result.report[2] == 0 && !std::isnan(gradient[k]) ? 0 : weight * gradient[k] / result.report[2];
         }
     }
     return result;
@@ -137,8 +141,8 @@ void sgd(Vector& p, const Vector& d, Vector& m, double rate, double momentum, bo
     }
 }
 
-void adam(Vector& p, const Vector& d, Vector& m, Vector& v, double rate, double beta1, double beta2, double epsilon, double weightDecay,
-        int step, const Clip& clip) {
+void adam(Vector& p, const Vector& d, Vector& m, Vector& v, double rate, double beta1, double beta2, double epsilon,
+        double weightDecay, int step, const Clip& clip) {
     for (size_t e = 0; e < p.size(); e++) {
         double gradient = d[e] * clipFactor(clip);
         m[e] = beta1 * m[e] + (1 - beta1) * gradient;
@@ -172,7 +176,8 @@ Cell lstmCell(const std::array<double, 4>& a, double cPrevious, const std::array
     return cell;
 }
 
-CellGradient lstmCellBackward(const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip) {
+CellGradient lstmCellBackward(
+        const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip) {
     double tanhC = std::tanh(cell.c);
     double daO = dm * tanhC * cell.o * (1 - cell.o);
     double dCell = dc + dm * cell.o * (1 - tanhC * tanhC) + daO * peepholes[2];

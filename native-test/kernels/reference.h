@@ -30,7 +30,8 @@ struct Loss {
 enum class LossKind { softmax, squared, sigmoid };
 
 // Targets or labels, by the kind. Rows of weight 0 are not looked at.
-Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vector<int>& labels, const Vector& weights, int rows, int columns);
+Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vector<int>& labels, const Vector& weights,
+        int rows, int columns);
 
 struct Clip {
     double maxNorm;
@@ -39,8 +40,8 @@ struct Clip {
 
 double clipFactor(const Clip& clip);
 void sgd(Vector& p, const Vector& d, Vector& m, double rate, double momentum, bool nesterov, const Clip& clip);
-void adam(Vector& p, const Vector& d, Vector& m, Vector& v, double rate, double beta1, double beta2, double epsilon, double weightDecay,
-        int step, const Clip& clip);
+void adam(Vector& p, const Vector& d, Vector& m, Vector& v, double rate, double beta1, double beta2, double epsilon,
+        double weightDecay, int step, const Clip& clip);
 void rmsprop(Vector& p, const Vector& d, Vector& m, double rate, double decay, double epsilon, const Clip& clip);
 
 // One cell of an LSTM at one step, by itself. Peepholes of i, f, o, zeros for none.
@@ -56,7 +57,8 @@ struct CellGradient {
 };
 
 // From the gates after activation and the gradients of m and c.
-CellGradient lstmCellBackward(const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip);
+CellGradient lstmCellBackward(
+        const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip);
 
 }  // namespace carousel::test::reference
 

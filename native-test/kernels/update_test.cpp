@@ -34,8 +34,8 @@ protected:
                     Buffer<R> v(std::vector<R>(moments > 1 ? count : 0));
                     Input<R> norm(std::vector<R>{static_cast<R>(clip.squaredNorm)});
                     for (int k = 1; k <= 3; k++) {
-                        step(way, p.address(), d.address(), moments > 0 ? m.address() : nullptr, v.address(), n, k, clip.maxNorm,
-                                clip.maxNorm == 0 ? nullptr : norm.address());
+                        step(way, p.address(), d.address(), moments > 0 ? m.address() : nullptr, v.address(), n, k,
+                                clip.maxNorm, clip.maxNorm == 0 ? nullptr : norm.address());
                     }
                     return std::vector<std::vector<R>>{p.values(), m.values(), v.values()};
                 });
@@ -68,7 +68,8 @@ TYPED_TEST(Updates, SgdFollowsTheRule) {
         this->compare(
                 rule.momentum > 0 ? 1 : 0,
                 [&](Way way, R* p, const R* d, R* m, R*, long long n, int, double maxNorm, const R* norm) {
-                    launch(named<R>("sgd"), way, {way.grid(blocksFor(n))}, kBlock, p, d, m, n, 0.3, rule.momentum, rule.nesterov, maxNorm, norm);
+                    launch(named<R>("sgd"), way, {way.grid(blocksFor(n))}, kBlock, p, d, m, n, 0.3, rule.momentum,
+                            rule.nesterov, maxNorm, norm);
                 },
                 [&](Vector& p, const Vector& d, Vector& m, Vector&, int, const Clip& clip) {
                     reference::sgd(p, d, m, 0.3, rule.momentum, rule.nesterov != 0, clip);
@@ -84,8 +85,8 @@ TYPED_TEST(Updates, AdamFollowsTheRule) {
         this->compare(
                 2,
                 [&](Way way, R* p, const R* d, R* m, R* v, long long n, int step, double maxNorm, const R* norm) {
-                    launch(named<R>("adam"), way, {way.grid(blocksFor(n))}, kBlock, p, d, m, v, n, 0.01, beta1, beta2, 1e-8, decay,
-                            1 - std::pow(beta1, step), 1 - std::pow(beta2, step), maxNorm, norm);
+                    launch(named<R>("adam"), way, {way.grid(blocksFor(n))}, kBlock, p, d, m, v, n, 0.01, beta1, beta2,
+                            1e-8, decay, 1 - std::pow(beta1, step), 1 - std::pow(beta2, step), maxNorm, norm);
                 },
                 [&](Vector& p, const Vector& d, Vector& m, Vector& v, int step, const Clip& clip) {
                     reference::adam(p, d, m, v, 0.01, beta1, beta2, 1e-8, decay, step, clip);
@@ -98,7 +99,8 @@ TYPED_TEST(Updates, RmsPropFollowsTheRule) {
     this->compare(
             1,
             [&](Way way, R* p, const R* d, R* m, R*, long long n, int, double maxNorm, const R* norm) {
-                launch(named<R>("rmsprop"), way, {way.grid(blocksFor(n))}, kBlock, p, d, m, n, 0.01, 0.9, 1e-6, maxNorm, norm);
+                launch(named<R>("rmsprop"), way, {way.grid(blocksFor(n))}, kBlock, p, d, m, n, 0.01, 0.9, 1e-6, maxNorm,
+                        norm);
             },
             [&](Vector& p, const Vector& d, Vector& m, Vector&, int, const Clip& clip) {
                 reference::rmsprop(p, d, m, 0.01, 0.9, 1e-6, clip);
