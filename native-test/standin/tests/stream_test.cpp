@@ -95,6 +95,7 @@ TEST_F(Device, WorkRunsLaterThanTheCallAndInOrder) {
 }
 
 TEST_F(Device, WorkIsDoneWithoutAnybodyWaiting) {
+    setWord(WORKER_DELAY, 0);
     CUdeviceptr p = allocate(4);
     EXPECT_EQ(0, cuMemsetD32Async(p, 7, 1, stream));
     for (int k = 0; k < 1000 && cuStreamQuery(stream) == 600; k++) {
