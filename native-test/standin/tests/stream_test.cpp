@@ -155,6 +155,7 @@ TEST_F(Device, AStreamWaitsForAnEventOfAnother) {
     EXPECT_EQ(0, cuEventQuery(event));
     EXPECT_EQ(39U, *at<uint32_t>(p));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(39U, *at<uint32_t>(p)) << "all of this stream's work was over when the other's last began";
     free({p});
     EXPECT_EQ(0, cuEventDestroy_v2(event));
     EXPECT_EQ(400, cuEventQuery(event));
