@@ -41,7 +41,8 @@ enum Word : int {
     DEVICES_PLUS_ONE = 27,
     LEAKED = 28,             // objects alive when the process ended or when their context was destroyed
     POISON_PADDING = 29,     // not 0: what cuDNN leaves undefined in padded outputs is poison instead of 0
-    DROPS = 30,              // not 0: the ordered call does nothing and says that all went well, as if the caller had forgotten it
+    WORKER_DELAY = 30,       // microseconds that a worker waits before it begins; 0: 50 to 400, drawn
+    DROPS = 31,              // not 0: the ordered call does nothing and says that all went well, as if the caller had forgotten it
     WORDS = 64
 };
 

@@ -22,10 +22,30 @@ Graph* makeGraph() {
     return graph;
 }
 
+Node* makeNode(Graph* graph, std::shared_ptr<const Job> job, const std::vector<Node*>& after) {
+    auto* node = new Node;
+    node->id = ++world().nodeIds;
+    node->graph = graph;
+    node->job = std::move(job);
+    node->after = after;
+    graph->nodes.push_back(node);
+    world().nodes.insert(node);
+    return node;
+}
+
 void destroyGraph(Graph* graph) {
+    constexpr size_t REMEMBERED = 10000;
     for (Node* node : graph->nodes) {
         node->alive = false;
         node->job = nullptr;
+        node->after.clear();
+        world().deadNodes.push_back(node);
+    }
+    graph->nodes.clear();
+    while (world().deadNodes.size() > REMEMBERED) {
+        world().nodes.erase(world().deadNodes.front());
+        delete world().deadNodes.front();
+        world().deadNodes.pop_front();
     }
     graph->alive = false;
     carousel_standin_add(LIVE_GRAPHS, -1);
@@ -65,12 +85,12 @@ int replaceable(const Job& before, const Job& after) {
 
 int wire(const Graph* graph, Executable* executable) {
     for (size_t k = 0; k < graph->nodes.size(); k++) {
-        executable->index[graph->nodes[k]] = k;
+        executable->index[graph->nodes[k]->id] = k;
     }
     for (Node* node : graph->nodes) {
         std::vector<size_t> after;
         for (Node* other : node->after) {
-            auto found = executable->index.find(other);
+            auto found = executable->index.find(other->id);
             if (found == executable->index.end()) {
                 return INVALID_VALUE;
             }
@@ -144,13 +164,7 @@ int addNode(Stream* stream, std::shared_ptr<const Job> job) {
         invalidate(*stream->capture, job->what + " touches memory that is not there");
         return ILLEGAL_ADDRESS;
     }
-    auto* node = new Node;
-    node->graph = stream->capture->graph;
-    node->job = std::move(job);
-    node->after = stream->frontier;
-    node->graph->nodes.push_back(node);
-    world().nodes.insert(node);
-    stream->frontier = {node};
+    stream->frontier = {makeNode(stream->capture->graph, std::move(job), stream->frontier)};
     return SUCCESS;
 }
 
@@ -449,13 +463,7 @@ STANDIN_EXPORT CUresult cuGraphAddKernelNode_v2(
     if (error != SUCCESS) {
         return error;
     }
-    auto* node = new Node;
-    node->graph = graph;
-    node->job = job;
-    node->after = after;
-    graph->nodes.push_back(node);
-    world().nodes.insert(node);
-    *result = node;
+    *result = makeNode(graph, job, after);
     return SUCCESS;
 }
 
@@ -483,11 +491,11 @@ STANDIN_EXPORT CUresult cuGraphKernelNodeSetParams_v2(void* handle, const Kernel
 
 STANDIN_EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(void* handle, void* nodeHandle, const KernelNodeParams* params) {
     Lock lock(world().mutex);
-    if (!isExecutable(handle)) {
+    if (!isExecutable(handle) || !isNode(nodeHandle)) {
         return INVALID_VALUE;
     }
     auto* executable = static_cast<Executable*>(handle);
-    auto found = executable->index.find(static_cast<Node*>(nodeHandle));
+    auto found = executable->index.find(static_cast<Node*>(nodeHandle)->id);
     if (found == executable->index.end()) {
         return INVALID_VALUE;
     }

@@ -51,7 +51,8 @@ void work(Stream* stream, uint64_t seed) {
             return;
         }
         seed = mix(seed);
-        auto deadline = Clock::now() + std::chrono::microseconds(50 + seed % 350);
+        uint64_t ordered = word(WORKER_DELAY);
+        auto deadline = Clock::now() + std::chrono::microseconds(ordered == 0 ? 50 + seed % 350 : ordered);
         while (!stream->stopping && Clock::now() < deadline) {
             stream->wake.wait_until(lock, deadline);
         }

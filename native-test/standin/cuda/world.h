@@ -69,6 +69,7 @@ struct Operation {
 };
 
 struct Node {
+    uint64_t id = 0;
     Graph* graph = nullptr;
     bool alive = true;
     std::shared_ptr<const Job> job;
@@ -85,7 +86,7 @@ struct Executable {
     Context* context = nullptr;
     std::vector<std::shared_ptr<const Job>> jobs;
     std::vector<std::vector<size_t>> after;
-    std::map<const Node*, size_t> index;
+    std::map<uint64_t, size_t> index;  // by the id of the node that it was made from
 };
 
 struct Capture {
@@ -173,6 +174,8 @@ struct World {
     size_t quarantineBytes = 0;
     size_t deviceBytes = 0;
     uint64_t allocations = 0;
+    uint64_t nodeIds = 0;
+    std::deque<Node*> deadNodes;  // the one kind of object of which there are so many that the oldest go
     uint64_t launches = 0;
 };
 

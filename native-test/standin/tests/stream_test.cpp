@@ -95,6 +95,7 @@ TEST_F(Device, WorkRunsLaterThanTheCallAndInOrder) {
 }
 
 TEST_F(Device, WorkIsDoneWithoutAnybodyWaiting) {
+    setWord(WORKER_DELAY, 0);
     CUdeviceptr p = allocate(4);
     EXPECT_EQ(0, cuMemsetD32Async(p, 7, 1, stream));
     for (int k = 0; k < 1000 && cuStreamQuery(stream) == 600; k++) {
@@ -154,6 +155,7 @@ TEST_F(Device, AStreamWaitsForAnEventOfAnother) {
     EXPECT_EQ(0, cuEventQuery(event));
     EXPECT_EQ(39U, *at<uint32_t>(p));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(39U, *at<uint32_t>(p)) << "all of this stream's work was over when the other's last began";
     free({p});
     EXPECT_EQ(0, cuEventDestroy_v2(event));
     EXPECT_EQ(400, cuEventQuery(event));
