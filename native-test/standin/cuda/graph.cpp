@@ -1,5 +1,5 @@
-// Stream capture, graphs and executables. A captured operation is a node; nothing runs until the executable is launched,
-// and then the nodes run in some order that their dependencies allow, drawn from the seed.
+// Stream capture, graphs and executables. A captured operation is a node; nothing runs until the executable is
+// launched, and then the nodes run in some order that their dependencies allow, drawn from the seed.
 #include <algorithm>
 
 #include "world.h"
@@ -7,9 +7,13 @@
 namespace carousel::standin {
 namespace {
 
-bool isGraph(const void* handle) { return world().graphs.count(handle) != 0 && static_cast<const Graph*>(handle)->alive; }
+bool isGraph(const void* handle) {
+    return world().graphs.count(handle) != 0 && static_cast<const Graph*>(handle)->alive;
+}
 
-bool isNode(const void* handle) { return world().nodes.count(handle) != 0 && static_cast<const Node*>(handle)->alive; }
+bool isNode(const void* handle) {
+    return world().nodes.count(handle) != 0 && static_cast<const Node*>(handle)->alive;
+}
 
 bool isExecutable(const void* handle) {
     return world().executables.count(handle) != 0 && static_cast<const Executable*>(handle)->alive;
@@ -51,7 +55,9 @@ void destroyGraph(Graph* graph) {
     carousel_standin_add(LIVE_GRAPHS, -1);
 }
 
-int usableCapture(Stream* stream) { return stream->capture->valid ? SUCCESS : CAPTURE_INVALIDATED; }
+int usableCapture(Stream* stream) {
+    return stream->capture->valid ? SUCCESS : CAPTURE_INVALIDATED;
+}
 
 int fillParams(const Node* node, KernelNodeParams* params) {
     if (node->job->nodeType != NODE_KERNEL || params == nullptr) {
@@ -74,13 +80,14 @@ int jobOf(const KernelNodeParams* params, std::shared_ptr<const Job>& job) {
     if (params == nullptr || world().functions.count(params->function) == 0) {
         return INVALID_VALUE;
     }
-    return makeKernelJob(
-            params->function, params->grid, params->block, params->sharedBytes, params->kernelParams, params->extra, job);
+    return makeKernelJob(params->function, params->grid, params->block, params->sharedBytes, params->kernelParams,
+            params->extra, job);
 }
 
 /// A new kernel may have other arguments and sizes; another function only if it is not a library's.
 int replaceable(const Job& before, const Job& after) {
-    return before.nodeType == NODE_KERNEL && before.kernel != nullptr && after.kernel != nullptr ? SUCCESS : INVALID_VALUE;
+    return before.nodeType == NODE_KERNEL && before.kernel != nullptr && after.kernel != nullptr ? SUCCESS
+                                                                                                 : INVALID_VALUE;
 }
 
 int wire(const Graph* graph, Executable* executable) {
@@ -120,7 +127,8 @@ int giveNodes(const std::vector<Node*>& from, void** nodes, size_t* count, const
     return SUCCESS;
 }
 
-std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const std::vector<std::vector<size_t>>& after, uint64_t seed) {
+std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const std::vector<std::vector<size_t>>& after,
+        uint64_t seed) {
     std::vector<size_t> missing(jobs.size());
     std::vector<std::vector<size_t>> before(jobs.size());
     std::vector<size_t> open;
@@ -489,7 +497,8 @@ STANDIN_EXPORT CUresult cuGraphKernelNodeSetParams_v2(void* handle, const Kernel
     return result;
 }
 
-STANDIN_EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(void* handle, void* nodeHandle, const KernelNodeParams* params) {
+STANDIN_EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(
+        void* handle, void* nodeHandle, const KernelNodeParams* params) {
     Lock lock(world().mutex);
     if (!isExecutable(handle) || !isNode(nodeHandle)) {
         return INVALID_VALUE;

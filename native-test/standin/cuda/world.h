@@ -1,6 +1,6 @@
-// The state of the imagined machine: devices, contexts, memory, streams, graphs. All of it is guarded by one mutex, which
-// is never held while work runs. Objects that a caller holds by address are never deleted, only marked dead, so that a stale
-// handle is recognised instead of meaning something else.
+// The state of the imagined machine: devices, contexts, memory, streams, graphs. All of it is guarded by one mutex,
+// which is never held while work runs. Objects that a caller holds by address are never deleted, only marked dead, so
+// that a stale handle is recognised instead of meaning something else.
 #pragma once
 
 #include <atomic>
@@ -34,7 +34,9 @@ struct Allocation {
     bool leaving = false;  // a free is queued
     bool pinned = false;
     bool registered = false;  // pinned by cuMemHostRegister: the memory is the caller's
-    bool contains(uintptr_t address, size_t count) const { return address >= base && address - base <= bytes && count <= bytes - (address - base); }
+    bool contains(uintptr_t address, size_t count) const {
+        return address >= base && address - base <= bytes && count <= bytes - (address - base);
+    }
 };
 
 /// A kernel launch with its arguments copied.
@@ -218,13 +220,7 @@ int addNode(Stream* stream, std::shared_ptr<const Job> job);
 void invalidate(Capture& capture, const std::string& why);
 
 // module.cpp
-int makeKernelJob(
-        Function* function,
-        const unsigned* grid,
-        const unsigned* block,
-        unsigned sharedBytes,
-        void** params,
-        void** extra,
-        std::shared_ptr<const Job>& job);
+int makeKernelJob(Function* function, const unsigned* grid, const unsigned* block, unsigned sharedBytes, void** params,
+        void** extra, std::shared_ptr<const Job>& job);
 
 }  // namespace carousel::standin

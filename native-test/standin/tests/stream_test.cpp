@@ -173,7 +173,9 @@ TEST_F(Device, EventsMeasureTime) {
     float milliseconds = -1;
     EXPECT_EQ(400, cuEventElapsedTime(&milliseconds, start, end));
     EXPECT_EQ(0, cuEventRecord(start, stream));
-    EXPECT_EQ(0, cuLaunchHostFunc(stream, [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(3)); }, nullptr));
+    EXPECT_EQ(0,
+            cuLaunchHostFunc(
+                    stream, [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(3)); }, nullptr));
     EXPECT_EQ(0, cuEventRecord(end, stream));
     EXPECT_EQ(0, cuEventRecord(untimed, stream));
     EXPECT_EQ(600, cuEventElapsedTime(&milliseconds, start, end));
