@@ -172,6 +172,19 @@ final class CommandQueue implements AutoCloseable {
         }
     }
 
+    /** Whether a command that waits has an argument in this range: something in a block that begins there. */
+    boolean touches(long from, long to) {
+        for (int k = 0; k < size; k++) {
+            Command command = pending.get(k);
+            for (int v = 0; v < command.count; v++) {
+                if (command.values[v] >= from && command.values[v] < to) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
     /** How many runs have been replayed from a graph. */
     long replays() {
         return replays;
