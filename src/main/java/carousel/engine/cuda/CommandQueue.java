@@ -123,6 +123,7 @@ final class CommandQueue implements AutoCloseable {
     private final boolean graphs = !"false".equalsIgnoreCase(System.getProperty(GRAPHS));
     private final List<Command> pending = new ArrayList<>();
     private final Map<Long, Run> runs = new LinkedHashMap<>(16, 0.75f, true);
+    private Command begun = new Command();
     private int size;
     private long replays;
     /** The addresses of all arguments, then the arguments, 8 bytes each. The driver has copied them when a launch returns. */
@@ -143,12 +144,12 @@ final class CommandQueue implements AutoCloseable {
         this.values = block.position(Long.BYTES * MOST_ARGUMENTS).slice().order(ByteOrder.nativeOrder());
     }
 
-    /** A command to be filled in and then {@linkplain #submit submitted}; only one at a time. */
+    /**
+     * A command to be filled in and then {@linkplain #submit submitted}; only one at a time. It is not in the queue while it is being
+     * filled in: working out an argument may hand over what waits there.
+     */
     Command next(Kind kind, CUfunction function, String name) {
-        if (size == pending.size()) {
-            pending.add(new Command());
-        }
-        Command command = pending.get(size);
+        Command command = begun;
         command.kind = kind;
         command.function = function;
         command.name = name;
@@ -165,6 +166,12 @@ final class CommandQueue implements AutoCloseable {
             flush();
             execute(command);
             return;
+        }
+        if (size == pending.size()) {
+            pending.add(command);
+            begun = new Command();
+        } else {
+            begun = pending.set(size, command);
         }
         size++;
         if (size == LONGEST) {

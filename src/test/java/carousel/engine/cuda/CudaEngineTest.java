@@ -203,6 +203,33 @@ class CudaEngineTest {
         }
     }
 
+    /** An argument that is worked out while a command is being put together may itself hand over what waits. */
+    @Test
+    void memoryMayBeAllocatedBetweenTheArgumentsOfACommand() {
+        try (Engine engine = provider.open(EngineOptions.defaults().withGuards(true));
+                Scope scope = engine.openScope("model")) {
+            Tensor x = scope.allocate("x", TIME_STEPS, BATCH, 3);
+            engine.write(x, new float[TIME_STEPS * BATCH * 3]);
+            Tensor parameters =
+                    scope.allocate("parameters", (int) LstmLayout.of(SPEC).elements());
+            engine.write(parameters, new float[(int) parameters.elements()]);
+            Tensor y = scope.allocate("y", TIME_STEPS, BATCH, 5);
+            LstmTape tape = engine.openTape(scope, SPEC, TIME_STEPS, BATCH);
+            Tensor waits = scope.allocate("waits", 1);
+            LstmInput input = LstmInput.of(x).withLengths(4, 3, 2, 1, 0, 4);
+            engine.lstmForward(SPEC, parameters, input, new LstmOutput(y, null), null);
+            engine.fill(waits, 7);
+            // The first pass with lengths on this tape finds room for them, with commands waiting.
+            engine.lstmForward(SPEC, parameters, input, new LstmOutput(y, null), tape);
+            float[] values = new float[TIME_STEPS * BATCH * 5];
+            engine.read(y, values);
+            assertArrayEquals(new float[values.length], values);
+            float[] one = new float[1];
+            engine.read(waits, one);
+            assertEquals(7, one[0]);
+        }
+    }
+
     /** An upload may go before commands that wait, but not before those that read what it overwrites. */
     @Test
     void uploadsDoNotOvertakeWhatReadsTheirTarget() {
