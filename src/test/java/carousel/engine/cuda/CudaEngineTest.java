@@ -217,6 +217,10 @@ class CudaEngineTest {
             LstmTape tape = engine.openTape(scope, SPEC, TIME_STEPS, BATCH);
             Tensor waits = scope.allocate("waits", 1);
             LstmInput input = LstmInput.of(x).withLengths(4, 3, 2, 1, 0, 4);
+            try (Scope before = engine.openScope("before")) {
+                // So that the pool has room for the lengths, and none for what comes after them.
+                before.allocateIntegers("lengths", BATCH);
+            }
             engine.fill(waits, 7);
             // The first pass with lengths on this tape finds room for them, with commands waiting.
             engine.lstmForward(SPEC, parameters, input, new LstmOutput(y, null), tape);
