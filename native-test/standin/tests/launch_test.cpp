@@ -1,0 +1,162 @@
+// Modules and launches.
+#include "device.h"
+
+namespace {
+
+const char* const ADD_ONE = "carousel_standin_add_one";
+
+class Launch : public Device {
+  protected:
+    void SetUp() override {
+        Device::SetUp();
+        ASSERT_EQ(0, cuModuleLoadData(&module, ptx({ADD_ONE}).c_str()));
+        ASSERT_EQ(0, cuModuleGetFunction(&function, module, ADD_ONE));
+    }
+
+    void TearDown() override {
+        EXPECT_EQ(0, cuModuleUnload(module));
+        Device::TearDown();
+    }
+
+    int launch(CUdeviceptr y, long long n, unsigned grid = 1, unsigned block = 256, unsigned shared = 0) {
+        void* params[] = {&y, &n};
+        return cuLaunchKernel(function, grid, 1, 1, block, 1, 1, shared, stream, params, nullptr);
+    }
+
+    void* module = nullptr;
+    void* function = nullptr;
+};
+
+}  // namespace
+
+TEST_F(Launch, Runs) {
+    CUdeviceptr y = upload<float>({1, 2, 3});
+    uint64_t before = word(LAUNCHES);
+    EXPECT_EQ(0, launch(y, 3));
+    EXPECT_EQ(0, launch(y, 2));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ((std::vector<float>{3, 4, 4}), download<float>(y, 3));
+    EXPECT_EQ(before + 2, word(LAUNCHES));
+    free({y});
+}
+
+TEST_F(Launch, TakesAPackedBuffer) {
+    CUdeviceptr y = upload<float>({1});
+    struct {
+        CUdeviceptr y;
+        long long n;
+    } packed{y, 1};
+    size_t bytes = sizeof packed;
+    void* extra[] = {reinterpret_cast<void*>(1), &packed, reinterpret_cast<void*>(2), &bytes, nullptr};
+    EXPECT_EQ(0, cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, nullptr, extra));
+    packed.n = 99;  // the arguments were copied by the call
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(2, download<float>(y, 1)[0]);
+    bytes = 12;
+    EXPECT_EQ(1, cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, nullptr, extra));
+    misuse = 1;
+    free({y});
+}
+
+TEST_F(Launch, RefusesWhatTheDeviceCannotDo) {
+    CUdeviceptr y = upload<float>({1});
+    EXPECT_EQ(1, launch(y, 1, 0));
+    EXPECT_EQ(1, launch(y, 1, 1, 0));
+    EXPECT_EQ(1, launch(y, 1, 1, 1025));
+    EXPECT_EQ(1, launch(y, 1, 1, 256, 48 * 1024 + 1));
+    misuse = 4;
+    EXPECT_EQ(0, cuFuncSetAttribute(function, 8, 100 * 1024));
+    EXPECT_EQ(0, launch(y, 1, 1, 256, 100 * 1024));
+    EXPECT_EQ(1, cuFuncSetAttribute(function, 8, 228 * 1024));
+    void* params[] = {&y, nullptr};
+    EXPECT_EQ(1, cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, params, nullptr));
+    misuse = 5;
+    EXPECT_EQ(400, cuLaunchKernel(module, 1, 1, 1, 1, 1, 1, 0, stream, params, nullptr));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    free({y});
+}
+
+TEST_F(Launch, PointersMustBeAlive) {
+    CUdeviceptr y = upload<float>({1});
+    free({y});
+    EXPECT_EQ(700, launch(y, 1));
+    float onTheStack = 0;
+    EXPECT_EQ(700, launch(reinterpret_cast<CUdeviceptr>(&onTheStack), 1));
+    misuse = 2;
+    EXPECT_EQ(0, launch(0, 0)) << "null is the kernel's affair";
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+}
+
+TEST_F(Launch, AnOverrunIsFoundWhenTheMemoryIsFreed) {
+    CUdeviceptr y = upload<float>({1, 2});
+    EXPECT_EQ(0, launch(y, 3));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    // A guard band is NaN and stays NaN when 1 is added, but its payload or sign may not: what counts is that a write of a number shows.
+    at<float>(y)[2] = 1;
+    free({y});
+    misuse = 1;
+}
+
+TEST_F(Launch, FunctionsTellAboutThemselves) {
+    int value = 0;
+    EXPECT_EQ(0, cuFuncGetAttribute(&value, 0, function));
+    EXPECT_EQ(1024, value);
+    EXPECT_EQ(0, cuOccupancyMaxActiveBlocksPerMultiprocessor(&value, function, 256, 0));
+    EXPECT_EQ(8, value);
+    void* none = nullptr;
+    EXPECT_EQ(500, cuModuleGetFunction(&none, module, "carousel_nothing"));
+}
+
+TEST_F(Launch, AModuleMustBeUnderstood) {
+    void* other = nullptr;
+    char log[200] = "";
+    int options[] = {5, 6};
+    void* values[] = {log, reinterpret_cast<void*>(sizeof log)};
+    EXPECT_EQ(218, cuModuleLoadDataEx(&other, ptx({ADD_ONE, "carousel_nothing"}).c_str(), 2, options, values));
+    EXPECT_STREQ("the emulation has no kernel carousel_nothing", log);
+    EXPECT_EQ(200, cuModuleLoadData(&other, "no PTX at all"));
+    EXPECT_EQ(222, cuModuleLoadData(&other, ptx({ADD_ONE}, "9.0").c_str()));
+    EXPECT_EQ(209, cuModuleLoadData(&other, ptx({ADD_ONE}, "8.0", "sm_100").c_str()));
+    setWord(DRIVER_VERSION, 13000);
+    EXPECT_EQ(0, cuModuleLoadData(&other, ptx({ADD_ONE}, "9.0").c_str()));
+    setWord(DRIVER_VERSION, 0);
+    EXPECT_EQ(2U, word(LIVE_MODULES));
+    EXPECT_EQ(0, cuModuleUnload(other));
+    EXPECT_EQ(400, cuModuleUnload(other));
+    misuse = 1;
+}
+
+TEST_F(Launch, AFunctionOfAnUnloadedModuleIsRefused) {
+    void* other = nullptr;
+    void* its = nullptr;
+    ASSERT_EQ(0, cuModuleLoadData(&other, ptx({ADD_ONE}).c_str()));
+    ASSERT_EQ(0, cuModuleGetFunction(&its, other, ADD_ONE));
+    EXPECT_EQ(0, cuModuleUnload(other));
+    CUdeviceptr y = 0;
+    long long n = 0;
+    void* params[] = {&y, &n};
+    EXPECT_EQ(400, cuLaunchKernel(its, 1, 1, 1, 1, 1, 1, 0, stream, params, nullptr));
+    misuse = 1;
+}
+
+#ifdef CAROUSEL_STANDIN_KERNELS
+
+TEST_F(Device, LaunchesTheProjectsKernels) {
+    void* module = nullptr;
+    void* function = nullptr;
+    ASSERT_EQ(0, cuModuleLoadData(&module, ptx({"carousel_fill_f32", "carousel_fill_f64"}).c_str()));
+    ASSERT_EQ(0, cuModuleGetFunction(&function, module, "carousel_fill_f32"));
+    CUdeviceptr y = allocate(1000 * 4);
+    long long n = 1000;
+    double value = 2.5;
+    void* params[] = {&y, &n, &value};
+    EXPECT_EQ(0, cuLaunchKernel(function, 2, 1, 1, 256, 1, 1, 0, stream, params, nullptr));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(std::vector<float>(1000, 2.5F), download<float>(y, 1000));
+    EXPECT_EQ(1, cuLaunchKernel(function, 2, 1, 1, 128, 1, 1, 0, stream, params, nullptr)) << "blocks of another size than its contract says";
+    misuse = 1;
+    free({y});
+    EXPECT_EQ(0, cuModuleUnload(module));
+}
+
+#endif
