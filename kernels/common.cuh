@@ -1,7 +1,8 @@
 // What all kernels share: how they get their names, how their threads divide work, and the sums of a block.
 //
-// A kernel is written once as a template over the real type R and gets its two names, carousel_<name>_f32 and carousel_<name>_f64, from
-// CAROUSEL_KERNELS. Compiled with CAROUSEL_EMULATION defined, all of this is plain C++17 that runs on a CPU (native-test/emulation).
+// A kernel is written once as a template over the real type R and gets its two names, carousel_<name>_f32 and
+// carousel_<name>_f64, from CAROUSEL_KERNELS. Compiled with CAROUSEL_EMULATION defined, all of this is plain C++17 that
+// runs on a CPU (native-test/emulation).
 #ifndef CAROUSEL_COMMON_CUH
 #define CAROUSEL_COMMON_CUH
 
@@ -28,6 +29,9 @@
 #define CAROUSEL_DYNAMIC_SHARED(type, name) \
     type* const name = static_cast<type*>(::carousel::emulation::dynamicSharedMemory())
 
+// Before a loop that nvcc would unroll for no gain.
+#define CAROUSEL_NO_UNROLL
+
 #else
 
 #include <cuda_fp16.h>
@@ -39,6 +43,7 @@
 #define CAROUSEL_DYNAMIC_SHARED(type, name) \
     extern __shared__ double carousel_dynamic_shared[]; \
     type* const name = reinterpret_cast<type*>(carousel_dynamic_shared)
+#define CAROUSEL_NO_UNROLL _Pragma("unroll 1")
 
 #endif
 
@@ -86,8 +91,8 @@ __device__ __forceinline__ R sigmoid(R x) {
     return R(1) / (R(1) + exp(-x));
 }
 
-// The sum of every thread's value, the same on all threads of the block. The tree is fixed: lanes at distance 16, 8, 4, 2, 1, then warps in
-// turn. All threads of the block must call it.
+// The sum of every thread's value, the same on all threads of the block. The tree is fixed: lanes at distance 16, 8, 4,
+// 2, 1, then warps in turn. All threads of the block must call it.
 template <typename T, int block>
 __device__ __forceinline__ T blockSum(T value) {
     static_assert(block % kWarp == 0, "whole warps");

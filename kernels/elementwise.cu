@@ -1,17 +1,22 @@
 // Kernels that treat every element by itself, and copies.
 //
 //   fill           y_e = value
-//   copy_columns   y[m, yColumn + k] = x[m, xColumn + k]                    rows m of pitch xPitch and yPitch, k < columns
-//   bias_rows      y[m, k] = b[k], or 0 without b                           y [rows, columns], b [columns]
-//   copy_valid     y[t, n, k] = x[t, n, k] where t < lengths[n], else 0     x, y [T, N, width], lengths [N]; padding of x is not read
-//   dropout        y_e = 0 where word_e >> 8 < threshold, else x_e / (1 - rate);   x may be y
-//                  word_e is word e mod 4 of the Philox4x32-10 block with counter (e / 4, stream, call low, call high) and key seed
-//                  (Salmon, Moraes, Dror & Shaw 2011): any thread can draw any element's
-//   narrow_f16     y_e = x_e rounded to the nearest half, ties to even; widen_f16 is exact
+//   copy_columns   y[m, yColumn + k] = x[m, xColumn + k]           rows m of pitch xPitch and yPitch, k < columns
+//   bias_rows      y[m, k] = b[k], or 0 without b                  y [rows, columns], b [columns]
+//   copy_valid     y[t, n, k] = x[t, n, k] where t < lengths[n], else 0
+//                                                                  x, y [T, N, width], lengths [N]; padding is not read
+//   dropout        y_e = 0 where word_e >> 8 < threshold, else x_e / (1 - rate)
+//                                                                  x may be y
+//                  word_e is word e mod 4 of the Philox4x32-10 block with counter (e / 4, stream, call low, call high)
+//                  and key seed (Salmon, Moraes, Dror & Shaw 2011): any thread can draw any element's
+//   narrow_f16     y_e = x_e rounded to the nearest half, ties to even
+//   widen_f16      y_e = x_e, exactly
 //
-// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout draws one Philox block for four elements.
+// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout draws one Philox
+// block for four elements.
 //
-// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(n / 1024) for dropout, give every thread one turn.
+// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(n / 1024) for dropout, give every
+// thread one turn.
 #include "common.cuh"
 
 CAROUSEL_UNIT(elementwise)
@@ -55,8 +60,8 @@ __device__ __forceinline__ void copy_valid(const R* x, R* y, const int* lengths,
 }
 
 // The block of Philox4x32-10 with this counter and key.
-__device__ __forceinline__ void philox(
-        unsigned counter0, unsigned counter1, unsigned counter2, unsigned counter3, unsigned long long key, unsigned* words) {
+__device__ __forceinline__ void philox(unsigned counter0, unsigned counter1, unsigned counter2, unsigned counter3,
+        unsigned long long key, unsigned* words) {
     constexpr unsigned multiplier0 = 0xD2511F53u;
     constexpr unsigned multiplier1 = 0xCD9E8D57u;
     unsigned key0 = static_cast<unsigned>(key);
@@ -80,8 +85,8 @@ __device__ __forceinline__ void philox(
 }
 
 template <typename R>
-__device__ __forceinline__ void dropout(
-        const R* x, R* y, long long n, int threshold, double rate, unsigned long long seed, int stream, unsigned long long call) {
+__device__ __forceinline__ void dropout(const R* x, R* y, long long n, int threshold, double rate,
+        unsigned long long seed, int stream, unsigned long long call) {
     R kept = static_cast<R>(1 - rate);
     long long blocks = (n + 3) / 4;
     for (long long block = firstElement(); block < blocks; block += elementStride()) {
@@ -115,9 +120,11 @@ CAROUSEL_KERNELS(kBlock, copy_columns,
         (const R* x, int xPitch, int xColumn, R* y, int yPitch, int yColumn, int rows, int columns),
         (x, xPitch, xColumn, y, yPitch, yColumn, rows, columns))
 CAROUSEL_KERNELS(kBlock, bias_rows, (R* y, const R* b, int rows, int columns), (y, b, rows, columns))
-CAROUSEL_KERNELS(kBlock, copy_valid, (const R* x, R* y, const int* lengths, int T, int N, int width), (x, y, lengths, T, N, width))
+CAROUSEL_KERNELS(kBlock, copy_valid, (const R* x, R* y, const int* lengths, int T, int N, int width),
+        (x, y, lengths, T, N, width))
 CAROUSEL_KERNELS(kBlock, dropout,
-        (const R* x, R* y, long long n, int threshold, double rate, unsigned long long seed, int stream, unsigned long long call),
+        (const R* x, R* y, long long n, int threshold, double rate, unsigned long long seed, int stream,
+                unsigned long long call),
         (x, y, n, threshold, rate, seed, stream, call))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_f16, (const float* x, __half* y, long long n), narrow, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_widen_f16, (const __half* x, float* y, long long n), widen, (x, y, n))

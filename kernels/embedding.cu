@@ -5,12 +5,14 @@
 //   ids [rows], table and dTable [vocabulary, width], y and dy [rows, width]
 //
 // Versions: one of each.
-//   embedding_backward 1   One block a row of dy. The block of the first row that has an id does the work of all rows with that id, in their
-//                          order, so no two blocks write the same row of the table and no atomics are needed: the sum is the same in every
-//                          run. Looking for earlier rows stops at the first one found, so common ids, whose blocks are many, cost
-//                          little. Ids are read 256 at a time and a ballot says which rows of the 256 are meant.
+//   embedding_backward 1   One block a row of dy. The block of the first row that has an id does the work of all rows
+//                          with that id, in their order, so no two blocks write the same row of the table and no
+//                          atomics are needed: the sum is the same in every run. Looking for earlier rows stops at the
+//                          first one found, so common ids, whose blocks are many, cost little. Ids are read 256 at a
+//                          time and a ballot says which rows of the 256 are meant.
 //
-// Launch: blocks of 256. embedding_forward: any grid of one dimension. embedding_backward: grid = rows; any other is correct, too.
+// Launch: blocks of 256. embedding_forward: any grid of one dimension. embedding_backward: grid = rows; any other is
+// correct, too.
 #include "common.cuh"
 
 CAROUSEL_UNIT(embedding)
@@ -18,7 +20,8 @@ CAROUSEL_UNIT(embedding)
 namespace carousel {
 
 template <typename R>
-__device__ __forceinline__ void embedding_forward(const int* ids, const R* table, R* y, int rows, int vocabulary, int width) {
+__device__ __forceinline__ void embedding_forward(
+        const int* ids, const R* table, R* y, int rows, int vocabulary, int width) {
     long long n = static_cast<long long>(rows) * width;
     for (long long e = firstElement(); e < n; e += elementStride()) {
         int id = ids[e / width];
@@ -39,7 +42,8 @@ __device__ __forceinline__ bool appearsBefore(const int* ids, int row, int id) {
 }
 
 template <typename R>
-__device__ __forceinline__ void embedding_backward(const int* ids, const R* dy, R* dTable, int rows, int vocabulary, int width) {
+__device__ __forceinline__ void embedding_backward(
+        const int* ids, const R* dy, R* dTable, int rows, int vocabulary, int width) {
     constexpr int warps = kBlock / kWarp;
     CAROUSEL_SHARED(unsigned, meant, warps);
     int thread = static_cast<int>(threadIdx.x);
@@ -58,6 +62,8 @@ __device__ __forceinline__ void embedding_backward(const int* ids, const R* dy, 
             __syncthreads();
             for (int k = thread; k < width; k += kBlock) {
                 R sum = sums[k];
+                // Unrolled, it spills registers on sm_80.
+                CAROUSEL_NO_UNROLL
                 for (int warp = 0; warp < warps; warp++) {
                     for (unsigned bits = meant[warp]; bits != 0; bits &= bits - 1) {
                         long long row = first + warp * kWarp + __ffs(static_cast<int>(bits)) - 1;
@@ -72,8 +78,7 @@ __device__ __forceinline__ void embedding_backward(const int* ids, const R* dy, 
     }
 }
 
-CAROUSEL_KERNELS(kBlock, embedding_forward,
-        (const int* ids, const R* table, R* y, int rows, int vocabulary, int width),
+CAROUSEL_KERNELS(kBlock, embedding_forward, (const int* ids, const R* table, R* y, int rows, int vocabulary, int width),
         (ids, table, y, rows, vocabulary, width))
 CAROUSEL_KERNELS(kBlock, embedding_backward,
         (const int* ids, const R* dy, R* dTable, int rows, int vocabulary, int width),

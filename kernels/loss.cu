@@ -1,24 +1,30 @@
-// Losses of predictions p [rows, columns], one row at a time, with their gradients. Row m has weight w_m, 1 without weights.
+// Losses of predictions p [rows, columns], one row at a time, with their gradients. Row m has weight w_m, 1 without
+// weights.
 //
-//   softmax   q = softmax(p_m)     loss_m = log sum_k exp(p_mk) - p_m,label            gradient q - onehot(label)
+//   softmax   q = softmax(p_m)
+//             loss_m = log sum_k exp(p_mk) - p_m,label                          gradient q - onehot(label)
 //             right_m = 1 where the largest p_mk, the first one among equals, is the label's
-//   squared   loss_m = 1/K sum_k (p_mk - t_mk)^2                                      gradient 2/K (p - t)           right_m = 0
-//   sigmoid   loss_m = 1/K sum_k max(p, 0) - p t + log(1 + exp(-|p|))                 gradient 1/K (sigma(p) - t)
+//   squared   loss_m = 1/K sum_k (p_mk - t_mk)^2                                gradient 2/K (p - t)
+//             right_m = 0
+//   sigmoid   loss_m = 1/K sum_k max(p, 0) - p t + log(1 + exp(-|p|))           gradient 1/K (sigma(p) - t)
 //             right_m = share of elements with p > 0 exactly where t > 0.5
 //
-//   report [3] = sum_m w_m loss_m, sum_m w_m right_m, sum_m w_m
-//   dp [rows, columns] = w_m gradient / report[2], 0 where report[2] is 0; null when not wanted
-//   labels [rows] integers, targets [rows, columns], weights [rows] or null, partial [2 rows] = w_m loss_m, then w_m right_m
+//   report [3]             sum_m w_m loss_m, sum_m w_m right_m, sum_m w_m
+//   dp [rows, columns]     w_m gradient / report[2], 0 where report[2] is 0; null when not wanted
+//   partial [2 rows]       w_m loss_m, then w_m right_m
+//   labels [rows], targets [rows, columns], weights [rows] or null
 //
-// Rows of weight 0 are not looked at, they may hold anything, and have a gradient of 0. A label outside of [0, columns) gives a loss and
-// a gradient that are not a number.
+// Rows of weight 0 are not looked at, they may hold anything, and have a gradient of 0. A label outside of [0, columns)
+// gives a loss and a gradient that are not a number.
 //
-// Three launches: loss_weights gives report[2], which the gradients are divided by; loss_softmax, loss_squared or loss_sigmoid; loss_report.
+// Three launches: loss_weights gives report[2], which the gradients are divided by; loss_softmax, loss_squared or
+// loss_sigmoid; loss_report.
 //
-// Versions: one of each. A block a row; sums are the block's fixed tree over what each thread has summed in turn. softmax reads p twice
-// and computes exp twice rather than keep a row of any length in shared memory.
+// Versions: one of each. A block a row; sums are the block's fixed tree over what each thread has summed in turn.
+// softmax reads p twice and computes exp twice rather than keep a row of any length in shared memory.
 //
-// Launch: loss_weights and loss_report: grid 1, blocks of 256. The losses: grid = rows, blocks of 128; any other grid is correct, too.
+// Launch: loss_weights and loss_report: grid 1, blocks of 256. The losses: grid = rows, blocks of 128; any other grid
+// is correct, too.
 #include "common.cuh"
 
 CAROUSEL_UNIT(loss)
@@ -73,7 +79,8 @@ __device__ __forceinline__ Largest<R> larger(Largest<R> a, Largest<R> b) {
     return second ? b : a;
 }
 
-// The largest element of a row and its index, the same on all threads. Where the row's first element is not a number nothing is larger.
+// The largest element of a row and its index, the same on all threads. Where the row's first element is not a number
+// nothing is larger.
 template <typename R>
 __device__ __forceinline__ Largest<R> largestOf(const R* p, int columns) {
     CAROUSEL_SHARED(R, values, kLossBlock / kWarp);
@@ -130,8 +137,8 @@ __device__ __forceinline__ void leaveOut(R* d, int columns, R* partial, int rows
 }
 
 template <typename R>
-__device__ __forceinline__ void loss_softmax(
-        const R* predictions, const int* labels, const R* weights, int rows, int columns, const R* report, R* dp, R* partial) {
+__device__ __forceinline__ void loss_softmax(const R* predictions, const int* labels, const R* weights, int rows,
+        int columns, const R* report, R* dp, R* partial) {
     for (int m = static_cast<int>(blockIdx.x); m < rows; m += static_cast<int>(gridDim.x)) {
         const R* p = predictions + static_cast<long long>(m) * columns;
         R* d = dp == nullptr ? nullptr : dp + static_cast<long long>(m) * columns;
@@ -165,8 +172,8 @@ __device__ __forceinline__ void loss_softmax(
 }
 
 template <typename R>
-__device__ __forceinline__ void loss_squared(
-        const R* predictions, const R* targets, const R* weights, int rows, int columns, const R* report, R* dp, R* partial) {
+__device__ __forceinline__ void loss_squared(const R* predictions, const R* targets, const R* weights, int rows,
+        int columns, const R* report, R* dp, R* partial) {
     for (int m = static_cast<int>(blockIdx.x); m < rows; m += static_cast<int>(gridDim.x)) {
         const R* p = predictions + static_cast<long long>(m) * columns;
         const R* t = targets + static_cast<long long>(m) * columns;
@@ -194,8 +201,8 @@ __device__ __forceinline__ void loss_squared(
 }
 
 template <typename R>
-__device__ __forceinline__ void loss_sigmoid(
-        const R* predictions, const R* targets, const R* weights, int rows, int columns, const R* report, R* dp, R* partial) {
+__device__ __forceinline__ void loss_sigmoid(const R* predictions, const R* targets, const R* weights, int rows,
+        int columns, const R* report, R* dp, R* partial) {
     for (int m = static_cast<int>(blockIdx.x); m < rows; m += static_cast<int>(gridDim.x)) {
         const R* p = predictions + static_cast<long long>(m) * columns;
         const R* t = targets + static_cast<long long>(m) * columns;

@@ -1,4 +1,5 @@
-// What an LSTM cell does at one time step t beside its matrix products. N rows, cell width H, width of h P (without a projection P = H).
+// What an LSTM cell does at one time step t beside its matrix products. N rows, cell width H, width of h P (without a
+// projection P = H).
 //
 // Forward, a = W x + b + R h_prev given, sigma the logistic function, * elementwise:
 //   i = sigma(a_i)   f = sigma(a_f)   g = tanh(a_g)   o = sigma(a_o)
@@ -15,16 +16,19 @@
 //   dc_prev = dc * f                                         + da_i * p_i + da_f * p_f with peepholes
 //   dh_prev = R^T da, added to dh by a product after lstm_backward
 //
-// Shapes: gates [N, 4H], i, f, g, o one after the other in each row; c, cPrevious, dc, m, dm [N, H]; h, hPrevious, dh [N, P]; row n of y
-// and dy begins at n * pitch; lengths [N] or null. Row n is valid where lengths is null or t < lengths[n].
-// Rows that are not valid carry their state: c = c_prev, h = h_prev, dc and dh stay; y, m and da are 0; gates, dy and dm are not read.
-// c may be cPrevious, h may be hPrevious. Where a pointer that may be null is null, what it stands for is not read (a zero) or not written.
+// Shapes: gates [N, 4H], i, f, g, o one after the other in each row; c, cPrevious, dc, m, dm [N, H]; h, hPrevious, dh,
+// dhTotal [N, P]; row n of y and dy begins at n * pitch; lengths [N] or null.
+// Row n is valid where lengths is null or t < lengths[n]. Rows that are not valid carry their state: c = c_prev,
+// h = h_prev, dc and dh stay; y, m and da are 0; gates, dy and dm are not read.
+// c may be cPrevious, h may be hPrevious. hPrevious, h, m, y, dy, peepholes and lengths may be null: what they stand
+// for is then not written, or is zero. With dm, dh may be null.
 //
 // Versions: one of each.
-//   lstm_forward 1, lstm_backward 1   a thread a cell; all that a cell needs is read once. Backward keeps no tanh(c): it costs less to
-//                                     compute again than to read.
+//   lstm_forward 1, lstm_backward 1   a thread a cell; all that a cell needs is read once. Backward keeps no tanh(c):
+//                                     it costs less to compute again than to read.
 //
-// Launch: blocks of 256, any grid of one dimension; ceil(N H / 256) blocks (N P for the projections) give every thread one turn.
+// Launch: blocks of 256, any grid of one dimension; ceil(N H / 256) blocks (N P for the projections) give every thread
+// one turn.
 #include "common.cuh"
 
 CAROUSEL_UNIT(lstm_pointwise)
@@ -51,9 +55,8 @@ __device__ __forceinline__ bool isValid(const int* lengths, long long n, int t) 
 }
 
 template <typename R>
-__device__ __forceinline__ void lstm_forward(
-        R* gates, const R* cPrevious, R* c, const R* hPrevious, R* h, R* m, R* y, int yPitch, const R* peepholes, const int* lengths,
-        int t, int N, int H, double clip) {
+__device__ __forceinline__ void lstm_forward(R* gates, const R* cPrevious, R* c, const R* hPrevious, R* h, R* m, R* y,
+        int yPitch, const R* peepholes, const int* lengths, int t, int N, int H, double clip) {
     long long cells = static_cast<long long>(N) * H;
     for (long long e = firstElement(); e < cells; e += elementStride()) {
         long long n = e / H;
@@ -116,9 +119,8 @@ __device__ __forceinline__ void lstm_project_forward(
 }
 
 template <typename R>
-__device__ __forceinline__ void lstm_backward(
-        R* gates, const R* cPrevious, const R* c, R* dh, const R* dy, int dyPitch, const R* dm, R* dc, const R* peepholes,
-        const int* lengths, int t, int N, int H, double clip) {
+__device__ __forceinline__ void lstm_backward(R* gates, const R* cPrevious, const R* c, R* dh, const R* dy, int dyPitch,
+        const R* dm, R* dc, const R* peepholes, const int* lengths, int t, int N, int H, double clip) {
     long long cells = static_cast<long long>(N) * H;
     R limit = static_cast<R>(clip);
     for (long long e = firstElement(); e < cells; e += elementStride()) {
@@ -183,15 +185,15 @@ __device__ __forceinline__ void lstm_project_backward(
 }
 
 CAROUSEL_KERNELS(kBlock, lstm_forward,
-        (R* gates, const R* cPrevious, R* c, const R* hPrevious, R* h, R* m, R* y, int yPitch, const R* peepholes, const int* lengths,
-                int t, int N, int H, double clip),
+        (R* gates, const R* cPrevious, R* c, const R* hPrevious, R* h, R* m, R* y, int yPitch, const R* peepholes,
+                const int* lengths, int t, int N, int H, double clip),
         (gates, cPrevious, c, hPrevious, h, m, y, yPitch, peepholes, lengths, t, N, H, clip))
 CAROUSEL_KERNELS(kBlock, lstm_project_forward,
         (const R* hPrevious, R* h, R* y, int yPitch, const int* lengths, int t, int N, int P),
         (hPrevious, h, y, yPitch, lengths, t, N, P))
 CAROUSEL_KERNELS(kBlock, lstm_backward,
-        (R* gates, const R* cPrevious, const R* c, R* dh, const R* dy, int dyPitch, const R* dm, R* dc, const R* peepholes,
-                const int* lengths, int t, int N, int H, double clip),
+        (R* gates, const R* cPrevious, const R* c, R* dh, const R* dy, int dyPitch, const R* dm, R* dc,
+                const R* peepholes, const int* lengths, int t, int N, int H, double clip),
         (gates, cPrevious, c, dh, dy, dyPitch, dm, dc, peepholes, lengths, t, N, H, clip))
 CAROUSEL_KERNELS(kBlock, lstm_project_backward,
         (R* dh, const R* dy, int dyPitch, R* dhTotal, const int* lengths, int t, int N, int P),

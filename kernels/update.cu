@@ -1,14 +1,19 @@
-// One optimizer step over a flat buffer: parameters p follow their gradients d, elementwise, with rate r, and moments m and v.
+// One optimizer step over a flat buffer: parameters p follow their gradients d, elementwise, with rate r, and moments m
+// and v.
 //
-//   d' = s d                              s = maxNorm / norm where norm = sqrt(squaredNorm[0]) > maxNorm > 0, else 1; not a number where the
-//                                         norm is not finite: gradients that have overflowed must not pass for gradients of zero
-//   sgd       m = momentum m + d'         p -= r m; with Nesterov's look-ahead p -= r (d' + momentum m); without momentum p -= r d'
-//   adam      m = beta1 m + (1 - beta1) d'        v = beta2 v + (1 - beta2) d'^2        p -= r weightDecay p
-//             p -= r (m / correction1) / (sqrt(v / correction2) + epsilon)              correction = 1 - beta^t
-//   rmsprop   m = decay m + (1 - decay) d'^2      p -= r d' / (sqrt(m) + epsilon)
+//   d' = s d       s = maxNorm / norm where norm = sqrt(squaredNorm[0]) > maxNorm > 0, else 1; not a number where the
+//                  norm is not finite: gradients that have overflowed must not pass for gradients of zero
+//   sgd            m = momentum m + d'                    p -= r m
+//                  with Nesterov's look-ahead             p -= r (d' + momentum m)
+//                  without momentum                       p -= r d'
+//   adam           m = beta1 m + (1 - beta1) d'           v = beta2 v + (1 - beta2) d'^2
+//                  p -= r weightDecay p                   p -= r (m / correction1) / (sqrt(v / correction2) + epsilon)
+//                  correction = 1 - beta^t
+//   rmsprop        m = decay m + (1 - decay) d'^2         p -= r d' / (sqrt(m) + epsilon)
 //   p, d, m, v [n]; squaredNorm [1], may be null where maxNorm is 0; m of sgd may be null where momentum is 0
 //
-// The scale is computed on the device from the norm that reduce.cu left there: clipping needs no round trip to the host.
+// The scale is computed on the device from the norm that reduce.cu left there: clipping needs no round trip to the
+// host.
 //
 // Versions: one of each. Every element is read and written once; that is all there is to gain.
 //
@@ -33,8 +38,8 @@ __device__ __forceinline__ R clipFactor(double maxNorm, const R* squaredNorm) {
 }
 
 template <typename R>
-__device__ __forceinline__ void sgd(
-        R* p, const R* d, R* m, long long n, double rate, double momentum, int nesterov, double maxNorm, const R* squaredNorm) {
+__device__ __forceinline__ void sgd(R* p, const R* d, R* m, long long n, double rate, double momentum, int nesterov,
+        double maxNorm, const R* squaredNorm) {
     R scale = clipFactor(maxNorm, squaredNorm);
     R step = static_cast<R>(rate);
     R keep = static_cast<R>(momentum);
@@ -51,9 +56,9 @@ __device__ __forceinline__ void sgd(
 }
 
 template <typename R>
-__device__ __forceinline__ void adam(
-        R* p, const R* d, R* m, R* v, long long n, double rate, double beta1, double beta2, double epsilon, double weightDecay,
-        double correction1, double correction2, double maxNorm, const R* squaredNorm) {
+__device__ __forceinline__ void adam(R* p, const R* d, R* m, R* v, long long n, double rate, double beta1, double beta2,
+        double epsilon, double weightDecay, double correction1, double correction2, double maxNorm,
+        const R* squaredNorm) {
     R scale = clipFactor(maxNorm, squaredNorm);
     // Differences that are small are taken in double.
     R keep1 = static_cast<R>(beta1);
@@ -77,8 +82,8 @@ __device__ __forceinline__ void adam(
 }
 
 template <typename R>
-__device__ __forceinline__ void rmsprop(
-        R* p, const R* d, R* m, long long n, double rate, double decay, double epsilon, double maxNorm, const R* squaredNorm) {
+__device__ __forceinline__ void rmsprop(R* p, const R* d, R* m, long long n, double rate, double decay, double epsilon,
+        double maxNorm, const R* squaredNorm) {
     R scale = clipFactor(maxNorm, squaredNorm);
     R keep = static_cast<R>(decay);
     R take = static_cast<R>(1 - decay);
@@ -93,14 +98,16 @@ __device__ __forceinline__ void rmsprop(
 }
 
 CAROUSEL_KERNELS(kBlock, sgd,
-        (R* p, const R* d, R* m, long long n, double rate, double momentum, int nesterov, double maxNorm, const R* squaredNorm),
+        (R* p, const R* d, R* m, long long n, double rate, double momentum, int nesterov, double maxNorm,
+                const R* squaredNorm),
         (p, d, m, n, rate, momentum, nesterov, maxNorm, squaredNorm))
 CAROUSEL_KERNELS(kBlock, adam,
-        (R* p, const R* d, R* m, R* v, long long n, double rate, double beta1, double beta2, double epsilon, double weightDecay,
-                double correction1, double correction2, double maxNorm, const R* squaredNorm),
+        (R* p, const R* d, R* m, R* v, long long n, double rate, double beta1, double beta2, double epsilon,
+                double weightDecay, double correction1, double correction2, double maxNorm, const R* squaredNorm),
         (p, d, m, v, n, rate, beta1, beta2, epsilon, weightDecay, correction1, correction2, maxNorm, squaredNorm))
 CAROUSEL_KERNELS(kBlock, rmsprop,
-        (R* p, const R* d, R* m, long long n, double rate, double decay, double epsilon, double maxNorm, const R* squaredNorm),
+        (R* p, const R* d, R* m, long long n, double rate, double decay, double epsilon, double maxNorm,
+                const R* squaredNorm),
         (p, d, m, n, rate, decay, epsilon, maxNorm, squaredNorm))
 
 }  // namespace carousel

@@ -1,7 +1,8 @@
-// CUDA's device language in plain C++17: what kernels/*.cu sees in place of nvcc's built-ins. Only what the kernels use.
+// CUDA's device language in plain C++17: what kernels/*.cu sees in place of nvcc's built-ins. Only what the kernels
+// use.
 //
-// The rules are CUDA's, read strictly. __syncthreads must be reached by all threads of a block, at the same line; a warp's shuffle or
-// ballot by all threads that its mask names. See launcher.h for what happens otherwise.
+// The rules are CUDA's, read strictly. __syncthreads must be reached by all threads of a block, at the same line; a
+// warp's shuffle or ballot by all threads that its mask names. See launcher.h for what happens otherwise.
 #ifndef CAROUSEL_EMULATION_H
 #define CAROUSEL_EMULATION_H
 
@@ -96,7 +97,8 @@ struct Thunk<function> {
 
 }  // namespace carousel::emulation
 
-// Set by the launcher whenever it enters a thread. The initial-exec model costs one instruction; the few bytes fit a library loaded late, too.
+// Set by the launcher whenever it enters a thread. The initial-exec model costs one instruction; the few bytes fit a
+// library loaded late, too.
 #define CAROUSEL_THREAD_LOCAL extern __thread __attribute__((tls_model("initial-exec")))
 CAROUSEL_THREAD_LOCAL carousel::emulation::Index threadIdx;
 CAROUSEL_THREAD_LOCAL carousel::emulation::Index blockIdx;
@@ -113,7 +115,7 @@ constexpr int warpSize = 32;
 #define __ballot_sync(mask, predicate) \
     ((unsigned) ::carousel::emulation::warp( \
             __LINE__, ::carousel::emulation::WarpOperation::ballot, (mask), (predicate) ? 1 : 0, 0))
-#define __shfl_sync(mask, value, lane) ::carousel::emulation::shuffle(__LINE__, (mask), (value), (lane) & 31)
+#define __shfl_sync(mask, value, lane) ::carousel::emulation::shuffle(__LINE__, (mask), (value), (lane) &31)
 #define __shfl_xor_sync(mask, value, lanes) \
     ::carousel::emulation::shuffle(__LINE__, (mask), (value), (threadIdx.x ^ (lanes)) & 31)
 

@@ -10,7 +10,8 @@ namespace carousel::emulation {
 
 namespace {
 
-// Kernels are shallow; the C library's mathematics takes a few hundred bytes. Pages that are never touched cost nothing.
+// Kernels are shallow; the C library's mathematics takes a few hundred bytes. Pages that are never touched cost
+// nothing.
 constexpr size_t stackBytes = 128 * 1024;
 constexpr size_t colourBytes = 320;
 constexpr unsigned colours = 16;
@@ -50,8 +51,8 @@ void Stack::prepare(Context& context, void (*entry)()) {
 
 #else
 
-// What a called function must preserve goes onto the stack that is left and comes from the one that is entered; `ret` then returns
-// to where that one was left. The floating-point modes are the same in all kernels and stay.
+// What a called function must preserve goes onto the stack that is left and comes from the one that is entered; `ret`
+// then returns to where that one was left. The floating-point modes are the same in all kernels and stay.
 extern "C" void carousel_emulation_switch(void** from, void* to) __attribute__((visibility("hidden")));
 __asm__(R"(
     .text
@@ -83,10 +84,10 @@ void switchContext(Context& from, Context& to) {
 }
 
 void Stack::prepare(Context& context, void (*entry)()) {
-    // As if `entry` had been called from nowhere: its return address, 0, lies where the ABI wants it, 8 past a multiple of 16.
+    // As if `entry` had been called from nowhere: its return address, 0, lies where the ABI wants it, 8 past a multiple
+    // of 16.
     uintptr_t top = (reinterpret_cast<uintptr_t>(memory) + usable) & ~uintptr_t{15};
     void** slot = reinterpret_cast<void**>(top);
-    *--slot = nullptr;
     *--slot = nullptr;
     *--slot = reinterpret_cast<void*>(entry);
     for (int saved = 0; saved < 6; saved++) {

@@ -46,5 +46,6 @@ int main() {
     void* lossReport[] = {&nothing, &rows, &to};
     std::printf("empty launch, 1 x 256: %.1f us\n", microseconds("carousel_fill_f32", 1, 256, fill));
     std::printf("empty launch, 64 x 256: %.1f us\n", microseconds("carousel_fill_f32", 64, 256, fill));
-    std::printf("4 barriers and 10 shuffles, 1 x 256: %.1f us\n", microseconds("carousel_loss_report_f32", 1, 256, lossReport));
+    std::printf("4 barriers and 10 shuffles, 1 x 256: %.1f us\n",
+            microseconds("carousel_loss_report_f32", 1, 256, lossReport));
 }

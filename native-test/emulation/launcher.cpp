@@ -142,18 +142,22 @@ private:
         void* memory;
     };
 
+    void leave(Fiber& self);
     Context& next();
     void addFiber();
-    bool releaseBarrier();
-    bool releaseWarps(Random& random);
+    void makeReady(Fiber* fiber, size_t& batch);
+    void releaseBarrierIfComplete();
+    void releaseWarpIfComplete(unsigned warp);
     std::string describeDeadlock() const;
     void prepareShared(size_t dynamicBytes);
 
     std::vector<std::unique_ptr<Fiber>> fibers;
     std::vector<Fiber*> idle;
-    // Fibers that may go on, and how many of them have.
+    // Fibers that may go on, from the last to the first.
     std::vector<Fiber*> ready;
-    size_t resumed = 0;
+    Random random{0};
+    // Whether what was released last goes on before what was ready before; otherwise all have the same chance.
+    bool runAhead = false;
     // Threads in the order of their start, and how many have.
     std::vector<unsigned> order;
     size_t started = 0;
@@ -164,7 +168,6 @@ private:
     Barrier meeting{};
     // What the barrier gives whose threads go on.
     bool anyPredicate = false;
-    std::vector<unsigned> complete;
     Context scheduler;
     void (*call)(void**) = nullptr;
     void** arguments = nullptr;
@@ -188,28 +191,48 @@ void Multiprocessor::carry() {
             running->thread = thread;
             threadIdx = {thread, 0, 0};
             call(arguments);
-            warps[running->thread / lanes].ended |= 1u << running->thread % lanes;
+            thread = running->thread;
+            Warp& warp = warps[thread / lanes];
+            warp.ended |= 1u << thread % lanes;
             finished++;
+            if (warp.arrived != 0) {
+                releaseWarpIfComplete(thread / lanes);
+            }
+            if (!ready.empty()) {
+                break;
+            }
         }
         Fiber& self = *running;
         idle.push_back(&self);
-        switchContext(self.context, next());
+        leave(self);
     }
 }
 
-// Where to go on when a fiber cannot: another fiber that is ready, a fresh one for threads that have not started, or the scheduler.
+void Multiprocessor::leave(Fiber& self) {
+    Context& to = next();
+    // It may be its own turn again.
+    if (&to != &self.context) {
+        switchContext(self.context, to);
+    }
+}
+
+// Where to go on when a fiber cannot: another fiber that is ready, a fresh one for threads that have not started, or
+// the scheduler.
 Context& Multiprocessor::next() {
-    if (resumed < ready.size()) {
-        running = ready[resumed++];
-        // The stacks of a block do not fit the nearest cache. The next ones can be fetched in the meantime.
-        if (resumed + 3 < ready.size()) {
-            __builtin_prefetch(ready[resumed + 3]);
-            ready[resumed + 1]->fetch();
-        }
+    bool unstarted = started < order.size();
+    if (!ready.empty() && (!unstarted || runAhead || random.below(2) == 0)) {
+        running = ready.back();
+        ready.pop_back();
         threadIdx = {running->thread, 0, 0};
+        // The stacks of a block do not fit the nearest cache. The next ones can be fetched in the meantime.
+        size_t count = ready.size();
+        if (count > 3) {
+            __builtin_prefetch(ready[count - 4]);
+            ready[count - 2]->fetch();
+        }
         return running->context;
     }
-    if (started < order.size() && !idle.empty()) {
+    if (unstarted && !idle.empty()) {
         running = idle.back();
         idle.pop_back();
         return running->context;
@@ -224,7 +247,8 @@ bool Multiprocessor::waitAtBarrier(int site, bool predicate) {
     meeting.any = (meeting.arrived != 0 && meeting.any) || predicate;
     meeting.site = site;
     meeting.arrived++;
-    switchContext(self.context, next());
+    releaseBarrierIfComplete();
+    leave(self);
     return anyPredicate;
 }
 
@@ -239,7 +263,8 @@ uint64_t Multiprocessor::waitInWarp(int site, WarpOperation operation, unsigned 
     warp.mask = mask;
     warp.operation = operation;
     warp.arrived |= lane;
-    switchContext(self.context, next());
+    releaseWarpIfComplete(self.thread / lanes);
+    leave(self);
     return requests[self.thread].value;
 }
 
@@ -261,8 +286,8 @@ void Multiprocessor::forgetFibers() {
 }
 
 void Multiprocessor::prepareShared(size_t dynamicBytes) {
-    // First the launch's dynamic memory, then the kernel's own pieces. Each of the two is within the limit; together they are checked when
-    // the block has ended.
+    // First the launch's dynamic memory, then the kernel's own pieces. Each of the two is within the limit; together
+    // they are checked when the block has ended.
     if (!sharedMemory) {
         sharedMemory = std::make_unique<char[]>(2 * sharedLimit + cacheLine);
         sharedWanted = 2 * sharedLimit;
@@ -295,56 +320,54 @@ void* Multiprocessor::sharedPiece(const void* key, size_t bytes, size_t alignmen
     return memory;
 }
 
-bool Multiprocessor::releaseBarrier() {
-    // A thread that has ended can never come: on newer GPUs that works, by CUDA's rules it is an error.
+// Inserts a fiber that was released together with those from `batch` on; SIZE_MAX for the first one.
+void Multiprocessor::makeReady(Fiber* fiber, size_t& batch) {
+    if (batch == SIZE_MAX) {
+        batch = runAhead ? ready.size() : 0;
+    }
+    ready.push_back(fiber);
+    std::swap(ready.back(), ready[batch + random.below(static_cast<unsigned>(ready.size() - batch))]);
+}
+
+// A thread that has ended can never come: on newer GPUs that works, by CUDA's rules it is an error.
+void Multiprocessor::releaseBarrierIfComplete() {
     if (meeting.arrived < order.size() || !meeting.agreed) {
-        return false;
+        return;
     }
     anyPredicate = meeting.any;
     meeting = {};
+    size_t batch = SIZE_MAX;
     for (Request& request : requests) {
-        ready.push_back(request.fiber);
+        makeReady(request.fiber, batch);
         request.fiber = nullptr;
     }
-    return true;
 }
 
-bool Multiprocessor::releaseWarps(Random& random) {
-    complete.clear();
-    for (unsigned warp = 0; warp < warps.size(); warp++) {
-        if (warps[warp].complete()) {
-            complete.push_back(warp);
+void Multiprocessor::releaseWarpIfComplete(unsigned index) {
+    Warp& warp = warps[index];
+    if (!warp.complete()) {
+        return;
+    }
+    Request* first = &requests[index * lanes];
+    // What a lane gives that takes no part is undefined: all bits set.
+    uint64_t given[lanes];
+    std::fill(given, given + lanes, ~uint64_t{0});
+    unsigned ballot = 0;
+    for (unsigned lane = 0; lane < lanes; lane++) {
+        if (warp.arrived >> lane & 1) {
+            given[lane] = first[lane].value;
+            ballot |= static_cast<unsigned>(first[lane].value & 1) << lane;
         }
     }
-    if (complete.empty()) {
-        return false;
-    }
-    // Not always all at once, so that warps run ahead of each other.
-    random.shuffle(complete);
-    complete.resize(1 + random.below(static_cast<unsigned>(complete.size())));
-    for (unsigned index : complete) {
-        Warp& warp = warps[index];
-        Request* first = &requests[index * lanes];
-        // What a lane gives that takes no part is undefined: all bits set.
-        uint64_t given[lanes];
-        std::fill(given, given + lanes, ~uint64_t{0});
-        unsigned ballot = 0;
-        for (unsigned lane = 0; lane < lanes; lane++) {
-            if (warp.arrived >> lane & 1) {
-                given[lane] = first[lane].value;
-                ballot |= static_cast<unsigned>(first[lane].value & 1) << lane;
-            }
+    size_t batch = SIZE_MAX;
+    for (unsigned lane = 0; lane < lanes; lane++) {
+        if (warp.arrived >> lane & 1) {
+            first[lane].value = warp.operation == WarpOperation::ballot ? ballot : given[first[lane].source];
+            makeReady(first[lane].fiber, batch);
+            first[lane].fiber = nullptr;
         }
-        for (unsigned lane = 0; lane < lanes; lane++) {
-            if (warp.arrived >> lane & 1) {
-                first[lane].value = warp.operation == WarpOperation::ballot ? ballot : given[first[lane].source];
-                ready.push_back(first[lane].fiber);
-                first[lane].fiber = nullptr;
-            }
-        }
-        warp.arrived = 0;
     }
-    return true;
+    warp.arrived = 0;
 }
 
 std::string Multiprocessor::describeDeadlock() const {
@@ -357,7 +380,8 @@ std::string Multiprocessor::describeDeadlock() const {
     }
     std::string text = "deadlock:";
     for (const auto& [place, count] : places) {
-        text += ' ' + std::to_string(count) + (place.first ? " at the barrier of line " : " in the warp operation of line ")
+        text += ' ' + std::to_string(count)
+                + (place.first ? " at the barrier of line " : " in the warp operation of line ")
                 + std::to_string(place.second) + ',';
     }
     return text + ' ' + std::to_string(finished) + " of " + std::to_string(order.size()) + " threads have ended";
@@ -368,15 +392,14 @@ std::string Multiprocessor::runBlock(const Kernel& kernel, const Launch& launch,
     uint64_t plane = static_cast<uint64_t>(launch.grid[0]) * launch.grid[1];
     gridDim = {launch.grid[0], launch.grid[1], launch.grid[2]};
     blockDim = {threads, 1, 1};
-    blockIdx = {
-            static_cast<unsigned>(block % launch.grid[0]),
-            static_cast<unsigned>(block % plane / launch.grid[0]),
+    blockIdx = {static_cast<unsigned>(block % launch.grid[0]), static_cast<unsigned>(block % plane / launch.grid[0]),
             static_cast<unsigned>(block / plane)};
     call = kernel.description.call;
     arguments = params;
     current = this;
     prepareShared(launch.sharedBytes);
-    Random random(launch.seed ^ (block + 1) * 0xd1342543de82ef95u);
+    random = Random(launch.seed ^ (block + 1) * 0xd1342543de82ef95u);
+    runAhead = random.below(2) == 0;
     order.resize(threads);
     for (unsigned thread = 0; thread < threads; thread++) {
         order[thread] = thread;
@@ -388,23 +411,18 @@ std::string Multiprocessor::runBlock(const Kernel& kernel, const Launch& launch,
     warps.back().ended = threads % lanes == 0 ? 0 : ~0u << threads % lanes;
     meeting = {};
     ready.clear();
-    resumed = 0;
+    // No more than there are threads: what runs on fibers never makes it grow.
+    ready.reserve(threads);
     started = 0;
     finished = 0;
     while (finished < threads) {
-        if (started < threads) {
-            if (idle.empty()) {
-                addFiber();
-            }
-        } else {
-            ready.clear();
-            resumed = 0;
-            if (!releaseBarrier() && !releaseWarps(random)) {
-                std::string text = describeDeadlock();
-                forgetFibers();
-                return text;
-            }
-            random.shuffle(ready);
+        if (ready.empty() && started == threads) {
+            std::string text = describeDeadlock();
+            forgetFibers();
+            return text;
+        }
+        if (idle.empty()) {
+            addFiber();
         }
         switchContext(scheduler, next());
     }
@@ -452,7 +470,8 @@ private:
 };
 
 Pool::Pool() {
-    // Signals that are sent to the process are for its other threads. Those that a fault raises here stay, so that they are reported.
+    // Signals that are sent to the process are for its other threads. Those that a fault raises here stay, so that they
+    // are reported.
     sigset_t blocked;
     sigset_t before;
     sigfillset(&blocked);
@@ -551,8 +570,8 @@ std::string badLaunch(const Kernel& kernel, const Launch& launch, void** params)
     for (int axis = 0; axis < 3; axis++) {
         uint64_t limit = axis == 0 ? 0x7fffffff : 0xffff;
         if (launch.grid[axis] < 1 || launch.grid[axis] > limit) {
-            return text + "grid[" + std::to_string(axis) + "] should be in the [1, " + std::to_string(limit) + "] range but got "
-                    + std::to_string(launch.grid[axis]);
+            return text + "grid[" + std::to_string(axis) + "] should be in the [1, " + std::to_string(limit)
+                    + "] range but got " + std::to_string(launch.grid[axis]);
         }
         blocks *= launch.grid[axis];
     }
@@ -562,8 +581,9 @@ std::string badLaunch(const Kernel& kernel, const Launch& launch, void** params)
     unsigned wanted = kernel.description.blockSize;
     if (launch.block[1] != 1 || launch.block[2] != 1 || launch.block[0] < 1 || launch.block[0] > largestBlock
             || (wanted != 0 && launch.block[0] != wanted)) {
-        return text + "the block should be " + (wanted != 0 ? std::to_string(wanted) : "1 to " + std::to_string(largestBlock))
-                + " x 1 x 1 but got " + std::to_string(launch.block[0]) + " x " + std::to_string(launch.block[1]) + " x "
+        return text + "the block should be "
+                + (wanted != 0 ? std::to_string(wanted) : "1 to " + std::to_string(largestBlock)) + " x 1 x 1 but got "
+                + std::to_string(launch.block[0]) + " x " + std::to_string(launch.block[1]) + " x "
                 + std::to_string(launch.block[2]);
     }
     if (launch.sharedBytes > sharedLimit) {
@@ -629,10 +649,9 @@ unsigned blockSize(const Kernel& kernel) {
 
 }  // namespace carousel::emulation
 
-// Each of kernels/*.cu defines one of these. Named here, they come along when a program is linked against the archive, and with them the
-// kernels, which nothing else names.
-#define CAROUSEL_UNITS(unit) \
-    unit(elementwise) unit(embedding) unit(loss) unit(reduce) unit(update) unit(lstm_pointwise)
+// Each of kernels/*.cu defines one of these. Named here, they come along when a program is linked against the archive,
+// and with them the kernels, which nothing else names.
+#define CAROUSEL_UNITS(unit) unit(elementwise) unit(embedding) unit(loss) unit(reduce) unit(update) unit(lstm_pointwise)
 #define CAROUSEL_DECLARE_UNIT(name) void carousel_unit_##name();
 #define CAROUSEL_NAME_UNIT(name) &carousel_unit_##name,
 CAROUSEL_UNITS(CAROUSEL_DECLARE_UNIT)

@@ -1,0 +1,193 @@
+#include "reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace carousel::test::reference {
+
+namespace {
+
+double logistic(double x) {
+    return 1 / (1 + std::exp(-x));
+}
+
+}  // namespace
+
+std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+    for (int round = 0; round < 10; round++) {
+        uint64_t first = uint64_t{0xD2511F53} * counter[0];
+        uint64_t second = uint64_t{0xCD9E8D57} * counter[2];
+        counter = {static_cast<uint32_t>(second >> 32) ^ counter[1] ^ key[0], static_cast<uint32_t>(second),
+                static_cast<uint32_t>(first >> 32) ^ counter[3] ^ key[1], static_cast<uint32_t>(first)};
+        key[0] += 0x9E3779B9;
+        key[1] += 0xBB67AE85;
+    }
+    return counter;
+}
+
+Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int stream, uint64_t call) {
+    Vector y(x.size());
+    for (size_t e = 0; e < x.size(); e++) {
+        std::array<uint32_t, 4> words = philox({static_cast<uint32_t>(e / 4), static_cast<uint32_t>(stream),
+                                                       static_cast<uint32_t>(call), static_cast<uint32_t>(call >> 32)},
+                {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+        y[e] = static_cast<int>(words[e % 4] >> 8) < threshold ? 0 : x[e] / (1 - rate);
+    }
+    return y;
+}
+
+double roundToHalf(double x) {
+    if (std::isnan(x) || std::isinf(x) || x == 0) {
+        return x;
+    }
+    // Halves at this magnitude are multiples of this; the processor rounds ties to even.
+    double unit = std::ldexp(1, std::max(std::ilogb(x), -14) - 10);
+    double rounded = std::nearbyint(x / unit) * unit;
+    return std::abs(rounded) > 65504 ? std::copysign(std::numeric_limits<double>::infinity(), x) : rounded;
+}
+
+double halfValue(uint16_t bits) {
+    int exponent = bits >> 10 & 31;
+    int fraction = bits & 1023;
+    double magnitude = exponent == 31
+            ? (fraction == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN())
+            : exponent == 0 ? std::ldexp(fraction, -24)
+                            : std::ldexp(1024 + fraction, exponent - 25);
+    return bits >> 15 ? -magnitude : magnitude;
+}
+
+void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width) {
+    for (size_t m = 0; m < ids.size(); m++) {
+        if (ids[m] < 0 || ids[m] >= vocabulary) {
+            continue;
+        }
+        for (int k = 0; k < width; k++) {
+            dTable[static_cast<size_t>(ids[m]) * width + k] += dy[m * width + k];
+        }
+    }
+}
+
+Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vector<int>& labels, const Vector& weights,
+        int rows, int columns) {
+    Loss result{{0, 0, 0}, Vector(p.size(), 0)};
+    for (int m = 0; m < rows; m++) {
+        double weight = weights.empty() ? 1 : weights[m];
+        result.report[2] += weight;
+    }
+    for (int m = 0; m < rows; m++) {
+        double weight = weights.empty() ? 1 : weights[m];
+        if (weight == 0) {
+            continue;
+        }
+        size_t row = static_cast<size_t>(m) * columns;
+        Vector gradient(columns);
+        double value = 0;
+        double right = 0;
+        if (kind == LossKind::softmax) {
+            auto begin = p.begin() + static_cast<long>(row);
+            long largest = std::max_element(begin, begin + columns) - begin;
+            double sum = 0;
+            for (int k = 0; k < columns; k++) {
+                sum += std::exp(p[row + k] - p[row + largest]);
+            }
+            bool known = labels[m] >= 0 && labels[m] < columns;
+            for (int k = 0; k < columns; k++) {
+                gradient[k] = known ? std::exp(p[row + k] - p[row + largest]) / sum - (k == labels[m]) : NAN;
+            }
+            value = known ? std::log(sum) + p[row + largest] - p[row + labels[m]] : NAN;
+            right = largest == labels[m];
+        } else if (kind == LossKind::squared) {
+            for (int k = 0; k < columns; k++) {
+                double difference = p[row + k] - targets[row + k];
+                value += difference * difference / columns;
+                gradient[k] = 2 * difference / columns;
+            }
+        } else {
+            for (int k = 0; k < columns; k++) {
+                double logit = p[row + k];
+                value += (std::max(logit, 0.0) - logit * targets[row + k] + std::log1p(std::exp(-std::abs(logit))))
+                        / columns;
+                gradient[k] = (logistic(logit) - targets[row + k]) / columns;
+                right += ((logit > 0) == (targets[row + k] > 0.5)) / static_cast<double>(columns);
+            }
+        }
+        result.report[0] += weight * value;
+        result.report[1] += weight * right;
+        for (int k = 0; k < columns; k++) {
+            result.gradient[row + k] =
+                    result.report[2] == 0 && !std::isnan(gradient[k]) ? 0 : weight * gradient[k] / result.report[2];
+        }
+    }
+    return result;
+}
+
+double clipFactor(const Clip& clip) {
+    if (clip.maxNorm == 0) {
+        return 1;
+    }
+    double norm = std::sqrt(clip.squaredNorm);
+    return !std::isfinite(norm) ? NAN : std::min(1.0, clip.maxNorm / norm);
+}
+
+void sgd(Vector& p, const Vector& d, Vector& m, double rate, double momentum, bool nesterov, const Clip& clip) {
+    for (size_t e = 0; e < p.size(); e++) {
+        double gradient = d[e] * clipFactor(clip);
+        if (momentum > 0) {
+            m[e] = momentum * m[e] + gradient;
+            gradient = nesterov ? gradient + momentum * m[e] : m[e];
+        }
+        p[e] -= rate * gradient;
+    }
+}
+
+void adam(Vector& p, const Vector& d, Vector& m, Vector& v, double rate, double beta1, double beta2, double epsilon,
+        double weightDecay, int step, const Clip& clip) {
+    for (size_t e = 0; e < p.size(); e++) {
+        double gradient = d[e] * clipFactor(clip);
+        m[e] = beta1 * m[e] + (1 - beta1) * gradient;
+        v[e] = beta2 * v[e] + (1 - beta2) * gradient * gradient;
+        double first = m[e] / (1 - std::pow(beta1, step));
+        double second = v[e] / (1 - std::pow(beta2, step));
+        p[e] -= rate * weightDecay * p[e];
+        p[e] -= rate * first / (std::sqrt(second) + epsilon);
+    }
+}
+
+void rmsprop(Vector& p, const Vector& d, Vector& m, double rate, double decay, double epsilon, const Clip& clip) {
+    for (size_t e = 0; e < p.size(); e++) {
+        double gradient = d[e] * clipFactor(clip);
+        m[e] = decay * m[e] + (1 - decay) * gradient * gradient;
+        p[e] -= rate * gradient / (std::sqrt(m[e]) + epsilon);
+    }
+}
+
+Cell lstmCell(const std::array<double, 4>& a, double cPrevious, const std::array<double, 3>& peepholes, double clip) {
+    Cell cell{};
+    cell.i = logistic(a[0] + peepholes[0] * cPrevious);
+    cell.f = logistic(a[1] + peepholes[1] * cPrevious);
+    cell.g = std::tanh(a[2]);
+    cell.c = cell.f * cPrevious + cell.i * cell.g;
+    if (clip > 0) {
+        cell.c = std::clamp(cell.c, -clip, clip);
+    }
+    cell.o = logistic(a[3] + peepholes[2] * cell.c);
+    cell.m = cell.o * std::tanh(cell.c);
+    return cell;
+}
+
+CellGradient lstmCellBackward(
+        const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip) {
+    double tanhC = std::tanh(cell.c);
+    double daO = dm * tanhC * cell.o * (1 - cell.o);
+    double dCell = dc + dm * cell.o * (1 - tanhC * tanhC) + daO * peepholes[2];
+    if (clip > 0 && std::abs(cell.f * cPrevious + cell.i * cell.g) > clip) {
+        dCell = 0;
+    }
+    double daI = dCell * cell.g * cell.i * (1 - cell.i);
+    double daF = dCell * cPrevious * cell.f * (1 - cell.f);
+    double daG = dCell * cell.i * (1 - cell.g * cell.g);
+    return {{daI, daF, daG, daO}, dCell * cell.f + daI * peepholes[0] + daF * peepholes[1]};
+}
+
+}  // namespace carousel::test::reference

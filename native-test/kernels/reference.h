@@ -1,0 +1,65 @@
+// What the kernels should give, in plain double loops. Written from the equations, not from the kernels.
+#ifndef CAROUSEL_TEST_REFERENCE_H
+#define CAROUSEL_TEST_REFERENCE_H
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace carousel::test::reference {
+
+using Vector = std::vector<double>;
+
+// The Philox4x32-10 block of a counter and a key, each given as 32-bit words from the lowest.
+std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
+Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int stream, uint64_t call);
+
+// The nearest half, ties to even, as a number.
+double roundToHalf(double x);
+double halfValue(uint16_t bits);
+
+// Adds to dTable.
+void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width);
+
+struct Loss {
+    Vector report;
+    Vector gradient;
+};
+
+enum class LossKind { softmax, squared, sigmoid };
+
+// Targets or labels, by the kind. Rows of weight 0 are not looked at.
+Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vector<int>& labels, const Vector& weights,
+        int rows, int columns);
+
+struct Clip {
+    double maxNorm;
+    double squaredNorm;
+};
+
+double clipFactor(const Clip& clip);
+void sgd(Vector& p, const Vector& d, Vector& m, double rate, double momentum, bool nesterov, const Clip& clip);
+void adam(Vector& p, const Vector& d, Vector& m, Vector& v, double rate, double beta1, double beta2, double epsilon,
+        double weightDecay, int step, const Clip& clip);
+void rmsprop(Vector& p, const Vector& d, Vector& m, double rate, double decay, double epsilon, const Clip& clip);
+
+// One cell of an LSTM at one step, by itself. Peepholes of i, f, o, zeros for none.
+struct Cell {
+    double i, f, g, o, c, m;
+};
+
+Cell lstmCell(const std::array<double, 4>& a, double cPrevious, const std::array<double, 3>& peepholes, double clip);
+
+struct CellGradient {
+    std::array<double, 4> da;
+    double dcPrevious;
+};
+
+// From the gates after activation and the gradients of m and c.
+CellGradient lstmCellBackward(
+        const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip);
+
+}  // namespace carousel::test::reference
+
+#endif
