@@ -68,7 +68,8 @@ case ${1:-} in
         ;;
     --report)
         ptxas=$(dirname "$(readlink -f "$nvcc")")/ptxas
-        [ -x "$ptxas" ] || ptxas=$(command -v ptxas) || fail "there is no ptxas beside $nvcc"
+        [ -x "$ptxas" ] || ptxas=$(command -v ptxas || echo /usr/local/cuda/bin/ptxas)
+        [ -x "$ptxas" ] || fail "there is no ptxas beside $nvcc"
         build "$scratch"
         for target in "${reported[@]}"; do
             for ptx in "$scratch"/*.ptx; do

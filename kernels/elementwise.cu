@@ -35,8 +35,9 @@ __device__ __forceinline__ void copy_columns(
         const R* x, int xPitch, int xColumn, R* y, int yPitch, int yColumn, int rows, int columns) {
     long long n = static_cast<long long>(rows) * columns;
     for (long long e = firstElement(); e < n; e += elementStride()) {
-        long long row = e / columns;
-        long long column = e % columns;
+        Place place = placeOf(e, columns);
+        long long row = place.row;
+        int column = place.column;
         y[row * yPitch + yColumn + column] = x[row * xPitch + xColumn + column];
     }
 }
@@ -45,7 +46,7 @@ template <typename R>
 __device__ __forceinline__ void bias_rows(R* y, const R* b, int rows, int columns) {
     long long n = static_cast<long long>(rows) * columns;
     for (long long e = firstElement(); e < n; e += elementStride()) {
-        y[e] = b == nullptr ? R(0) : b[e % columns];
+        y[e] = b == nullptr ? R(0) : b[placeOf(e, columns).column];
     }
 }
 
@@ -53,8 +54,8 @@ template <typename R>
 __device__ __forceinline__ void copy_valid(const R* x, R* y, const int* lengths, int T, int N, int width) {
     long long n = static_cast<long long>(T) * N * width;
     for (long long e = firstElement(); e < n; e += elementStride()) {
-        long long row = e / width;
-        bool valid = lengths == nullptr || row / N < lengths[row % N];
+        Place place = placeOf(placeOf(e, width).row, N);
+        bool valid = lengths == nullptr || place.row < lengths[place.column];
         y[e] = valid ? x[e] : R(0);
     }
 }

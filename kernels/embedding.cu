@@ -24,9 +24,10 @@ __device__ __forceinline__ void embedding_forward(
         const int* ids, const R* table, R* y, int rows, int vocabulary, int width) {
     long long n = static_cast<long long>(rows) * width;
     for (long long e = firstElement(); e < n; e += elementStride()) {
-        int id = ids[e / width];
+        Place place = placeOf(e, width);
+        int id = ids[place.row];
         bool known = id >= 0 && id < vocabulary;
-        y[e] = known ? table[static_cast<long long>(id) * width + e % width] : notANumber<R>();
+        y[e] = known ? table[static_cast<long long>(id) * width + place.column] : notANumber<R>();
     }
 }
 

@@ -59,8 +59,9 @@ __device__ __forceinline__ void lstm_forward(R* gates, const R* cPrevious, R* c,
         int yPitch, const R* peepholes, const int* lengths, int t, int N, int H, double clip) {
     long long cells = static_cast<long long>(N) * H;
     for (long long e = firstElement(); e < cells; e += elementStride()) {
-        long long n = e / H;
-        int j = static_cast<int>(e % H);
+        Place place = placeOf(e, H);
+        long long n = place.row;
+        int j = place.column;
         R output = 0;
         R hidden;
         if (isValid(lengths, n, t)) {
@@ -109,9 +110,10 @@ __device__ __forceinline__ void lstm_project_forward(
         const R* hPrevious, R* h, R* y, int yPitch, const int* lengths, int t, int N, int P) {
     long long elements = static_cast<long long>(N) * P;
     for (long long e = firstElement(); e < elements; e += elementStride()) {
-        long long n = e / P;
+        Place place = placeOf(e, P);
+        long long n = place.row;
         bool valid = isValid(lengths, n, t);
-        y[n * yPitch + e % P] = valid ? h[e] : R(0);
+        y[n * yPitch + place.column] = valid ? h[e] : R(0);
         if (!valid) {
             h[e] = hPrevious[e];
         }
@@ -124,8 +126,9 @@ __device__ __forceinline__ void lstm_backward(R* gates, const R* cPrevious, cons
     long long cells = static_cast<long long>(N) * H;
     R limit = static_cast<R>(clip);
     for (long long e = firstElement(); e < cells; e += elementStride()) {
-        long long n = e / H;
-        int j = static_cast<int>(e % H);
+        Place place = placeOf(e, H);
+        long long n = place.row;
+        int j = place.column;
         R* gate = gates + n * 4 * H + j;
         R daI = 0;
         R daF = 0;
@@ -174,10 +177,11 @@ __device__ __forceinline__ void lstm_project_backward(
         R* dh, const R* dy, int dyPitch, R* dhTotal, const int* lengths, int t, int N, int P) {
     long long elements = static_cast<long long>(N) * P;
     for (long long e = firstElement(); e < elements; e += elementStride()) {
-        long long n = e / P;
+        Place place = placeOf(e, P);
+        long long n = place.row;
         R total = 0;
         if (isValid(lengths, n, t)) {
-            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + e % P]);
+            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + place.column]);
             dh[e] = 0;
         }
         dhTotal[e] = total;

@@ -75,8 +75,8 @@ defect(limit_ignored_backward lstm_pointwise lstm_pointwise.cu "LstmPointwise*" 
 defect(limit_hides_not_a_number lstm_pointwise lstm_pointwise.cu "LstmPointwise*"
   "return c > clip ? clip : c < -clip ? -clip : c;" "return fmin(clip, fmax(-clip, c));")
 defect(dh_not_consumed lstm_pointwise lstm_pointwise.cu "LstmPointwise*"
-  "            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + e % P]);\n            dh[e] = 0;"
-  "            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + e % P]);")
+  "            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + place.column]);\n            dh[e] = 0;"
+  "            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + place.column]);")
 defect(overflow_passes_for_zero update update.cu "Updates*" "return notANumber<R>();" "return R(0);")
 defect(philox_nine_rounds elementwise elementwise.cu "Elementwise*" "round < 10" "round < 9")
 defect(later_of_equal_logits loss loss.cu "Losses*" "b.index < a.index" "b.index > a.index")

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <stdexcept>
 
 #include "device.h"
@@ -51,9 +52,14 @@ class Gpu {
 public:
     // Throws std::runtime_error.
     static Gpu& instance() {
-        static Gpu gpu;
-        return gpu;
+        if (!opened) {
+            opened.reset(new Gpu());
+        }
+        return *opened;
     }
+
+    // While the driver still works: it may not when static objects are destroyed.
+    static void close() { opened.reset(); }
 
     CUfunction function(const std::string& name) {
         auto found = functions.find(name);
@@ -69,10 +75,18 @@ public:
         throw std::runtime_error("there is no kernel " + name);
     }
 
+    ~Gpu() {
+        for (CUmodule module : modules) {
+            CAROUSEL_DRIVER(cuModuleUnload)(module);
+        }
+        CAROUSEL_DRIVER(cuDevicePrimaryCtxRelease)(device);
+    }
+
 private:
+    static std::unique_ptr<Gpu> opened;
+
     Gpu() {
         check(CAROUSEL_DRIVER(cuInit)(0), "cuInit");
-        CUdevice device;
         check(CAROUSEL_DRIVER(cuDeviceGet)(&device, 0), "cuDeviceGet");
         char name[256] = "";
         check(CAROUSEL_DRIVER(cuDeviceGetName)(name, sizeof name, device), "cuDeviceGetName");
@@ -94,9 +108,19 @@ private:
         }
     }
 
+    CUdevice device;
     std::vector<CUmodule> modules;
     std::map<std::string, CUfunction> functions;
 };
+
+std::unique_ptr<Gpu> Gpu::opened;
+
+class CloseAfterTests : public testing::Environment {
+public:
+    void TearDown() override { Gpu::close(); }
+};
+
+[[maybe_unused]] const testing::Environment* const closing = testing::AddGlobalTestEnvironment(new CloseAfterTests());
 
 CUdeviceptr pointer(const void* memory) {
     return reinterpret_cast<CUdeviceptr>(memory);

@@ -42,6 +42,7 @@ enum Word : int {
     LEAKED = 28,             // objects alive when the process ended or when their context was destroyed
     POISON_PADDING = 29,     // not 0: what cuDNN leaves undefined in padded outputs is poison instead of 0
     WORKER_DELAY = 30,       // microseconds that a worker waits before it begins; 0: 50 to 400, drawn
+    DROPS = 31,              // not 0: the ordered call does nothing and says that all went well, as if the caller had forgotten it
     WORDS = 64
 };
 
@@ -72,7 +73,8 @@ struct Range {
     const char* name;
 };
 
-/// Work for a stream. The stream calls run() as often as the work is to be done (a captured one: at each replay) and drop() at the end.
+/// Work for a stream. The stream calls run() as often as the work is to be done (a captured one: at each replay) and
+/// drop() at the end.
 struct Work {
     void (*run)(void* data);
     void (*drop)(void* data);
@@ -92,7 +94,8 @@ STANDIN_EXPORT void carousel_standin_add(int word, int64_t amount);
 STANDIN_EXPORT bool carousel_standin_fails(uint64_t kind, const char* what);
 /// Counts a misuse and says what it was on stderr.
 STANDIN_EXPORT void carousel_standin_misuse(const char* format, ...) __attribute__((format(printf, 1, 2)));
-/// Puts work at the end of a stream. Takes the data in any case. Returns a CUresult; ranges outside of live memory are misuse.
+/// Puts work at the end of a stream. Takes the data in any case. Returns a CUresult; ranges outside of live memory are
+/// misuse.
 STANDIN_EXPORT int carousel_standin_enqueue(void* stream, const carousel::standin::Work* work);
 /// Whether a range lies in one live device allocation; if not says so as misuse.
 STANDIN_EXPORT bool carousel_standin_valid(const carousel::standin::Range* range, const char* what);

@@ -77,8 +77,12 @@ inline float roundToTf32(float value) {
     return (bits & 0x7f800000) == 0x7f800000 ? value : floatOf((bits + 0x1000) & ~0x1fffU);
 }
 
-inline float roundToHalf(float value) { return Half::toFloat(Half::fromFloat(value)); }
+inline float roundToHalf(float value) {
+    return Half::toFloat(Half::fromFloat(value));
+}
 
-inline float roundToBFloat(float value) { return BFloat::toFloat(BFloat::fromFloat(value)); }
+inline float roundToBFloat(float value) {
+    return BFloat::toFloat(BFloat::fromFloat(value));
+}
 
 }  // namespace carousel::standin

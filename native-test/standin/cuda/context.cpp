@@ -27,31 +27,43 @@ const ErrorText ERRORS[] = {
         {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
         {NO_BINARY_FOR_GPU, "CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"},
         {INVALID_PTX, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed"},
-        {UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."},
+        {UNSUPPORTED_PTX_VERSION, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+                "the provided PTX was compiled with an unsupported toolchain."},
         {FILE_NOT_FOUND, "CUDA_ERROR_FILE_NOT_FOUND", "file not found"},
         {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
         {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
         {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
         {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
         {LAUNCH_OUT_OF_RESOURCES, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
-        {PRIMARY_CONTEXT_ACTIVE, "CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE", "cannot set while device is active in this process"},
+        {PRIMARY_CONTEXT_ACTIVE, "CUDA_ERROR_PRIMARY_CONTEXT_ACTIVE",
+                "cannot set while device is active in this process"},
         {CONTEXT_IS_DESTROYED, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
         {HOST_MEMORY_ALREADY_REGISTERED, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",
-         "part or all of the requested memory range is already mapped"},
-        {HOST_MEMORY_NOT_REGISTERED, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED", "pointer does not correspond to a registered memory region"},
+                "part or all of the requested memory range is already mapped"},
+        {HOST_MEMORY_NOT_REGISTERED, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",
+                "pointer does not correspond to a registered memory region"},
         {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
         {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
-        {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
-        {CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"},
-        {CAPTURE_MERGE, "CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would result in a merge of separate capture sequences"},
-        {CAPTURE_UNMATCHED, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not ended in the same stream as it began"},
+        {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+                "operation not permitted when stream is capturing"},
+        {CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+                "operation failed due to a previous error during capture"},
+        {CAPTURE_MERGE, "CUDA_ERROR_STREAM_CAPTURE_MERGE",
+                "operation would result in a merge of separate capture sequences"},
+        {CAPTURE_UNMATCHED, "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED",
+                "capture was not ended in the same stream as it began"},
         {CAPTURE_UNJOINED, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work"},
-        {CAPTURE_ISOLATION, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"},
-        {CAPTURE_IMPLICIT, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", "operation would make the legacy stream depend on a capturing blocking stream"},
-        {CAPTURED_EVENT, "CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"},
-        {CAPTURE_WRONG_THREAD, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "attempt to terminate a thread-local capture sequence from another thread"},
+        {CAPTURE_ISOLATION, "CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
+                "dependency created on uncaptured work in another stream"},
+        {CAPTURE_IMPLICIT, "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT",
+                "operation would make the legacy stream depend on a capturing blocking stream"},
+        {CAPTURED_EVENT, "CUDA_ERROR_CAPTURED_EVENT",
+                "operation not permitted on an event last recorded in a capturing stream"},
+        {CAPTURE_WRONG_THREAD, "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
+                "attempt to terminate a thread-local capture sequence from another thread"},
         {GRAPH_EXEC_UPDATE_FAILURE, "CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE",
-         "the graph update was not performed because it included changes which violated constraints specific to instantiated graph update"},
+                "the graph update was not performed because it included changes which violated constraints specific to "
+                "instantiated graph update"},
         {UNKNOWN, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 
@@ -118,52 +130,92 @@ void destroyContext(Lock& lock, Context* context) {
     context->alive = false;
 }
 
-bool isContext(const void* handle) { return world().contexts.count(handle) != 0 && static_cast<const Context*>(handle)->alive; }
+bool isContext(const void* handle) {
+    return world().contexts.count(handle) != 0 && static_cast<const Context*>(handle)->alive;
+}
 
 int attribute(int which, CUdevice device) {
     switch (which) {
-        case 1: return 1024;          // MAX_THREADS_PER_BLOCK
-        case 2: return 1024;          // MAX_BLOCK_DIM_X
-        case 3: return 1024;
-        case 4: return 64;
-        case 5: return 2147483647;    // MAX_GRID_DIM_X
-        case 6: return 65535;
-        case 7: return 65535;
-        case 8: return 48 * 1024;     // MAX_SHARED_MEMORY_PER_BLOCK
-        case 9: return 65536;         // TOTAL_CONSTANT_MEMORY
-        case 10: return 32;           // WARP_SIZE
-        case 11: return 2147483647;   // MAX_PITCH
-        case 12: return 65536;        // MAX_REGISTERS_PER_BLOCK
-        case 13: return 1980000;      // CLOCK_RATE
-        case 14: return 512;          // TEXTURE_ALIGNMENT
-        case 15: return 1;            // GPU_OVERLAP
-        case 16: return 2;            // MULTIPROCESSOR_COUNT
-        case 19: return 1;            // CAN_MAP_HOST_MEMORY
-        case 31: return 1;            // CONCURRENT_KERNELS
-        case 33: return device + 1;   // PCI_BUS_ID
-        case 36: return 2619000;      // MEMORY_CLOCK_RATE
-        case 37: return 5120;         // GLOBAL_MEMORY_BUS_WIDTH
-        case 38: return 50 << 20;     // L2_CACHE_SIZE
-        case 39: return 2048;         // MAX_THREADS_PER_MULTIPROCESSOR
-        case 40: return 3;            // ASYNC_ENGINE_COUNT
-        case 41: return 1;            // UNIFIED_ADDRESSING
-        case 75: return 9;            // COMPUTE_CAPABILITY_MAJOR
-        case 76: return 0;            // COMPUTE_CAPABILITY_MINOR
-        case 78: return 1;            // STREAM_PRIORITIES_SUPPORTED
-        case 81: return 228 * 1024;   // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
-        case 82: return 65536;        // MAX_REGISTERS_PER_MULTIPROCESSOR
-        case 95: return 1;            // COOPERATIVE_LAUNCH
-        case 97: return 227 * 1024;   // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
-        case 106: return 32;          // MAX_BLOCKS_PER_MULTIPROCESSOR
-        case 111: return 1024;        // RESERVED_SHARED_MEMORY_PER_BLOCK
-        case 115: return 1;           // MEMORY_POOLS_SUPPORTED
-        default: return 0;
+        case 1:
+            return 1024;  // MAX_THREADS_PER_BLOCK
+        case 2:
+            return 1024;  // MAX_BLOCK_DIM_X
+        case 3:
+            return 1024;
+        case 4:
+            return 64;
+        case 5:
+            return 2147483647;  // MAX_GRID_DIM_X
+        case 6:
+            return 65535;
+        case 7:
+            return 65535;
+        case 8:
+            return 48 * 1024;  // MAX_SHARED_MEMORY_PER_BLOCK
+        case 9:
+            return 65536;  // TOTAL_CONSTANT_MEMORY
+        case 10:
+            return 32;  // WARP_SIZE
+        case 11:
+            return 2147483647;  // MAX_PITCH
+        case 12:
+            return 65536;  // MAX_REGISTERS_PER_BLOCK
+        case 13:
+            return 1980000;  // CLOCK_RATE
+        case 14:
+            return 512;  // TEXTURE_ALIGNMENT
+        case 15:
+            return 1;  // GPU_OVERLAP
+        case 16:
+            return 2;  // MULTIPROCESSOR_COUNT
+        case 19:
+            return 1;  // CAN_MAP_HOST_MEMORY
+        case 31:
+            return 1;  // CONCURRENT_KERNELS
+        case 33:
+            return device + 1;  // PCI_BUS_ID
+        case 36:
+            return 2619000;  // MEMORY_CLOCK_RATE
+        case 37:
+            return 5120;  // GLOBAL_MEMORY_BUS_WIDTH
+        case 38:
+            return 50 << 20;  // L2_CACHE_SIZE
+        case 39:
+            return 2048;  // MAX_THREADS_PER_MULTIPROCESSOR
+        case 40:
+            return 3;  // ASYNC_ENGINE_COUNT
+        case 41:
+            return 1;  // UNIFIED_ADDRESSING
+        case 75:
+            return 9;  // COMPUTE_CAPABILITY_MAJOR
+        case 76:
+            return 0;  // COMPUTE_CAPABILITY_MINOR
+        case 78:
+            return 1;  // STREAM_PRIORITIES_SUPPORTED
+        case 81:
+            return 228 * 1024;  // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
+        case 82:
+            return 65536;  // MAX_REGISTERS_PER_MULTIPROCESSOR
+        case 95:
+            return 1;  // COOPERATIVE_LAUNCH
+        case 97:
+            return 227 * 1024;  // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+        case 106:
+            return 32;  // MAX_BLOCKS_PER_MULTIPROCESSOR
+        case 111:
+            return 1024;  // RESERVED_SHARED_MEMORY_PER_BLOCK
+        case 115:
+            return 1;  // MEMORY_POOLS_SUPPORTED
+        default:
+            return 0;
     }
 }
 
 }  // namespace
 
-Context* current() { return contextStack.empty() ? nullptr : contextStack.back(); }
+Context* current() {
+    return contextStack.empty() ? nullptr : contextStack.back();
+}
 
 int ready(Context*& context) {
     context = nullptr;
@@ -251,7 +303,9 @@ STANDIN_EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
     return result;
 }
 
-STANDIN_EXPORT CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) { return cuDeviceGetUuid_v2(uuid, device); }
+STANDIN_EXPORT CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
+    return cuDeviceGetUuid_v2(uuid, device);
+}
 
 STANDIN_EXPORT CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice device) {
     int result = checkDevice(device);

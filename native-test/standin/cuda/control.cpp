@@ -19,7 +19,7 @@ uint64_t* openControl() {
     const char* name = std::getenv("CAROUSEL_STANDIN_CONTROL");
     if (name != nullptr && *name != '\0') {
         int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-        struct stat status {};
+        struct stat status{};
         if (file >= 0 && fstat(file, &status) == 0) {
             bool large = status.st_size >= static_cast<off_t>(sizeof own) || ftruncate(file, sizeof own) == 0;
             void* mapped = large ? mmap(nullptr, sizeof own, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
@@ -35,8 +35,8 @@ uint64_t* openControl() {
         }
     }
     // What is alive is this process's own affair; what the test ordered beforehand stays.
-    for (int live : {LIVE_ALLOCATIONS, LIVE_BYTES, LIVE_STREAMS, LIVE_EVENTS, LIVE_MODULES, LIVE_PINNED, LIVE_GRAPHS, LIVE_CUBLAS,
-                     LIVE_CUDNN, LIVE_DESCRIPTORS, RETAINED}) {
+    for (int live : {LIVE_ALLOCATIONS, LIVE_BYTES, LIVE_STREAMS, LIVE_EVENTS, LIVE_MODULES, LIVE_PINNED, LIVE_GRAPHS,
+                 LIVE_CUBLAS, LIVE_CUDNN, LIVE_DESCRIPTORS, RETAINED}) {
         words[live] = 0;
     }
     words[MAGIC] = MAGIC_VALUE;
@@ -56,15 +56,15 @@ struct LeakLine {
 __attribute__((destructor)) void reportLeaks() {
     uint64_t leaked = 0;
     for (LeakLine line : {LeakLine{LIVE_ALLOCATIONS, "device allocations"}, LeakLine{LIVE_STREAMS, "streams"},
-                          LeakLine{LIVE_EVENTS, "events"}, LeakLine{LIVE_MODULES, "modules"},
-                          LeakLine{LIVE_PINNED, "pinned allocations"}, LeakLine{LIVE_GRAPHS, "graphs and executables"},
-                          LeakLine{LIVE_CUBLAS, "cuBLAS handles"}, LeakLine{LIVE_CUDNN, "cuDNN handles"},
-                          LeakLine{LIVE_DESCRIPTORS, "cuDNN descriptors"}, LeakLine{RETAINED, "retained contexts"}}) {
+                 LeakLine{LIVE_EVENTS, "events"}, LeakLine{LIVE_MODULES, "modules"},
+                 LeakLine{LIVE_PINNED, "pinned allocations"}, LeakLine{LIVE_GRAPHS, "graphs and executables"},
+                 LeakLine{LIVE_CUBLAS, "cuBLAS handles"}, LeakLine{LIVE_CUDNN, "cuDNN handles"},
+                 LeakLine{LIVE_DESCRIPTORS, "cuDNN descriptors"}, LeakLine{RETAINED, "retained contexts"}}) {
         uint64_t count = word(line.word);
         if (count != 0) {
             leaked += count;
             std::fprintf(stderr, "carousel stand-in: leak: %llu %s at the end of the process\n",
-                         static_cast<unsigned long long>(count), line.what);
+                    static_cast<unsigned long long>(count), line.what);
         }
     }
     if (world().mutex.try_lock()) {
@@ -83,7 +83,9 @@ World& world() {
     return *it;
 }
 
-uint64_t word(int index) { return __atomic_load_n(&control()[index], __ATOMIC_SEQ_CST); }
+uint64_t word(int index) {
+    return __atomic_load_n(&control()[index], __ATOMIC_SEQ_CST);
+}
 
 int deviceCount() {
     uint64_t count = word(DEVICES_PLUS_ONE);
@@ -106,7 +108,9 @@ uint64_t mix(uint64_t value) {  // splitmix64's finaliser
 
 using namespace carousel::standin;
 
-uint64_t* carousel_standin_control() { return control(); }
+uint64_t* carousel_standin_control() {
+    return control();
+}
 
 void carousel_standin_add(int word, int64_t amount) {
     __atomic_fetch_add(&control()[word], static_cast<uint64_t>(amount), __ATOMIC_SEQ_CST);
@@ -123,7 +127,8 @@ bool carousel_standin_fails(uint64_t kind, const char* what) {
     }
     carousel_standin_add(FAILURES, 1);
     if (std::getenv("CAROUSEL_STANDIN_TRACE") != nullptr) {
-        std::fprintf(stderr, "carousel stand-in: ordered failure of %s, call %llu\n", what, static_cast<unsigned long long>(call));
+        std::fprintf(stderr, "carousel stand-in: ordered failure of %s, call %llu\n", what,
+                static_cast<unsigned long long>(call));
     }
     return true;
 }

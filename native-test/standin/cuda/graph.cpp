@@ -1,5 +1,5 @@
-// Stream capture, graphs and executables. A captured operation is a node; nothing runs until the executable is launched,
-// and then the nodes run in some order that their dependencies allow, drawn from the seed.
+// Stream capture, graphs and executables. A captured operation is a node; nothing runs until the executable is
+// launched, and then the nodes run in some order that their dependencies allow, drawn from the seed.
 #include <algorithm>
 
 #include "world.h"
@@ -7,9 +7,13 @@
 namespace carousel::standin {
 namespace {
 
-bool isGraph(const void* handle) { return world().graphs.count(handle) != 0 && static_cast<const Graph*>(handle)->alive; }
+bool isGraph(const void* handle) {
+    return world().graphs.count(handle) != 0 && static_cast<const Graph*>(handle)->alive;
+}
 
-bool isNode(const void* handle) { return world().nodes.count(handle) != 0 && static_cast<const Node*>(handle)->alive; }
+bool isNode(const void* handle) {
+    return world().nodes.count(handle) != 0 && static_cast<const Node*>(handle)->alive;
+}
 
 bool isExecutable(const void* handle) {
     return world().executables.count(handle) != 0 && static_cast<const Executable*>(handle)->alive;
@@ -22,16 +26,38 @@ Graph* makeGraph() {
     return graph;
 }
 
+Node* makeNode(Graph* graph, std::shared_ptr<const Job> job, const std::vector<Node*>& after) {
+    auto* node = new Node;
+    node->id = ++world().nodeIds;
+    node->graph = graph;
+    node->job = std::move(job);
+    node->after = after;
+    graph->nodes.push_back(node);
+    world().nodes.insert(node);
+    return node;
+}
+
 void destroyGraph(Graph* graph) {
+    constexpr size_t REMEMBERED = 10000;
     for (Node* node : graph->nodes) {
         node->alive = false;
         node->job = nullptr;
+        node->after.clear();
+        world().deadNodes.push_back(node);
+    }
+    graph->nodes.clear();
+    while (world().deadNodes.size() > REMEMBERED) {
+        world().nodes.erase(world().deadNodes.front());
+        delete world().deadNodes.front();
+        world().deadNodes.pop_front();
     }
     graph->alive = false;
     carousel_standin_add(LIVE_GRAPHS, -1);
 }
 
-int usableCapture(Stream* stream) { return stream->capture->valid ? SUCCESS : CAPTURE_INVALIDATED; }
+int usableCapture(Stream* stream) {
+    return stream->capture->valid ? SUCCESS : CAPTURE_INVALIDATED;
+}
 
 int fillParams(const Node* node, KernelNodeParams* params) {
     if (node->job->nodeType != NODE_KERNEL || params == nullptr) {
@@ -54,23 +80,24 @@ int jobOf(const KernelNodeParams* params, std::shared_ptr<const Job>& job) {
     if (params == nullptr || world().functions.count(params->function) == 0) {
         return INVALID_VALUE;
     }
-    return makeKernelJob(
-            params->function, params->grid, params->block, params->sharedBytes, params->kernelParams, params->extra, job);
+    return makeKernelJob(params->function, params->grid, params->block, params->sharedBytes, params->kernelParams,
+            params->extra, job);
 }
 
 /// A new kernel may have other arguments and sizes; another function only if it is not a library's.
 int replaceable(const Job& before, const Job& after) {
-    return before.nodeType == NODE_KERNEL && before.kernel != nullptr && after.kernel != nullptr ? SUCCESS : INVALID_VALUE;
+    return before.nodeType == NODE_KERNEL && before.kernel != nullptr && after.kernel != nullptr ? SUCCESS
+                                                                                                 : INVALID_VALUE;
 }
 
 int wire(const Graph* graph, Executable* executable) {
     for (size_t k = 0; k < graph->nodes.size(); k++) {
-        executable->index[graph->nodes[k]] = k;
+        executable->index[graph->nodes[k]->id] = k;
     }
     for (Node* node : graph->nodes) {
         std::vector<size_t> after;
         for (Node* other : node->after) {
-            auto found = executable->index.find(other);
+            auto found = executable->index.find(other->id);
             if (found == executable->index.end()) {
                 return INVALID_VALUE;
             }
@@ -100,7 +127,8 @@ int giveNodes(const std::vector<Node*>& from, void** nodes, size_t* count, const
     return SUCCESS;
 }
 
-std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const std::vector<std::vector<size_t>>& after, uint64_t seed) {
+std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const std::vector<std::vector<size_t>>& after,
+        uint64_t seed) {
     std::vector<size_t> missing(jobs.size());
     std::vector<std::vector<size_t>> before(jobs.size());
     std::vector<size_t> open;
@@ -144,13 +172,7 @@ int addNode(Stream* stream, std::shared_ptr<const Job> job) {
         invalidate(*stream->capture, job->what + " touches memory that is not there");
         return ILLEGAL_ADDRESS;
     }
-    auto* node = new Node;
-    node->graph = stream->capture->graph;
-    node->job = std::move(job);
-    node->after = stream->frontier;
-    node->graph->nodes.push_back(node);
-    world().nodes.insert(node);
-    stream->frontier = {node};
+    stream->frontier = {makeNode(stream->capture->graph, std::move(job), stream->frontier)};
     return SUCCESS;
 }
 
@@ -449,13 +471,7 @@ STANDIN_EXPORT CUresult cuGraphAddKernelNode_v2(
     if (error != SUCCESS) {
         return error;
     }
-    auto* node = new Node;
-    node->graph = graph;
-    node->job = job;
-    node->after = after;
-    graph->nodes.push_back(node);
-    world().nodes.insert(node);
-    *result = node;
+    *result = makeNode(graph, job, after);
     return SUCCESS;
 }
 
@@ -481,13 +497,14 @@ STANDIN_EXPORT CUresult cuGraphKernelNodeSetParams_v2(void* handle, const Kernel
     return result;
 }
 
-STANDIN_EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(void* handle, void* nodeHandle, const KernelNodeParams* params) {
+STANDIN_EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(
+        void* handle, void* nodeHandle, const KernelNodeParams* params) {
     Lock lock(world().mutex);
-    if (!isExecutable(handle)) {
+    if (!isExecutable(handle) || !isNode(nodeHandle)) {
         return INVALID_VALUE;
     }
     auto* executable = static_cast<Executable*>(handle);
-    auto found = executable->index.find(static_cast<Node*>(nodeHandle));
+    auto found = executable->index.find(static_cast<Node*>(nodeHandle)->id);
     if (found == executable->index.end()) {
         return INVALID_VALUE;
     }

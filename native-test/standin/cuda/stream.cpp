@@ -1,5 +1,6 @@
-// Streams and events. A stream is a queue with a worker thread; a thread that waits for a stream helps to empty its queue.
-// The worker starts a little after the call that gave it something to do, so that whoever forgets to wait sees it.
+// Streams and events. A stream is a queue with a worker thread; a thread that waits for a stream helps to empty its
+// queue. The worker starts a little after the call that gave it something to do, so that whoever forgets to wait sees
+// it.
 #include <algorithm>
 #include <chrono>
 
@@ -10,7 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-int64_t now() { return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count(); }
+int64_t now() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch()).count();
+}
 
 /// Runs the operation at the front of the queue. The caller has seen that there is one and that nobody is at it.
 void runFront(Lock& lock, Stream* stream) {
@@ -75,7 +78,9 @@ int check(void* handle, Context*& context, Stream*& stream) {
     return stream == nullptr ? INVALID_HANDLE : SUCCESS;
 }
 
-bool ended(const Mark& mark) { return mark.place.stream == nullptr || mark.place.stream->completed >= mark.place.position; }
+bool ended(const Mark& mark) {
+    return mark.place.stream == nullptr || mark.place.stream->completed >= mark.place.position;
+}
 
 }  // namespace
 
@@ -105,14 +110,15 @@ Stream* resolve(void* handle, Context* context) {
     }
     auto* stream = static_cast<Stream*>(handle);
     if (!stream->alive || stream->context != context) {
-        carousel_standin_misuse("stream %p %s", handle, stream->alive ? "belongs to another context" : "has been destroyed");
+        carousel_standin_misuse(
+                "stream %p %s", handle, stream->alive ? "belongs to another context" : "has been destroyed");
         return nullptr;
     }
     return stream;
 }
 
 int submit(Lock& lock, Stream* stream, std::shared_ptr<const Job> job, uint64_t* position) {
-    (void)lock;
+    (void) lock;
     if (stream->capture != nullptr) {
         return addNode(stream, std::move(job));
     }
@@ -254,7 +260,9 @@ STANDIN_EXPORT CUresult cuStreamCreateWithPriority(void** result, unsigned flags
     return SUCCESS;
 }
 
-STANDIN_EXPORT CUresult cuStreamCreate(void** result, unsigned flags) { return cuStreamCreateWithPriority(result, flags, 0); }
+STANDIN_EXPORT CUresult cuStreamCreate(void** result, unsigned flags) {
+    return cuStreamCreateWithPriority(result, flags, 0);
+}
 
 STANDIN_EXPORT CUresult cuStreamDestroy_v2(void* handle) {
     Lock lock(world().mutex);
@@ -536,7 +544,9 @@ STANDIN_EXPORT CUresult cuEventRecordWithFlags(void* eventHandle, void* handle, 
     return result;
 }
 
-STANDIN_EXPORT CUresult cuEventRecord(void* event, void* stream) { return cuEventRecordWithFlags(event, stream, 0); }
+STANDIN_EXPORT CUresult cuEventRecord(void* event, void* stream) {
+    return cuEventRecordWithFlags(event, stream, 0);
+}
 
 STANDIN_EXPORT CUresult cuEventQuery(void* handle) {
     Lock lock(world().mutex);
@@ -600,6 +610,7 @@ STANDIN_EXPORT CUresult cuEventElapsedTime(float* milliseconds, void* start, voi
     if (!ended(*first->mark) || !ended(*second->mark)) {
         return NOT_READY;
     }
-    *milliseconds = static_cast<float>(static_cast<double>(second->mark->nanoseconds - first->mark->nanoseconds) * 1e-6);
+    *milliseconds =
+            static_cast<float>(static_cast<double>(second->mark->nanoseconds - first->mark->nanoseconds) * 1e-6);
     return SUCCESS;
 }

@@ -1,4 +1,5 @@
-// The few types of the driver API that the stand-in speaks, as in cuda.h (CUDA 12), declared here so that it compiles without the toolkit.
+// The few types of the driver API that the stand-in speaks, as in cuda.h (CUDA 12), declared here so that it compiles
+// without the toolkit.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// The state of the imagined machine: devices, contexts, memory, streams, graphs. All of it is guarded by one mutex, which
-// is never held while work runs. Objects that a caller holds by address are never deleted, only marked dead, so that a stale
-// handle is recognised instead of meaning something else.
+// The state of the imagined machine: devices, contexts, memory, streams, graphs. All of it is guarded by one mutex,
+// which is never held while work runs. Objects that a caller holds by address are never deleted, only marked dead, so
+// that a stale handle is recognised instead of meaning something else.
 #pragma once
 
 #include <atomic>
@@ -34,7 +34,9 @@ struct Allocation {
     bool leaving = false;  // a free is queued
     bool pinned = false;
     bool registered = false;  // pinned by cuMemHostRegister: the memory is the caller's
-    bool contains(uintptr_t address, size_t count) const { return address >= base && address - base <= bytes && count <= bytes - (address - base); }
+    bool contains(uintptr_t address, size_t count) const {
+        return address >= base && address - base <= bytes && count <= bytes - (address - base);
+    }
 };
 
 /// A kernel launch with its arguments copied.
@@ -69,6 +71,7 @@ struct Operation {
 };
 
 struct Node {
+    uint64_t id = 0;
     Graph* graph = nullptr;
     bool alive = true;
     std::shared_ptr<const Job> job;
@@ -85,7 +88,7 @@ struct Executable {
     Context* context = nullptr;
     std::vector<std::shared_ptr<const Job>> jobs;
     std::vector<std::vector<size_t>> after;
-    std::map<const Node*, size_t> index;
+    std::map<uint64_t, size_t> index;  // by the id of the node that it was made from
 };
 
 struct Capture {
@@ -173,6 +176,8 @@ struct World {
     size_t quarantineBytes = 0;
     size_t deviceBytes = 0;
     uint64_t allocations = 0;
+    uint64_t nodeIds = 0;
+    std::deque<Node*> deadNodes;  // the one kind of object of which there are so many that the oldest go
     uint64_t launches = 0;
 };
 
@@ -215,13 +220,7 @@ int addNode(Stream* stream, std::shared_ptr<const Job> job);
 void invalidate(Capture& capture, const std::string& why);
 
 // module.cpp
-int makeKernelJob(
-        Function* function,
-        const unsigned* grid,
-        const unsigned* block,
-        unsigned sharedBytes,
-        void** params,
-        void** extra,
-        std::shared_ptr<const Job>& job);
+int makeKernelJob(Function* function, const unsigned* grid, const unsigned* block, unsigned sharedBytes, void** params,
+        void** extra, std::shared_ptr<const Job>& job);
 
 }  // namespace carousel::standin

@@ -19,9 +19,12 @@ std::unordered_set<const void*>& objects() {
     return *set;
 }
 
-const char* const KIND_NAMES[] = {"handle", "tensor descriptor", "dropout descriptor", "RNN descriptor", "RNN data descriptor"};
+const char* const KIND_NAMES[] = {
+        "handle", "tensor descriptor", "dropout descriptor", "RNN descriptor", "RNN data descriptor"};
 
-int wordOf(Object::Kind kind) { return kind == Object::HANDLE ? LIVE_CUDNN : LIVE_DESCRIPTORS; }
+int wordOf(Object::Kind kind) {
+    return kind == Object::HANDLE ? LIVE_CUDNN : LIVE_DESCRIPTORS;
+}
 
 template <typename T>
 int create(void** result, const char* call) {
@@ -119,7 +122,8 @@ const Name NAMES[] = {
 
 constexpr size_t STATES_BYTES = 64 << 10;
 
-int setDropout(void* handle, void* cudnn, float rate, void* states, size_t bytes, unsigned long long seed, const char* call) {
+int setDropout(
+        void* handle, void* cudnn, float rate, void* states, size_t bytes, unsigned long long seed, const char* call) {
     int status = begin(call);
     if (status != SUCCESS) {
         return status;
@@ -181,7 +185,8 @@ int checkAlgorithm(int algorithm, int type, bool projected, int hidden) {
         return refuse(NOT_SUPPORTED, "double with a static persistent algorithm");
     }
     int largest = algorithm == PERSIST_STATIC_SMALL_H ? 192 : 1024;
-    return hidden <= largest ? SUCCESS : refuse(NOT_SUPPORTED, "a hidden size that a persistent algorithm does not hold");
+    return hidden <= largest ? SUCCESS
+                             : refuse(NOT_SUPPORTED, "a hidden size that a persistent algorithm does not hold");
 }
 
 }  // namespace
@@ -202,8 +207,8 @@ size_t Sequences::rows() const {
 }
 
 WeightLayout::WeightLayout(const Config& config) : slots_(static_cast<size_t>(config.cells()) * 9) {
-    // Last cell first, recurrent and input matrices in turn from the output gate on, biases of all cells before everything
-    // else, and a gap in front of each part that no call reads or writes.
+    // Last cell first, recurrent and input matrices in turn from the output gate on, biases of all cells before
+    // everything else, and a gap in front of each part that no call reads or writes.
     constexpr size_t GAP = 32;
     elements_ = 0;
     auto place = [this](size_t count) {
@@ -227,7 +232,9 @@ WeightLayout::WeightLayout(const Config& config) : slots_(static_cast<size_t>(co
                 continue;
             }
             slot.rows = linear == PROJECTION ? config.output : config.hidden;
-            slot.columns = linear == PROJECTION ? config.hidden : linear < 4 ? config.layerInput(cell / config.directions) : config.output;
+            slot.columns = linear == PROJECTION ? config.hidden
+                    : linear < 4                ? config.layerInput(cell / config.directions)
+                                                : config.output;
             slot.matrix = place(static_cast<size_t>(slot.rows) * static_cast<size_t>(slot.columns));
         }
     }
@@ -265,7 +272,8 @@ Object* lookUp(const void* handle, Object::Kind kind, const char* call) {
     }
     auto* object = const_cast<Object*>(static_cast<const Object*>(handle));
     if (object->kind != kind || !object->alive) {
-        carousel_standin_misuse("%s: the %s %p %s", call, name, handle, object->alive ? "is something else" : "has been destroyed");
+        carousel_standin_misuse(
+                "%s: the %s %p %s", call, name, handle, object->alive ? "is something else" : "has been destroyed");
         refuse(BAD_PARAM, std::string("not a live ") + name);
         return nullptr;
     }
@@ -277,11 +285,17 @@ Object* lookUp(const void* handle, Object::Kind kind, const char* call) {
 using namespace carousel::standin;
 using namespace carousel::standin::dnn;
 
-STANDIN_EXPORT size_t cudnnGetVersion() { return 90600; }
+STANDIN_EXPORT size_t cudnnGetVersion() {
+    return 90600;
+}
 
-STANDIN_EXPORT size_t cudnnGetMaxDeviceVersion() { return 1000; }
+STANDIN_EXPORT size_t cudnnGetMaxDeviceVersion() {
+    return 1000;
+}
 
-STANDIN_EXPORT size_t cudnnGetCudartVersion() { return 12060; }
+STANDIN_EXPORT size_t cudnnGetCudartVersion() {
+    return 12060;
+}
 
 STANDIN_EXPORT int cudnnGetProperty(int type, int* value) {
     const int version[] = {9, 6, 0};
@@ -292,11 +306,17 @@ STANDIN_EXPORT int cudnnGetProperty(int type, int* value) {
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnAdvVersionCheck() { return SUCCESS; }
+STANDIN_EXPORT int cudnnAdvVersionCheck() {
+    return SUCCESS;
+}
 
-STANDIN_EXPORT int cudnnOpsVersionCheck() { return SUCCESS; }
+STANDIN_EXPORT int cudnnOpsVersionCheck() {
+    return SUCCESS;
+}
 
-STANDIN_EXPORT int cudnnGraphVersionCheck() { return SUCCESS; }
+STANDIN_EXPORT int cudnnGraphVersionCheck() {
+    return SUCCESS;
+}
 
 STANDIN_EXPORT const char* cudnnGetErrorString(int status) {
     for (const Name& name : NAMES) {
@@ -325,7 +345,9 @@ STANDIN_EXPORT int cudnnCreate(void** handle) {
     return status;
 }
 
-STANDIN_EXPORT int cudnnDestroy(void* handle) { return destroy<Handle>(handle, "cudnnDestroy"); }
+STANDIN_EXPORT int cudnnDestroy(void* handle) {
+    return destroy<Handle>(handle, "cudnnDestroy");
+}
 
 STANDIN_EXPORT int cudnnSetStream(void* handle, void* stream) {
     int status = begin("cudnnSetStream");
@@ -349,9 +371,13 @@ STANDIN_EXPORT int cudnnGetStream(void* handle, void** stream) {
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnCreateTensorDescriptor(void** result) { return create<Tensor>(result, "cudnnCreateTensorDescriptor"); }
+STANDIN_EXPORT int cudnnCreateTensorDescriptor(void** result) {
+    return create<Tensor>(result, "cudnnCreateTensorDescriptor");
+}
 
-STANDIN_EXPORT int cudnnDestroyTensorDescriptor(void* handle) { return destroy<Tensor>(handle, "cudnnDestroyTensorDescriptor"); }
+STANDIN_EXPORT int cudnnDestroyTensorDescriptor(void* handle) {
+    return destroy<Tensor>(handle, "cudnnDestroyTensorDescriptor");
+}
 
 STANDIN_EXPORT int cudnnSetTensor4dDescriptor(void* handle, int format, int type, int n, int c, int h, int w) {
     if (format == 0) {
@@ -368,8 +394,8 @@ STANDIN_EXPORT int cudnnSetTensor4dDescriptorEx(
     return setTensor(handle, type, {n, c, h, w}, {nStride, cStride, hStride, wStride}, "cudnnSetTensor4dDescriptorEx");
 }
 
-STANDIN_EXPORT int cudnnGetTensor4dDescriptor(
-        void* handle, int* type, int* n, int* c, int* h, int* w, int* nStride, int* cStride, int* hStride, int* wStride) {
+STANDIN_EXPORT int cudnnGetTensor4dDescriptor(void* handle, int* type, int* n, int* c, int* h, int* w, int* nStride,
+        int* cStride, int* hStride, int* wStride) {
     auto* tensor = find<Tensor>(handle, "cudnnGetTensor4dDescriptor");
     if (tensor == nullptr || !tensor->set || tensor->dims.size() != 4) {
         return BAD_PARAM;
@@ -391,7 +417,8 @@ STANDIN_EXPORT int cudnnSetTensorNdDescriptor(void* handle, int type, int count,
     return setTensor(handle, type, {dims, dims + count}, {strides, strides + count}, "cudnnSetTensorNdDescriptor");
 }
 
-STANDIN_EXPORT int cudnnGetTensorNdDescriptor(void* handle, int wanted, int* type, int* count, int* dims, int* strides) {
+STANDIN_EXPORT int cudnnGetTensorNdDescriptor(
+        void* handle, int wanted, int* type, int* count, int* dims, int* strides) {
     auto* tensor = find<Tensor>(handle, "cudnnGetTensorNdDescriptor");
     if (tensor == nullptr || !tensor->set || wanted < 0) {
         return BAD_PARAM;
@@ -418,9 +445,13 @@ STANDIN_EXPORT int cudnnGetTensorSizeInBytes(void* handle, size_t* bytes) {
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnCreateDropoutDescriptor(void** result) { return create<Dropout>(result, "cudnnCreateDropoutDescriptor"); }
+STANDIN_EXPORT int cudnnCreateDropoutDescriptor(void** result) {
+    return create<Dropout>(result, "cudnnCreateDropoutDescriptor");
+}
 
-STANDIN_EXPORT int cudnnDestroyDropoutDescriptor(void* handle) { return destroy<Dropout>(handle, "cudnnDestroyDropoutDescriptor"); }
+STANDIN_EXPORT int cudnnDestroyDropoutDescriptor(void* handle) {
+    return destroy<Dropout>(handle, "cudnnDestroyDropoutDescriptor");
+}
 
 STANDIN_EXPORT int cudnnDropoutGetStatesSize(void* handle, size_t* bytes) {
     int status = begin("cudnnDropoutGetStatesSize");
@@ -434,7 +465,8 @@ STANDIN_EXPORT int cudnnDropoutGetStatesSize(void* handle, size_t* bytes) {
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnSetDropoutDescriptor(void* handle, void* cudnn, float rate, void* states, size_t bytes, unsigned long long seed) {
+STANDIN_EXPORT int cudnnSetDropoutDescriptor(
+        void* handle, void* cudnn, float rate, void* states, size_t bytes, unsigned long long seed) {
     return setDropout(handle, cudnn, rate, states, bytes, seed, "cudnnSetDropoutDescriptor");
 }
 
@@ -443,7 +475,8 @@ STANDIN_EXPORT int cudnnRestoreDropoutDescriptor(
     return setDropout(handle, cudnn, rate, states, bytes, seed, "cudnnRestoreDropoutDescriptor");
 }
 
-STANDIN_EXPORT int cudnnGetDropoutDescriptor(void* handle, void*, float* rate, void** states, unsigned long long* seed) {
+STANDIN_EXPORT int cudnnGetDropoutDescriptor(
+        void* handle, void*, float* rate, void** states, unsigned long long* seed) {
     auto* dropout = find<Dropout>(handle, "cudnnGetDropoutDescriptor");
     if (dropout == nullptr || !dropout->set) {
         return BAD_PARAM;
@@ -454,13 +487,17 @@ STANDIN_EXPORT int cudnnGetDropoutDescriptor(void* handle, void*, float* rate, v
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnCreateRNNDescriptor(void** result) { return create<Rnn>(result, "cudnnCreateRNNDescriptor"); }
+STANDIN_EXPORT int cudnnCreateRNNDescriptor(void** result) {
+    return create<Rnn>(result, "cudnnCreateRNNDescriptor");
+}
 
-STANDIN_EXPORT int cudnnDestroyRNNDescriptor(void* handle) { return destroy<Rnn>(handle, "cudnnDestroyRNNDescriptor"); }
+STANDIN_EXPORT int cudnnDestroyRNNDescriptor(void* handle) {
+    return destroy<Rnn>(handle, "cudnnDestroyRNNDescriptor");
+}
 
-STANDIN_EXPORT int cudnnSetRNNDescriptor_v8(
-        void* handle, int algorithm, int cell, int bias, int direction, int inputMode, int type, int precision, int math, int input,
-        int hidden, int projection, int layers, void* dropoutHandle, unsigned flags) {
+STANDIN_EXPORT int cudnnSetRNNDescriptor_v8(void* handle, int algorithm, int cell, int bias, int direction,
+        int inputMode, int type, int precision, int math, int input, int hidden, int projection, int layers,
+        void* dropoutHandle, unsigned flags) {
     int status = begin("cudnnSetRNNDescriptor_v8");
     if (status != SUCCESS) {
         return status;
@@ -479,7 +516,8 @@ STANDIN_EXPORT int cudnnSetRNNDescriptor_v8(
     if (cell != 2) {
         return refuse(cell >= 0 && cell <= 3 ? NOT_SUPPORTED : BAD_PARAM, "the stand-in computes LSTMs only");
     }
-    if (bias < NO_BIAS || bias > SINGLE_RECURRENT_BIAS || direction < 0 || direction > 1 || inputMode < 0 || inputMode > 1) {
+    if (bias < NO_BIAS || bias > SINGLE_RECURRENT_BIAS || direction < 0 || direction > 1 || inputMode < 0
+            || inputMode > 1) {
         return refuse(BAD_PARAM, "bias, direction or input mode");
     }
     if (bias == SINGLE_RECURRENT_BIAS || inputMode == 1) {
@@ -522,18 +560,17 @@ STANDIN_EXPORT int cudnnSetRNNDescriptor_v8(
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnGetRNNDescriptor_v8(
-        void* handle, int* algorithm, int* cell, int* bias, int* direction, int* inputMode, int* type, int* precision, int* math,
-        int* input, int* hidden, int* projection, int* layers, void** dropout, unsigned* flags) {
+STANDIN_EXPORT int cudnnGetRNNDescriptor_v8(void* handle, int* algorithm, int* cell, int* bias, int* direction,
+        int* inputMode, int* type, int* precision, int* math, int* input, int* hidden, int* projection, int* layers,
+        void** dropout, unsigned* flags) {
     auto* rnn = find<Rnn>(handle, "cudnnGetRNNDescriptor_v8");
     if (rnn == nullptr || !rnn->set) {
         return BAD_PARAM;
     }
     const Config& c = rnn->config;
-    const std::pair<int*, int> values[] = {
-            {algorithm, c.algorithm}, {cell, rnn->cell}, {bias, c.bias}, {direction, c.directions - 1}, {inputMode, rnn->inputMode},
-            {type, c.type}, {precision, c.precision}, {math, c.math}, {input, c.input}, {hidden, c.hidden},
-            {projection, rnn->projection}, {layers, c.layers}};
+    const std::pair<int*, int> values[] = {{algorithm, c.algorithm}, {cell, rnn->cell}, {bias, c.bias},
+            {direction, c.directions - 1}, {inputMode, rnn->inputMode}, {type, c.type}, {precision, c.precision},
+            {math, c.math}, {input, c.input}, {hidden, c.hidden}, {projection, rnn->projection}, {layers, c.layers}};
     for (auto [to, value] : values) {
         if (to != nullptr) {
             *to = value;
@@ -613,9 +650,13 @@ STANDIN_EXPORT int cudnnBuildRNNDynamic(void* handle, void* rnnHandle, int batch
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnCreateRNNDataDescriptor(void** result) { return create<RnnData>(result, "cudnnCreateRNNDataDescriptor"); }
+STANDIN_EXPORT int cudnnCreateRNNDataDescriptor(void** result) {
+    return create<RnnData>(result, "cudnnCreateRNNDataDescriptor");
+}
 
-STANDIN_EXPORT int cudnnDestroyRNNDataDescriptor(void* handle) { return destroy<RnnData>(handle, "cudnnDestroyRNNDataDescriptor"); }
+STANDIN_EXPORT int cudnnDestroyRNNDataDescriptor(void* handle) {
+    return destroy<RnnData>(handle, "cudnnDestroyRNNDataDescriptor");
+}
 
 STANDIN_EXPORT int cudnnSetRNNDataDescriptor(
         void* handle, int type, int layout, int steps, int batch, int width, const int* lengths, void* fill) {
@@ -665,8 +706,8 @@ STANDIN_EXPORT int cudnnSetRNNDataDescriptor(
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnGetRNNDataDescriptor(
-        void* handle, int* type, int* layout, int* steps, int* batch, int* width, int wanted, int* lengths, void* fill) {
+STANDIN_EXPORT int cudnnGetRNNDataDescriptor(void* handle, int* type, int* layout, int* steps, int* batch, int* width,
+        int wanted, int* lengths, void* fill) {
     auto* data = find<RnnData>(handle, "cudnnGetRNNDataDescriptor");
     if (data == nullptr || !data->set || wanted < 0) {
         return BAD_PARAM;
@@ -692,22 +733,24 @@ STANDIN_EXPORT int cudnnGetRNNWeightSpaceSize(void* handle, void* rnnHandle, siz
         return status;
     }
     auto* rnn = find<Rnn>(rnnHandle, "cudnnGetRNNWeightSpaceSize");
-    if (find<Handle>(handle, "cudnnGetRNNWeightSpaceSize") == nullptr || rnn == nullptr || !rnn->set || bytes == nullptr) {
+    if (find<Handle>(handle, "cudnnGetRNNWeightSpaceSize") == nullptr || rnn == nullptr || !rnn->set
+            || bytes == nullptr) {
         return BAD_PARAM;
     }
     *bytes = WeightLayout(rnn->config).elements() * size(rnn->config.type);
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnGetRNNTempSpaceSizes(void* handle, void* rnnHandle, int mode, void* xHandle, size_t* work, size_t* reserve) {
+STANDIN_EXPORT int cudnnGetRNNTempSpaceSizes(
+        void* handle, void* rnnHandle, int mode, void* xHandle, size_t* work, size_t* reserve) {
     int status = begin("cudnnGetRNNTempSpaceSizes");
     if (status != SUCCESS) {
         return status;
     }
     auto* rnn = find<Rnn>(rnnHandle, "cudnnGetRNNTempSpaceSizes");
     auto* x = find<RnnData>(xHandle, "cudnnGetRNNTempSpaceSizes");
-    if (find<Handle>(handle, "cudnnGetRNNTempSpaceSizes") == nullptr || rnn == nullptr || x == nullptr || !rnn->set || !x->set || mode < 0 ||
-        mode > 1) {
+    if (find<Handle>(handle, "cudnnGetRNNTempSpaceSizes") == nullptr || rnn == nullptr || x == nullptr || !rnn->set
+            || !x->set || mode < 0 || mode > 1) {
         return refuse(BAD_PARAM, "a descriptor that has not been set, or no such forward mode");
     }
     if (x->sequences.type != rnn->config.type) {
@@ -722,9 +765,8 @@ STANDIN_EXPORT int cudnnGetRNNTempSpaceSizes(void* handle, void* rnnHandle, int 
     return SUCCESS;
 }
 
-STANDIN_EXPORT int cudnnGetRNNWeightParams(
-        void* handle, void* rnnHandle, int cell, size_t bytes, const void* space, int linear, void* matrixHandle, void** matrix,
-        void* biasHandle, void** bias) {
+STANDIN_EXPORT int cudnnGetRNNWeightParams(void* handle, void* rnnHandle, int cell, size_t bytes, const void* space,
+        int linear, void* matrixHandle, void** matrix, void* biasHandle, void** bias) {
     const char* call = "cudnnGetRNNWeightParams";
     int status = begin(call);
     if (status != SUCCESS) {

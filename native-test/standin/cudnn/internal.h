@@ -40,7 +40,9 @@ enum Bias : int { NO_BIAS = 0, SINGLE_INPUT_BIAS = 1, DOUBLE_BIAS = 2, SINGLE_RE
 /// cudnnRNNDataLayout_t
 enum Layout : int { SEQ_MAJOR_UNPACKED = 0, SEQ_MAJOR_PACKED = 1, BATCH_MAJOR_UNPACKED = 2 };
 
-constexpr size_t size(int type) { return type == DOUBLE ? 8 : type == FLOAT ? 4 : 2; }
+constexpr size_t size(int type) {
+    return type == DOUBLE ? 8 : type == FLOAT ? 4 : 2;
+}
 
 /// Everything that a cudnn...Create gives out. Never deleted, so that a stale handle is recognised.
 struct Object {
@@ -133,12 +135,12 @@ struct Slot {
 constexpr int PROJECTION = 8;  // linLayerID
 
 class WeightLayout {
-  public:
+public:
     explicit WeightLayout(const Config& config);
     const Slot& slot(int cell, int linear) const { return slots_[static_cast<size_t>(cell * 9 + linear)]; }
     size_t elements() const { return elements_; }
 
-  private:
+private:
     std::vector<Slot> slots_;
     size_t elements_ = 0;
 };
@@ -160,17 +162,26 @@ T* find(const void* object, const char* call) {
 
 inline double readElement(const void* data, int type, size_t index) {
     switch (type) {
-        case FLOAT: return static_cast<const float*>(data)[index];
-        case DOUBLE: return static_cast<const double*>(data)[index];
-        default: return Half::toFloat(static_cast<const Half*>(data)[index]);
+        case FLOAT:
+            return static_cast<const float*>(data)[index];
+        case DOUBLE:
+            return static_cast<const double*>(data)[index];
+        default:
+            return Half::toFloat(static_cast<const Half*>(data)[index]);
     }
 }
 
 inline void writeElement(void* data, int type, size_t index, double value) {
     switch (type) {
-        case FLOAT: static_cast<float*>(data)[index] = static_cast<float>(value); break;
-        case DOUBLE: static_cast<double*>(data)[index] = value; break;
-        default: static_cast<Half*>(data)[index] = Half::fromFloat(static_cast<float>(value)); break;
+        case FLOAT:
+            static_cast<float*>(data)[index] = static_cast<float>(value);
+            break;
+        case DOUBLE:
+            static_cast<double*>(data)[index] = value;
+            break;
+        default:
+            static_cast<Half*>(data)[index] = Half::fromFloat(static_cast<float>(value));
+            break;
     }
 }
 

@@ -3,12 +3,12 @@
 //   a = W x + R h_prev + b      i, f, o = sigma(a)   g = tanh(a)
 //   c = clip(f c_prev + i g)    m = o tanh(c)        h = W_p m, or m without a projection
 //
-// All arithmetic is in double; what enters a matrix product is rounded as the math type allows (TF32 under the default math of
-// float, half under conversion), and results are rounded to the data type.
+// All arithmetic is in double; what enters a matrix product is rounded as the math type allows (TF32 under the default
+// math of float, half under conversion), and results are rounded to the data type.
 //
 // The reserve space begins with a header: what made it, how far the calls have come, and sums over everything that the
-// backward calls have to find unchanged. Behind it, for each cell: gates (later their gradients) [T, N, 4H], c_prev and m
-// [T, N, H], h_prev and dh [T, N, P]; and the input of each layer but the first.
+// backward calls have to find unchanged. Behind it, for each cell: gates (later their gradients) [T, N, 4H], c_prev and
+// m [T, N, H], h_prev and dh [T, N, P]; and the input of each layer but the first.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -31,7 +31,7 @@ struct Header {
 
 /// A running sum over bytes, to tell whether something has changed.
 class Sum {
-  public:
+public:
     void add(const void* data, size_t bytes) {
         auto* at = static_cast<const unsigned char*>(data);
         for (; bytes >= 8; bytes -= 8, at += 8) {
@@ -51,7 +51,7 @@ class Sum {
     }
     uint64_t result() const { return state_; }
 
-  private:
+private:
     void step(uint64_t word) {
         state_ = (state_ ^ word) * 0x9e3779b97f4a7c15ULL;
         state_ ^= state_ >> 29;
@@ -92,7 +92,8 @@ struct Trace {
 };
 
 double* layerInputAt(double* body, const ReserveLayout& layout, const Config& config, int layer) {
-    return body + layout.cellSize * static_cast<size_t>(config.cells()) + layout.layerInput * static_cast<size_t>(layer - 1);
+    return body + layout.cellSize * static_cast<size_t>(config.cells())
+            + layout.layerInput * static_cast<size_t>(layer - 1);
 }
 
 /// All that one of the three calls got, copied.
@@ -127,26 +128,32 @@ struct Call {
     /// The row of a data tensor that holds step t of sequence n.
     size_t row(int t, int n) const {
         switch (x.layout) {
-            case SEQ_MAJOR_UNPACKED: return static_cast<size_t>(t) * static_cast<size_t>(x.batch) + static_cast<size_t>(n);
-            case BATCH_MAJOR_UNPACKED: return static_cast<size_t>(n) * static_cast<size_t>(x.steps) + static_cast<size_t>(t);
-            default: return packedStart[static_cast<size_t>(t)] + static_cast<size_t>(n);
+            case SEQ_MAJOR_UNPACKED:
+                return static_cast<size_t>(t) * static_cast<size_t>(x.batch) + static_cast<size_t>(n);
+            case BATCH_MAJOR_UNPACKED:
+                return static_cast<size_t>(n) * static_cast<size_t>(x.steps) + static_cast<size_t>(t);
+            default:
+                return packedStart[static_cast<size_t>(t)] + static_cast<size_t>(n);
         }
     }
 
     /// The row of a tensor in the reserve space.
-    size_t inner(int t, int n) const { return static_cast<size_t>(t) * static_cast<size_t>(x.batch) + static_cast<size_t>(n); }
+    size_t inner(int t, int n) const {
+        return static_cast<size_t>(t) * static_cast<size_t>(x.batch) + static_cast<size_t>(n);
+    }
 
     size_t stateElements(bool cellState) const {
-        return static_cast<size_t>(config.cells()) * static_cast<size_t>(x.batch) *
-               static_cast<size_t>(cellState ? config.hidden : config.output);
+        return static_cast<size_t>(config.cells()) * static_cast<size_t>(x.batch)
+                * static_cast<size_t>(cellState ? config.hidden : config.output);
     }
 };
 
 uint64_t configurationOf(const Call& call) {
     const Config& c = call.config;
     Sum sum;
-    for (int value : {c.algorithm, c.bias, c.directions, c.type, c.precision, c.math, c.input, c.hidden, c.output, c.layers,
-                      static_cast<int>(c.padded), static_cast<int>(c.clips), call.x.layout, call.x.steps, call.x.batch}) {
+    for (int value :
+            {c.algorithm, c.bias, c.directions, c.type, c.precision, c.math, c.input, c.hidden, c.output, c.layers,
+                    static_cast<int>(c.padded), static_cast<int>(c.clips), call.x.layout, call.x.steps, call.x.batch}) {
         sum.value(value);
     }
     sum.value(c.lowest);
@@ -188,7 +195,8 @@ void forEachWeight(const Config& config, Visit visit) {
         for (int linear = 0; linear <= PROJECTION; linear++) {
             const Slot& slot = layout.slot(cell, linear);
             if (slot.matrix >= 0) {
-                visit(static_cast<size_t>(slot.matrix), static_cast<size_t>(slot.rows) * static_cast<size_t>(slot.columns));
+                visit(static_cast<size_t>(slot.matrix),
+                        static_cast<size_t>(slot.rows) * static_cast<size_t>(slot.columns));
             }
             if (slot.bias >= 0) {
                 visit(static_cast<size_t>(slot.bias), static_cast<size_t>(config.hidden));
@@ -255,20 +263,27 @@ struct CellWeights {
         }
     }
 
-  private:
+private:
     static double get(const Config& config, const void* space, long long base, long long at) {
         return rounded(config, readElement(space, config.type, static_cast<size_t>(base + at)));
     }
 };
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double sigmoid(double x) {
+    return 1 / (1 + std::exp(-x));
+}
 
-double limit(const Config& config, double c) { return !config.clips ? c : c < config.lowest ? config.lowest : c > config.highest ? config.highest : c; }
+double limit(const Config& config, double c) {
+    return !config.clips ? c : c < config.lowest ? config.lowest : c > config.highest ? config.highest : c;
+}
 
 /// The k-th step of a cell in a sequence: the reverse direction starts at the true end.
-int timeOf(int step, int length, bool reversed) { return reversed ? length - 1 - step : step; }
+int timeOf(int step, int length, bool reversed) {
+    return reversed ? length - 1 - step : step;
+}
 
-void forwardCell(const Call& call, int cell, const double* in, double* out, const Trace& trace, const WeightLayout& layout) {
+void forwardCell(
+        const Call& call, int cell, const double* in, double* out, const Trace& trace, const WeightLayout& layout) {
     const Config& config = call.config;
     CellWeights weights(config, layout, cell, call.weights);
     int direction = cell % config.directions;
@@ -325,7 +340,8 @@ void forwardCell(const Call& call, int cell, const double* in, double* out, cons
                     h[k] = sum;
                 }
             }
-            std::copy(h.begin(), h.end(), out + row * static_cast<size_t>(config.width()) + static_cast<size_t>(direction) * P);
+            std::copy(h.begin(), h.end(),
+                    out + row * static_cast<size_t>(config.width()) + static_cast<size_t>(direction) * P);
         }
         for (size_t k = 0; k < P && call.hy != nullptr; k++) {
             writeElement(call.hy, config.type, state * P + k, h[k]);
@@ -338,12 +354,14 @@ void forwardCell(const Call& call, int cell, const double* in, double* out, cons
 
 /// A data tensor in double, [T, N, width]; its padding is not read.
 std::vector<double> load(const Call& call, const void* data, int width) {
-    std::vector<double> result(static_cast<size_t>(call.x.steps) * static_cast<size_t>(call.x.batch) * static_cast<size_t>(width));
+    std::vector<double> result(
+            static_cast<size_t>(call.x.steps) * static_cast<size_t>(call.x.batch) * static_cast<size_t>(width));
     auto columns = static_cast<size_t>(width);
     for (int n = 0; n < call.x.batch; n++) {
         for (int t = 0; t < call.length(n); t++) {
             for (size_t k = 0; k < columns; k++) {
-                result[call.inner(t, n) * columns + k] = readElement(data, call.config.type, call.row(t, n) * columns + k);
+                result[call.inner(t, n) * columns + k] =
+                        readElement(data, call.config.type, call.row(t, n) * columns + k);
             }
         }
     }
@@ -356,7 +374,8 @@ void store(const Call& call, const double* from, void* data, int width, double f
         for (int t = 0; t < (call.x.packed() ? call.length(n) : call.x.steps); t++) {
             bool valid = t < call.length(n);
             for (size_t k = 0; k < columns; k++) {
-                writeElement(data, call.config.type, call.row(t, n) * columns + k, valid ? from[call.inner(t, n) * columns + k] : fill);
+                writeElement(data, call.config.type, call.row(t, n) * columns + k,
+                        valid ? from[call.inner(t, n) * columns + k] : fill);
             }
         }
     }
@@ -372,8 +391,8 @@ void spoil(void* data, size_t bytes) {
 void checkDeviceLengths(const Call& call) {
     for (int n = 0; call.deviceLengths != nullptr && n < call.x.batch; n++) {
         if (call.deviceLengths[n] != call.length(n)) {
-            carousel_standin_misuse("%s: length %d is %d on the device and %d in the descriptor", call.name, n, call.deviceLengths[n],
-                                    call.length(n));
+            carousel_standin_misuse("%s: length %d is %d on the device and %d in the descriptor", call.name, n,
+                    call.deviceLengths[n], call.length(n));
             return;
         }
     }
@@ -449,9 +468,10 @@ bool checkReserve(const Call& call, const Header& header, const ReserveLayout& l
         return complain(call, "the reserve space belongs to a forward call of another configuration");
     }
     if (header.stage != stage) {
-        return complain(call, stage == 1   ? "the reserve space has already been through cudnnRNNBackwardData_v8"
-                              : header.stage == 1 ? "cudnnRNNBackwardData_v8 has to come first"
-                                                  : "the reserve space is in no usable state");
+        return complain(call,
+                stage == 1                  ? "the reserve space has already been through cudnnRNNBackwardData_v8"
+                        : header.stage == 1 ? "cudnnRNNBackwardData_v8 has to come first"
+                                            : "the reserve space is in no usable state");
     }
     if (header.body != sumOf(bodyOf(call), layout.total * sizeof(double))) {
         return complain(call, "the reserve space has been written by someone else");
@@ -465,7 +485,8 @@ bool checkReserve(const Call& call, const Header& header, const ReserveLayout& l
     return true;
 }
 
-void backwardCell(const Call& call, int cell, const double* dOut, double* dIn, const Trace& trace, const WeightLayout& layout) {
+void backwardCell(
+        const Call& call, int cell, const double* dOut, double* dIn, const Trace& trace, const WeightLayout& layout) {
     const Config& config = call.config;
     CellWeights weights(config, layout, cell, call.weights);
     int direction = cell % config.directions;
@@ -595,7 +616,8 @@ void addTo(const Call& call, long long at, const std::vector<double>& values) {
     }
 }
 
-void backwardWeightsOfCell(const Call& call, int cell, const double* in, const Trace& trace, const WeightLayout& layout) {
+void backwardWeightsOfCell(
+        const Call& call, int cell, const double* in, const Trace& trace, const WeightLayout& layout) {
     const Config& config = call.config;
     auto H = static_cast<size_t>(config.hidden);
     auto P = static_cast<size_t>(config.output);
@@ -607,8 +629,10 @@ void backwardWeightsOfCell(const Call& call, int cell, const double* in, const T
         for (int t = 0; t < call.length(n); t++) {
             size_t row = call.inner(t, n);
             const double* da = trace.gates + row * four;
-            std::transform(in + row * C, in + (row + 1) * C, xRow.begin(), [&](double v) { return rounded(config, v); });
-            std::transform(trace.hBefore + row * P, trace.hBefore + (row + 1) * P, hRow.begin(), [&](double v) { return rounded(config, v); });
+            std::transform(
+                    in + row * C, in + (row + 1) * C, xRow.begin(), [&](double v) { return rounded(config, v); });
+            std::transform(trace.hBefore + row * P, trace.hBefore + (row + 1) * P, hRow.begin(),
+                    [&](double v) { return rounded(config, v); });
             for (size_t j = 0; j < four; j++) {
                 double factor = rounded(config, da[j]);
                 for (size_t k = 0; k < C; k++) {
@@ -677,7 +701,8 @@ struct Arguments {
     const void* weights;
 };
 
-int checkState(void* handle, const Config& config, int batch, int width, const char* what, bool used, const char* call) {
+int checkState(
+        void* handle, const Config& config, int batch, int width, const char* what, bool used, const char* call) {
     if (handle == nullptr && !used) {
         return SUCCESS;
     }
@@ -688,8 +713,9 @@ int checkState(void* handle, const Config& config, int batch, int width, const c
     std::vector<int> dims{config.cells(), batch, width};
     std::vector<int> strides{batch * width, width, 1};
     if (!tensor->set || tensor->type != config.type || tensor->dims != dims || tensor->strides != strides) {
-        return refuse(BAD_PARAM, std::string("the descriptor of ") + what + " should be [" + std::to_string(dims[0]) + ", " +
-                                         std::to_string(batch) + ", " + std::to_string(width) + "] without gaps, of the RNN's type");
+        return refuse(BAD_PARAM,
+                std::string("the descriptor of ") + what + " should be [" + std::to_string(dims[0]) + ", "
+                        + std::to_string(batch) + ", " + std::to_string(width) + "] without gaps, of the RNN's type");
     }
     return SUCCESS;
 }
@@ -719,7 +745,7 @@ int checkShapes(const Config& config, const Rnn& rnn, const Sequences& x, const 
 int prepare(const Arguments& arguments, bool training, bool usesH, bool usesC, Call& call, Handle*& handle) {
     int status = begin(call.name);
     if (status != SUCCESS) {
-        return status;
+        return carousel_standin_control()[DROPS] != 0 ? SUCCESS : status;
     }
     handle = find<Handle>(arguments.handle, call.name);
     auto* rnn = find<Rnn>(arguments.rnn, call.name);
@@ -754,13 +780,15 @@ int prepare(const Arguments& arguments, bool training, bool usesH, bool usesC, C
         return refuse(BAD_PARAM_SIZE_INSUFFICIENT, "the work space is smaller than " + std::to_string(work) + " bytes");
     }
     if (call.reserveBytes < reserve || (reserve > 0 && call.reserve == nullptr)) {
-        return refuse(BAD_PARAM_SIZE_INSUFFICIENT, "the reserve space is smaller than " + std::to_string(reserve) + " bytes");
+        return refuse(
+                BAD_PARAM_SIZE_INSUFFICIENT, "the reserve space is smaller than " + std::to_string(reserve) + " bytes");
     }
     if (call.x.packed()) {
         size_t start = 0;
         for (int t = 0; t < call.x.steps; t++) {
             call.packedStart.push_back(start);
-            start += static_cast<size_t>(std::count_if(call.x.lengths.begin(), call.x.lengths.end(), [t](int length) { return length > t; }));
+            start += static_cast<size_t>(std::count_if(
+                    call.x.lengths.begin(), call.x.lengths.end(), [t](int length) { return length > t; }));
         }
     }
     return SUCCESS;
@@ -768,7 +796,7 @@ int prepare(const Arguments& arguments, bool training, bool usesH, bool usesC, C
 
 /// Collects the memory that a call touches; parts that are written may not overlap others.
 class Memory {
-  public:
+public:
     explicit Memory(const Call& call) : call_(call) {}
 
     void reads(const void* data, size_t bytes, const char* name) { add(data, bytes, false, name); }
@@ -792,7 +820,7 @@ class Memory {
 
     const std::vector<Range>& ranges() const { return ranges_; }
 
-  private:
+private:
     void add(const void* data, size_t bytes, bool write, const char* name) {
         if (data != nullptr && bytes > 0) {
             ranges_.push_back({data, bytes, write, name});
@@ -839,10 +867,10 @@ size_t reserveSpaceSize(const Config& config, const Sequences& x, bool training)
 using namespace carousel::standin;
 using namespace carousel::standin::dnn;
 
-STANDIN_EXPORT int cudnnRNNForward(
-        void* handle, void* rnn, int mode, const int* deviceLengths, void* xDesc, const void* x, void* yDesc, void* y, void* hDesc,
-        const void* hx, void* hy, void* cDesc, const void* cx, void* cy, size_t weightBytes, const void* weights, size_t workBytes,
-        void* work, size_t reserveBytes, void* reserve) {
+STANDIN_EXPORT int cudnnRNNForward(void* handle, void* rnn, int mode, const int* deviceLengths, void* xDesc,
+        const void* x, void* yDesc, void* y, void* hDesc, const void* hx, void* hy, void* cDesc, const void* cx,
+        void* cy, size_t weightBytes, const void* weights, size_t workBytes, void* work, size_t reserveBytes,
+        void* reserve) {
     if (mode < 0 || mode > 1) {
         return refuse(BAD_PARAM, "no such forward mode");
     }
@@ -863,7 +891,8 @@ STANDIN_EXPORT int cudnnRNNForward(
     Handle* it = nullptr;
     bool usesH = hx != nullptr || hy != nullptr;
     bool usesC = cx != nullptr || cy != nullptr;
-    int status = prepare({handle, rnn, xDesc, yDesc, hDesc, cDesc, weightBytes, weights}, mode == 1, usesH, usesC, call, it);
+    int status =
+            prepare({handle, rnn, xDesc, yDesc, hDesc, cDesc, weightBytes, weights}, mode == 1, usesH, usesC, call, it);
     if (status != SUCCESS) {
         return status;
     }
@@ -879,10 +908,10 @@ STANDIN_EXPORT int cudnnRNNForward(
     return enqueue<forward>(*it, call, memory);
 }
 
-STANDIN_EXPORT int cudnnRNNBackwardData_v8(
-        void* handle, void* rnn, const int* deviceLengths, void* yDesc, const void* y, const void* dy, void* xDesc, void* dx, void* hDesc,
-        const void* hx, const void* dhy, void* dhx, void* cDesc, const void* cx, const void* dcy, void* dcx, size_t weightBytes,
-        const void* weights, size_t workBytes, void* work, size_t reserveBytes, void* reserve) {
+STANDIN_EXPORT int cudnnRNNBackwardData_v8(void* handle, void* rnn, const int* deviceLengths, void* yDesc,
+        const void* y, const void* dy, void* xDesc, void* dx, void* hDesc, const void* hx, const void* dhy, void* dhx,
+        void* cDesc, const void* cx, const void* dcy, void* dcx, size_t weightBytes, const void* weights,
+        size_t workBytes, void* work, size_t reserveBytes, void* reserve) {
     Call call;
     call.name = "cudnnRNNBackwardData_v8";
     call.deviceLengths = deviceLengths;
@@ -922,9 +951,9 @@ STANDIN_EXPORT int cudnnRNNBackwardData_v8(
     return enqueue<backwardData>(*it, call, memory);
 }
 
-STANDIN_EXPORT int cudnnRNNBackwardWeights_v8(
-        void* handle, void* rnn, int mode, const int* deviceLengths, void* xDesc, const void* x, void* hDesc, const void* hx, void* yDesc,
-        const void* y, size_t weightBytes, void* weightGradients, size_t workBytes, void* work, size_t reserveBytes, void* reserve) {
+STANDIN_EXPORT int cudnnRNNBackwardWeights_v8(void* handle, void* rnn, int mode, const int* deviceLengths, void* xDesc,
+        const void* x, void* hDesc, const void* hx, void* yDesc, const void* y, size_t weightBytes,
+        void* weightGradients, size_t workBytes, void* work, size_t reserveBytes, void* reserve) {
     if (mode != 0) {
         return refuse(mode == 1 ? NOT_SUPPORTED : BAD_PARAM, "only CUDNN_WGRAD_MODE_ADD");
     }
@@ -940,7 +969,8 @@ STANDIN_EXPORT int cudnnRNNBackwardWeights_v8(
     call.reserveBytes = reserveBytes;
     call.reserve = reserve;
     Handle* it = nullptr;
-    int status = prepare({handle, rnn, xDesc, yDesc, hDesc, nullptr, weightBytes, weightGradients}, true, hx != nullptr, false, call, it);
+    int status = prepare({handle, rnn, xDesc, yDesc, hDesc, nullptr, weightBytes, weightGradients}, true, hx != nullptr,
+            false, call, it);
     if (status != SUCCESS) {
         return status;
     }

@@ -102,11 +102,12 @@ int cublasSetStream_v2(void*, void*);
 int cublasSetMathMode(void*, int);
 int cublasSetPointerMode_v2(void*, int);
 int cublasSetWorkspace_v2(void*, void*, size_t);
-int cublasSgemm_v2(void*, int, int, int, int, int, const float*, const float*, int, const float*, int, const float*, float*, int);
-int cublasGemmEx(void*, int, int, int, int, int, const void*, const void*, int, int, const void*, int, int, const void*, void*, int, int, int, int);
-int cublasGemmStridedBatchedEx(
-        void*, int, int, int, int, int, const void*, const void*, int, int, long long, const void*, int, int, long long, const void*, void*,
-        int, int, long long, int, int, int);
+int cublasSgemm_v2(
+        void*, int, int, int, int, int, const float*, const float*, int, const float*, int, const float*, float*, int);
+int cublasGemmEx(void*, int, int, int, int, int, const void*, const void*, int, int, const void*, int, int, const void*,
+        void*, int, int, int, int);
+int cublasGemmStridedBatchedEx(void*, int, int, int, int, int, const void*, const void*, int, int, long long,
+        const void*, int, int, long long, const void*, void*, int, int, long long, int, int, int);
 
 const char* cudnnGetErrorString(int);
 int cudnnCreate(void**);
@@ -131,12 +132,10 @@ int cudnnSetRNNDataDescriptor(void*, int, int, int, int, int, const int*, void*)
 int cudnnGetRNNWeightSpaceSize(void*, void*, size_t*);
 int cudnnGetRNNTempSpaceSizes(void*, void*, int, void*, size_t*, size_t*);
 int cudnnGetRNNWeightParams(void*, void*, int, size_t, const void*, int, void*, void**, void*, void**);
-int cudnnRNNForward(
-        void*, void*, int, const int*, void*, const void*, void*, void*, void*, const void*, void*, void*, const void*, void*, size_t,
-        const void*, size_t, void*, size_t, void*);
-int cudnnRNNBackwardData_v8(
-        void*, void*, const int*, void*, const void*, const void*, void*, void*, void*, const void*, const void*, void*, void*, const void*,
+int cudnnRNNForward(void*, void*, int, const int*, void*, const void*, void*, void*, void*, const void*, void*, void*,
         const void*, void*, size_t, const void*, size_t, void*, size_t, void*);
-int cudnnRNNBackwardWeights_v8(
-        void*, void*, int, const int*, void*, const void*, void*, const void*, void*, const void*, size_t, void*, size_t, void*, size_t, void*);
+int cudnnRNNBackwardData_v8(void*, void*, const int*, void*, const void*, const void*, void*, void*, void*, const void*,
+        const void*, void*, void*, const void*, const void*, void*, size_t, const void*, size_t, void*, size_t, void*);
+int cudnnRNNBackwardWeights_v8(void*, void*, int, const int*, void*, const void*, void*, const void*, void*,
+        const void*, size_t, void*, size_t, void*, size_t, void*);
 }

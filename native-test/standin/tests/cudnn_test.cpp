@@ -1,4 +1,5 @@
-// The LSTM against a small one of the test's own and against finite differences; what cuDNN refuses; the wrong orders of calls.
+// The LSTM against a small one of the test's own and against finite differences; what cuDNN refuses; the wrong orders
+// of calls.
 #include <functional>
 #include <memory>
 #include <random>
@@ -42,7 +43,9 @@ struct Setting {
     int cells() const { return layers * directions; }
 };
 
-size_t sizeOf(int type) { return type == DOUBLE ? 8 : type == FLOAT ? 4 : 2; }
+size_t sizeOf(int type) {
+    return type == DOUBLE ? 8 : type == FLOAT ? 4 : 2;
+}
 
 using Values = std::vector<double>;
 
@@ -76,8 +79,8 @@ struct Plain {
                     for (int j = 0; j < s.hidden; j++) {
                         double a[4];
                         for (size_t gate = 0; gate < 4; gate++) {
-                            a[gate] = sum(matrix[cell][gate], x[t], j, static_cast<int>(x[t].size())) +
-                                      sum(matrix[cell][gate + 4], before, j, s.projection);
+                            a[gate] = sum(matrix[cell][gate], x[t], j, static_cast<int>(x[t].size()))
+                                    + sum(matrix[cell][gate + 4], before, j, s.projection);
                             for (size_t part : {gate, gate + 4}) {
                                 a[gate] += bias[cell][part].empty() ? 0 : bias[cell][part][static_cast<size_t>(j)];
                             }
@@ -106,7 +109,7 @@ struct Plain {
 };
 
 class Rnn : public Device {
-  protected:
+protected:
     void SetUp() override {
         Device::SetUp();
         ASSERT_EQ(0, cudnnCreate(&handle));
@@ -135,15 +138,16 @@ class Rnn : public Device {
     }
 
     void release() {
-        for (CUdeviceptr* p : {&x, &y, &hx, &cx, &hy, &cy, &dx, &dy, &dhx, &dcx, &dhy, &dcy, &weights, &gradients, &work, &reserve}) {
+        for (CUdeviceptr* p :
+                {&x, &y, &hx, &cx, &hy, &cy, &dx, &dy, &dhx, &dcx, &dhy, &dcy, &weights, &gradients, &work, &reserve}) {
             EXPECT_EQ(0, cuMemFree_v2(*p));
             *p = 0;
         }
     }
 
     int describe(const Setting& s) {
-        return cudnnSetRNNDescriptor_v8(rnn, s.algorithm, 2, s.bias, s.directions - 1, 0, s.type, s.type, s.math, s.input, s.hidden,
-                                        s.projection, s.layers, dropout, s.flags);
+        return cudnnSetRNNDescriptor_v8(rnn, s.algorithm, 2, s.bias, s.directions - 1, 0, s.type, s.type, s.math,
+                s.input, s.hidden, s.projection, s.layers, dropout, s.flags);
     }
 
     Values draw(size_t count, double scale) {
@@ -221,8 +225,12 @@ class Rnn : public Device {
         if (s.algorithm == PERSIST_DYNAMIC) {
             ASSERT_EQ(0, cudnnBuildRNNDynamic(handle, rnn, s.batch()));
         }
-        ASSERT_EQ(0, cudnnSetRNNDataDescriptor(xDesc, s.type, s.layout, s.steps, s.batch(), s.input, s.lengths.data(), nullptr));
-        ASSERT_EQ(0, cudnnSetRNNDataDescriptor(yDesc, s.type, s.layout, s.steps, s.batch(), s.width(), s.lengths.data(), nullptr));
+        ASSERT_EQ(0,
+                cudnnSetRNNDataDescriptor(
+                        xDesc, s.type, s.layout, s.steps, s.batch(), s.input, s.lengths.data(), nullptr));
+        ASSERT_EQ(0,
+                cudnnSetRNNDataDescriptor(
+                        yDesc, s.type, s.layout, s.steps, s.batch(), s.width(), s.lengths.data(), nullptr));
         setState(hDesc, s.projection);
         setState(cDesc, s.hidden);
         ASSERT_EQ(0, cudnnGetRNNWeightSpaceSize(handle, rnn, &weightBytes));
@@ -240,8 +248,11 @@ class Rnn : public Device {
                 void* matrix = nullptr;
                 void* bias = nullptr;
                 void* base = reinterpret_cast<void*>(1 << 20);
-                ASSERT_EQ(0, cudnnGetRNNWeightParams(handle, rnn, cell, weightBytes, base, linear, mDesc, &matrix, bDesc, &bias));
-                for (auto [address, tensor, isMatrix] : {std::tuple(matrix, mDesc, true), std::tuple(bias, bDesc, false)}) {
+                ASSERT_EQ(0,
+                        cudnnGetRNNWeightParams(
+                                handle, rnn, cell, weightBytes, base, linear, mDesc, &matrix, bDesc, &bias));
+                for (auto [address, tensor, isMatrix] :
+                        {std::tuple(matrix, mDesc, true), std::tuple(bias, bDesc, false)}) {
                     if (address == nullptr) {
                         continue;
                     }
@@ -258,7 +269,8 @@ class Rnn : public Device {
                         weightValues[offset + k] = part[k];
                     }
                     places.push_back({cell, linear, isMatrix, offset, size});
-                    (isMatrix ? plain->matrix : plain->bias)[static_cast<size_t>(cell)][static_cast<size_t>(linear)] = part;
+                    (isMatrix ? plain->matrix : plain->bias)[static_cast<size_t>(cell)][static_cast<size_t>(linear)] =
+                            part;
                 }
             }
         }
@@ -304,7 +316,8 @@ class Rnn : public Device {
         for (int n = 0; n < s.batch(); n++) {
             Values part = narrow(draw(static_cast<size_t>(s.lengths[static_cast<size_t>(n)] * width), scale));
             for (size_t k = 0; k < part.size(); k++) {
-                values[row(static_cast<int>(k) / width, n) * static_cast<size_t>(width) + k % static_cast<size_t>(width)] = part[k];
+                values[row(static_cast<int>(k) / width, n) * static_cast<size_t>(width)
+                        + k % static_cast<size_t>(width)] = part[k];
             }
         }
         return values;
@@ -317,20 +330,21 @@ class Rnn : public Device {
     }
 
     int forward(int mode = 1) {
-        return cudnnRNNForward(handle, rnn, mode, nullptr, xDesc, at<void>(x), yDesc, at<void>(y), hDesc, at<void>(hx), at<void>(hy), cDesc,
-                               at<void>(cx), at<void>(cy), weightBytes, at<void>(weights), workBytes, at<void>(work),
-                               mode == 1 ? reserveBytes : 0, mode == 1 ? at<void>(reserve) : nullptr);
+        return cudnnRNNForward(handle, rnn, mode, nullptr, xDesc, at<void>(x), yDesc, at<void>(y), hDesc, at<void>(hx),
+                at<void>(hy), cDesc, at<void>(cx), at<void>(cy), weightBytes, at<void>(weights), workBytes,
+                at<void>(work), mode == 1 ? reserveBytes : 0, mode == 1 ? at<void>(reserve) : nullptr);
     }
 
     int backwardData() {
-        return cudnnRNNBackwardData_v8(handle, rnn, nullptr, yDesc, at<void>(y), at<void>(dy), xDesc, at<void>(dx), hDesc, at<void>(hx),
-                                       at<void>(dhy), at<void>(dhx), cDesc, at<void>(cx), at<void>(dcy), at<void>(dcx), weightBytes,
-                                       at<void>(weights), workBytes, at<void>(work), reserveBytes, at<void>(reserve));
+        return cudnnRNNBackwardData_v8(handle, rnn, nullptr, yDesc, at<void>(y), at<void>(dy), xDesc, at<void>(dx),
+                hDesc, at<void>(hx), at<void>(dhy), at<void>(dhx), cDesc, at<void>(cx), at<void>(dcy), at<void>(dcx),
+                weightBytes, at<void>(weights), workBytes, at<void>(work), reserveBytes, at<void>(reserve));
     }
 
     int backwardWeights(int mode = 0) {
-        return cudnnRNNBackwardWeights_v8(handle, rnn, mode, nullptr, xDesc, at<void>(x), hDesc, at<void>(hx), yDesc, at<void>(y), weightBytes,
-                                          at<void>(gradients), workBytes, at<void>(work), reserveBytes, at<void>(reserve));
+        return cudnnRNNBackwardWeights_v8(handle, rnn, mode, nullptr, xDesc, at<void>(x), hDesc, at<void>(hx), yDesc,
+                at<void>(y), weightBytes, at<void>(gradients), workBytes, at<void>(work), reserveBytes,
+                at<void>(reserve));
     }
 
     /// The plain LSTM over everything: y in the layout's rows, padding 0; hy, cy.
@@ -352,7 +366,8 @@ class Rnn : public Device {
             }
             auto out = plain->run(in, h, c);
             for (size_t t = 0; t < out.size(); t++) {
-                std::copy(out[t].begin(), out[t].end(), result.begin() + static_cast<std::ptrdiff_t>(row(static_cast<int>(t), n)) * s.width());
+                std::copy(out[t].begin(), out[t].end(),
+                        result.begin() + static_cast<std::ptrdiff_t>(row(static_cast<int>(t), n)) * s.width());
             }
             for (int cell = 0; cell < s.cells(); cell++) {
                 auto k = static_cast<size_t>(cell);
@@ -435,7 +450,8 @@ class Rnn : public Device {
             auto linear = static_cast<size_t>(place.linear);
             for (size_t k = 0; k < place.size; k++) {
                 double& value = place.isMatrix ? plain->matrix[cell][linear][k] : plain->bias[cell][linear][k];
-                ASSERT_NEAR(0.25 + slope(value), dwGot[place.offset + k], gradientTolerance) << "linear layer " << place.linear;
+                ASSERT_NEAR(0.25 + slope(value), dwGot[place.offset + k], gradientTolerance)
+                        << "linear layer " << place.linear;
                 dwGot[place.offset + k] = 0.25;
             }
         }
@@ -453,10 +469,10 @@ class Rnn : public Device {
 
     std::mt19937 random{7};
     Setting s;
-    void *handle = nullptr, *dropout = nullptr, *rnn = nullptr, *xDesc = nullptr, *yDesc = nullptr, *hDesc = nullptr, *cDesc = nullptr,
-         *mDesc = nullptr, *bDesc = nullptr;
-    CUdeviceptr x = 0, y = 0, hx = 0, cx = 0, hy = 0, cy = 0, dx = 0, dy = 0, dhx = 0, dcx = 0, dhy = 0, dcy = 0, weights = 0, gradients = 0,
-                work = 0, reserve = 0;
+    void *handle = nullptr, *dropout = nullptr, *rnn = nullptr, *xDesc = nullptr, *yDesc = nullptr, *hDesc = nullptr,
+         *cDesc = nullptr, *mDesc = nullptr, *bDesc = nullptr;
+    CUdeviceptr x = 0, y = 0, hx = 0, cx = 0, hy = 0, cy = 0, dx = 0, dy = 0, dhx = 0, dcx = 0, dhy = 0, dcy = 0,
+                weights = 0, gradients = 0, work = 0, reserve = 0;
     size_t weightBytes = 0, workBytes = 0, reserveBytes = 0, weightElements = 0;
     Values weightValues, xValues, dyValues, hxValues, cxValues, dhyValues, dcyValues;
     std::vector<Place> places;
@@ -465,7 +481,9 @@ class Rnn : public Device {
 
 }  // namespace
 
-TEST_F(Rnn, ComputesAnLstm) { check({}, 1e-12, 1e-8); }
+TEST_F(Rnn, ComputesAnLstm) {
+    check({}, 1e-12, 1e-8);
+}
 
 TEST_F(Rnn, StartsFromZerosWithoutStates) {
     Setting t;
@@ -653,7 +671,8 @@ TEST_F(Rnn, DescriptorsAreChecked) {
     }
     EXPECT_EQ(NOT_SUPPORTED, refused([](Setting& t) { t.algorithm = SMALL_H, t.hidden = t.projection = 193; }));
     EXPECT_EQ(NOT_SUPPORTED, cudnnSetRNNDescriptor_v8(rnn, 0, 3, 1, 0, 0, 0, 0, 3, 3, 4, 4, 1, dropout, 1)) << "GRU";
-    EXPECT_EQ(NOT_SUPPORTED, cudnnSetRNNDescriptor_v8(rnn, 0, 2, 1, 0, 0, FLOAT, DOUBLE, 3, 3, 4, 4, 1, dropout, 1)) << "math precision";
+    EXPECT_EQ(NOT_SUPPORTED, cudnnSetRNNDescriptor_v8(rnn, 0, 2, 1, 0, 0, FLOAT, DOUBLE, 3, 3, 4, 4, 1, dropout, 1))
+            << "math precision";
     EXPECT_EQ(BAD_PARAM, cudnnRNNSetClip_v8(rnn, 1, 0, 1, -1));
     EXPECT_EQ(NOT_SUPPORTED, cudnnSetDropoutDescriptor(dropout, handle, 0.5F, nullptr, 0, 0));
     EXPECT_EQ(BAD_PARAM, cudnnSetDropoutDescriptor(dropout, handle, 2, nullptr, 0, 0));
@@ -661,11 +680,13 @@ TEST_F(Rnn, DescriptorsAreChecked) {
     EXPECT_EQ(BAD_PARAM, cudnnSetRNNDataDescriptor(xDesc, 0, 0, 5, 2, 3, lengths.data(), nullptr));
     lengths = {3, 5};
     EXPECT_EQ(0, cudnnSetRNNDataDescriptor(xDesc, 0, 0, 5, 2, 3, lengths.data(), nullptr));
-    EXPECT_EQ(BAD_PARAM, cudnnSetRNNDataDescriptor(xDesc, 0, PACKED, 5, 2, 3, lengths.data(), nullptr)) << "not descending";
+    EXPECT_EQ(BAD_PARAM, cudnnSetRNNDataDescriptor(xDesc, 0, PACKED, 5, 2, 3, lengths.data(), nullptr))
+            << "not descending";
     lengths = {5, 0};
     EXPECT_EQ(BAD_PARAM, cudnnSetRNNDataDescriptor(xDesc, 0, PACKED, 5, 2, 3, lengths.data(), nullptr)) << "empty";
     lengths = {4, 3};
-    EXPECT_EQ(BAD_PARAM, cudnnSetRNNDataDescriptor(xDesc, 0, PACKED, 5, 2, 3, lengths.data(), nullptr)) << "shorter than the maximum";
+    EXPECT_EQ(BAD_PARAM, cudnnSetRNNDataDescriptor(xDesc, 0, PACKED, 5, 2, 3, lengths.data(), nullptr))
+            << "shorter than the maximum";
     int dims[] = {1, 2, 3};
     EXPECT_EQ(BAD_PARAM, cudnnSetTensorNdDescriptor(hDesc, 0, 2, dims, dims));
 }
@@ -724,8 +745,10 @@ TEST_F(Rnn, CallsAreChecked) {
 TEST_F(Rnn, LengthsOnTheDeviceMustAgree) {
     prepare({});
     CUdeviceptr lengths = upload<int>({5, 3, 1});
-    EXPECT_EQ(0, cudnnRNNForward(handle, rnn, 0, at<int>(lengths), xDesc, at<void>(x), yDesc, at<void>(y), hDesc, nullptr, nullptr, cDesc,
-                                 nullptr, nullptr, weightBytes, at<void>(weights), workBytes, at<void>(work), 0, nullptr));
+    EXPECT_EQ(0,
+            cudnnRNNForward(handle, rnn, 0, at<int>(lengths), xDesc, at<void>(x), yDesc, at<void>(y), hDesc, nullptr,
+                    nullptr, cDesc, nullptr, nullptr, weightBytes, at<void>(weights), workBytes, at<void>(work), 0,
+                    nullptr));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
     misuse = 1;
     free({lengths});

@@ -11,13 +11,19 @@
 
 using namespace carousel::standin;
 
-inline uint64_t word(int index) { return __atomic_load_n(&carousel_standin_control()[index], __ATOMIC_SEQ_CST); }
+inline uint64_t word(int index) {
+    return __atomic_load_n(&carousel_standin_control()[index], __ATOMIC_SEQ_CST);
+}
 
-inline void setWord(int index, uint64_t value) { __atomic_store_n(&carousel_standin_control()[index], value, __ATOMIC_SEQ_CST); }
+inline void setWord(int index, uint64_t value) {
+    __atomic_store_n(&carousel_standin_control()[index], value, __ATOMIC_SEQ_CST);
+}
 
 /// PTX whose entries have these names.
-inline std::string ptx(const std::vector<std::string>& names, const std::string& version = "8.0", const std::string& target = "sm_75") {
-    std::string text = "// made for a test: .entry not_this_one\n.version " + version + "\n.target " + target + "\n.address_size 64\n";
+inline std::string ptx(const std::vector<std::string>& names, const std::string& version = "8.0",
+        const std::string& target = "sm_75") {
+    std::string text = "// made for a test: .entry not_this_one\n.version " + version + "\n.target " + target
+            + "\n.address_size 64\n";
     for (const std::string& name : names) {
         text += ".visible .entry " + name + "(\n\t.param .u64 " + name + "_param_0\n)\n{\n\tret;\n}\n";
     }
@@ -25,9 +31,10 @@ inline std::string ptx(const std::vector<std::string>& names, const std::string&
 }
 
 class Device : public testing::Test {
-  protected:
+protected:
     void SetUp() override {
-        for (int k : {COUNTABLE_CALLS, FAIL_AT, COUNTED_KINDS, FAILURES, MISUSE, LEAKED, CUDNN_FAILURE_STATUS, DEVICE_MEMORY, POISON_PADDING}) {
+        for (int k : {COUNTABLE_CALLS, FAIL_AT, COUNTED_KINDS, FAILURES, MISUSE, LEAKED, CUDNN_FAILURE_STATUS,
+                     DEVICE_MEMORY, POISON_PADDING}) {
             setWord(k, 0);
         }
         setWord(WORKER_DELAY, 1000000);  // what nobody waits for does not happen, however slow the machine
@@ -46,8 +53,8 @@ class Device : public testing::Test {
         EXPECT_EQ(0, cuCtxSetCurrent(nullptr));
         EXPECT_EQ(misuse, word(MISUSE));
         EXPECT_EQ(leaked, word(LEAKED));
-        for (int live : {LIVE_ALLOCATIONS, LIVE_BYTES, LIVE_STREAMS, LIVE_EVENTS, LIVE_MODULES, LIVE_PINNED, LIVE_GRAPHS, LIVE_CUBLAS,
-                         LIVE_CUDNN, LIVE_DESCRIPTORS, RETAINED}) {
+        for (int live : {LIVE_ALLOCATIONS, LIVE_BYTES, LIVE_STREAMS, LIVE_EVENTS, LIVE_MODULES, LIVE_PINNED,
+                     LIVE_GRAPHS, LIVE_CUBLAS, LIVE_CUDNN, LIVE_DESCRIPTORS, RETAINED}) {
             EXPECT_EQ(0U, word(live)) << "word " << live;
         }
     }

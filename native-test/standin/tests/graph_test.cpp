@@ -9,7 +9,7 @@ namespace {
 const char* const ADD_ONE = "carousel_standin_add_one";
 
 class Graphs : public Device {
-  protected:
+protected:
     void SetUp() override {
         Device::SetUp();
         ASSERT_EQ(0, cuModuleLoadData(&module, ptx({ADD_ONE}).c_str()));
@@ -122,10 +122,14 @@ TEST_F(Graphs, ForbiddenCallsInvalidateTheCapture) {
     ASSERT_EQ(0, cuEventCreate(&event, 2));
     ASSERT_EQ(0, cuEventRecord(event, stream));
     const std::vector<std::pair<int, std::function<int()>>> calls{
-            {900, [&] { return cuMemcpyHtoD_v2(y, &value, 4); }}, {900, [&] { return cuMemAlloc_v2(&p, 4); }},
-            {900, [&] { return cuMemFree_v2(y); }},               {900, [&] { return cuStreamSynchronize(stream); }},
-            {900, [&] { return cuStreamQuery(stream); }},         {900, [&] { return cuCtxSynchronize(); }},
-            {801, [&] { return cuMemAllocAsync(&p, 4, stream); }}, {905, [&] { return cuStreamWaitEvent(stream, event, 0); }},
+            {900, [&] { return cuMemcpyHtoD_v2(y, &value, 4); }},
+            {900, [&] { return cuMemAlloc_v2(&p, 4); }},
+            {900, [&] { return cuMemFree_v2(y); }},
+            {900, [&] { return cuStreamSynchronize(stream); }},
+            {900, [&] { return cuStreamQuery(stream); }},
+            {900, [&] { return cuCtxSynchronize(); }},
+            {801, [&] { return cuMemAllocAsync(&p, 4, stream); }},
+            {905, [&] { return cuStreamWaitEvent(stream, event, 0); }},
             {900, [&] { return cuMemsetD8_v2(y, 0, 4); }},
     };
     for (size_t k = 0; k < calls.size(); k++) {

@@ -1,4 +1,8 @@
 // Modules and launches.
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
 #include "device.h"
 
 namespace {
@@ -6,7 +10,7 @@ namespace {
 const char* const ADD_ONE = "carousel_standin_add_one";
 
 class Launch : public Device {
-  protected:
+protected:
     void SetUp() override {
         Device::SetUp();
         ASSERT_EQ(0, cuModuleLoadData(&module, ptx({ADD_ONE}).c_str()));
@@ -91,7 +95,8 @@ TEST_F(Launch, AnOverrunIsFoundWhenTheMemoryIsFreed) {
     CUdeviceptr y = upload<float>({1, 2});
     EXPECT_EQ(0, launch(y, 3));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
-    // A guard band is NaN and stays NaN when 1 is added, but its payload or sign may not: what counts is that a write of a number shows.
+    // A guard band is NaN and stays NaN when 1 is added, but its payload or sign may not: what counts is that a write
+    // of a number shows.
     at<float>(y)[2] = 1;
     free({y});
     misuse = 1;
@@ -153,10 +158,27 @@ TEST_F(Device, LaunchesTheProjectsKernels) {
     EXPECT_EQ(0, cuLaunchKernel(function, 2, 1, 1, 256, 1, 1, 0, stream, params, nullptr));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
     EXPECT_EQ(std::vector<float>(1000, 2.5F), download<float>(y, 1000));
-    EXPECT_EQ(1, cuLaunchKernel(function, 2, 1, 1, 128, 1, 1, 0, stream, params, nullptr)) << "blocks of another size than its contract says";
+    EXPECT_EQ(1, cuLaunchKernel(function, 2, 1, 1, 128, 1, 1, 0, stream, params, nullptr))
+            << "blocks of another size than its contract says";
     misuse = 1;
     free({y});
     EXPECT_EQ(0, cuModuleUnload(module));
+}
+
+TEST_F(Device, LoadsThePtxThatIsCheckedIn) {
+    int files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(CAROUSEL_PTX)) {
+        if (entry.path().extension() != ".ptx") {
+            continue;
+        }
+        std::stringstream text;
+        text << std::ifstream(entry.path()).rdbuf();
+        void* module = nullptr;
+        ASSERT_EQ(0, cuModuleLoadData(&module, text.str().c_str())) << entry.path();
+        EXPECT_EQ(0, cuModuleUnload(module));
+        files++;
+    }
+    EXPECT_LT(0, files);
 }
 
 #endif

@@ -14,6 +14,7 @@ string(SUBSTRING ${words} 0 16 magic)      # word 0, little-endian
 string(SUBSTRING ${words} 80 16 live)      # word 5
 string(SUBSTRING ${words} 96 16 bytes)     # word 6
 string(SUBSTRING ${words} 448 16 leaked)   # word 28
-if(NOT "${magic} ${live} ${bytes} ${leaked}" STREQUAL "4c4553554f524143 0200000000000000 8000000000000000 0400000000000000")
+set(expected "4c4553554f524143 0200000000000000 8000000000000000 0400000000000000")
+if(NOT "${magic} ${live} ${bytes} ${leaked}" STREQUAL expected)
   message(FATAL_ERROR "control words: magic ${magic}, live ${live}, bytes ${bytes}, leaked ${leaked}")
 endif()

@@ -155,6 +155,7 @@ TEST_F(Device, AStreamWaitsForAnEventOfAnother) {
     EXPECT_EQ(0, cuEventQuery(event));
     EXPECT_EQ(39U, *at<uint32_t>(p));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(39U, *at<uint32_t>(p)) << "all of this stream's work was over when the other's last began";
     free({p});
     EXPECT_EQ(0, cuEventDestroy_v2(event));
     EXPECT_EQ(400, cuEventQuery(event));
@@ -172,7 +173,9 @@ TEST_F(Device, EventsMeasureTime) {
     float milliseconds = -1;
     EXPECT_EQ(400, cuEventElapsedTime(&milliseconds, start, end));
     EXPECT_EQ(0, cuEventRecord(start, stream));
-    EXPECT_EQ(0, cuLaunchHostFunc(stream, [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(3)); }, nullptr));
+    EXPECT_EQ(0,
+            cuLaunchHostFunc(
+                    stream, [](void*) { std::this_thread::sleep_for(std::chrono::milliseconds(3)); }, nullptr));
     EXPECT_EQ(0, cuEventRecord(end, stream));
     EXPECT_EQ(0, cuEventRecord(untimed, stream));
     EXPECT_EQ(600, cuEventElapsedTime(&milliseconds, start, end));

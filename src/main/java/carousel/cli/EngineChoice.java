@@ -13,7 +13,8 @@ final class EngineChoice {
     @Option(
             names = "--engine",
             paramLabel = "NAME",
-            description = "auto, vector or reference; 'carousel doctor' lists what is available. Default: auto.")
+            description =
+                    "auto, cudnn, fused, vector or reference; 'carousel doctor' lists what is available. Default: auto.")
     String engine;
 
     @Option(

@@ -2,7 +2,9 @@ package carousel.engine;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.stream.Collectors;
@@ -70,11 +72,14 @@ public final class Engines {
     }
 
     private static Engine automatic(List<EngineProvider> providers, EngineOptions options) {
-        List<String> passedOver = new ArrayList<>();
+        // Several engines often lack the same thing, which is then said once.
+        Map<String, List<String>> passedOver = new LinkedHashMap<>();
         for (EngineProvider provider : providers) {
             Optional<Throwable> reason = provider.unavailable();
             if (reason.isPresent()) {
-                passedOver.add(provider.name() + ": " + reason.get().getMessage());
+                passedOver
+                        .computeIfAbsent(reason.get().getMessage(), message -> new ArrayList<>())
+                        .add(provider.name());
                 continue;
             }
             try {
@@ -82,13 +87,21 @@ public final class Engines {
                 LOG.info(
                         "engine auto: {}, the best available{}",
                         engine.description(),
-                        passedOver.isEmpty() ? "" : " (" + String.join("; ", passedOver) + ")");
+                        passedOver.isEmpty() ? "" : " (" + inWords(passedOver) + ")");
                 return engine;
             } catch (EngineException refused) {
                 // It is there but does not do what the options ask for; another may.
-                passedOver.add(provider.name() + ": " + refused.getMessage());
+                passedOver
+                        .computeIfAbsent(refused.getMessage(), message -> new ArrayList<>())
+                        .add(provider.name());
             }
         }
-        throw new EngineException("no engine is available: " + String.join("; ", passedOver));
+        throw new EngineException("no engine is available: " + inWords(passedOver));
+    }
+
+    private static String inWords(Map<String, List<String>> passedOver) {
+        return passedOver.entrySet().stream()
+                .map(reason -> String.join(", ", reason.getValue()) + ": " + reason.getKey())
+                .collect(Collectors.joining("; "));
     }
 }

@@ -98,7 +98,7 @@ class GradientsCommandTest {
             --learning-rate | -0.1 | (0, 1]
             --learning-rate | NaN  | (0, 1]
             --threads       | 0    | [1, 1024]
-            --engine        | abc  | auto, vector, reference
+            --engine        | abc  | vector, reference
             --hidden        | x    | --hidden
             """)
     void badValuesAreRefusedInOneSentence(String option, String value, String range) throws IOException {

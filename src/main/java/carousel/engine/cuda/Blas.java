@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
+import jcuda.driver.CUdeviceptr;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasComputeType;
@@ -12,16 +13,23 @@ import jcuda.jcublas.cublasGemmAlgo;
 import jcuda.jcublas.cublasOperation;
 
 /** Products of row-major matrices by cuBLAS, which sees the transposes of all three. */
-public final class Blas implements AutoCloseable {
+final class Blas implements AutoCloseable {
     private final CudaContext context;
     private final int type;
     private final int compute;
     private final boolean wide;
+    /**
+     * Scratch memory of cuBLAS's own: in a graph it would otherwise allocate at every replay. Of this size cuBLAS keeps its choice of
+     * algorithms on every GPU before Hopper, and nearly so there.
+     */
+    private static final long WORKSPACE = 8 << 20;
+
     /** 0 and 1, in native memory: cheaper in a call than Java arrays. */
     private final Pointer scalars;
 
     private final Pointer zero;
     private final Pointer one;
+    private final CUdeviceptr workspace = new CUdeviceptr();
 
     /** @param precision FP64, FP32, or TF32, where products are rounded and sums are not */
     Blas(CudaContext context, Precision precision) {
@@ -42,55 +50,62 @@ public final class Blas implements AutoCloseable {
         }
         this.zero = scalars;
         this.one = scalars.withByteOffset(Double.BYTES);
+        boolean allocated = false;
+        try {
+            Status.driver(JCudaDriver.cuMemAlloc(workspace, WORKSPACE), "cuMemAlloc", "%d bytes for cuBLAS", WORKSPACE);
+            allocated = true;
+            Status.blas(
+                    JCublas2.cublasSetWorkspace(context.blas(), workspace, WORKSPACE),
+                    "cublasSetWorkspace",
+                    "%d bytes",
+                    WORKSPACE);
+        } catch (RuntimeException failure) {
+            if (allocated) {
+                Release.after(failure, this::freeWorkspace);
+            }
+            Release.after(failure, this::freeScalars);
+            throw failure;
+        }
     }
 
-    /**
-     * {@code C [m, n] = A B} or {@code C += A B}, with {@code A [m, k]} and {@code B [k, n]} after their transpositions. What has no
-     * elements is left alone.
-     *
-     * @param a where A lies, {@code lda} elements from row to row as it lies there; the same for B and C
-     */
-    public void product(
-            boolean transposeA,
-            boolean transposeB,
-            int m,
-            int n,
-            int k,
-            long a,
-            int lda,
-            long b,
-            int ldb,
-            boolean add,
-            long c,
-            int ldc) {
-        if (m == 0 || n == 0 || k == 0 && add) {
-            return;
-        }
+    /** Does what {@link CudaEngine#product} asked for, with its arguments in the same order. */
+    void execute(long[] values) {
+        int m = (int) values[2];
+        int n = (int) values[3];
+        int k = (int) values[4];
         int status = JCublas2.cublasGemmEx_new(
                 context.blas(),
-                transposeB ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
-                transposeA ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
+                values[1] != 0 ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
+                values[0] != 0 ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
                 n,
                 m,
                 k,
                 one,
-                new DevicePointer(b),
+                new DevicePointer(values[7]),
                 type,
-                ldb,
-                new DevicePointer(a),
+                (int) values[8],
+                new DevicePointer(values[5]),
                 type,
-                lda,
-                add ? one : zero,
-                new DevicePointer(c),
+                (int) values[6],
+                values[9] != 0 ? one : zero,
+                new DevicePointer(values[10]),
                 type,
-                ldc,
+                (int) values[11],
                 compute,
                 cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
         Status.blas(status, "cublasGemmEx", "[%d, %d] = [%d, %d] times [%d, %d]", m, n, m, k, k, n);
     }
 
+    private void freeWorkspace() {
+        Status.driver(JCudaDriver.cuMemFree(workspace), "cuMemFree", "%d bytes of cuBLAS", WORKSPACE);
+    }
+
+    private void freeScalars() {
+        Status.driver(JCudaDriver.cuMemFreeHost(scalars), "cuMemFreeHost", "the factors of products");
+    }
+
     @Override
     public void close() {
-        Status.driver(JCudaDriver.cuMemFreeHost(scalars), "cuMemFreeHost", "the factors of products");
+        new Release().of(this::freeWorkspace).of(this::freeScalars).finish();
     }
 }

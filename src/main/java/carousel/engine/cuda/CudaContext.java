@@ -27,6 +27,7 @@ public final class CudaContext implements AutoCloseable {
     private final String name;
     private final int capability;
     private final int ordinal;
+    private CommandQueue queue;
     private Thread entered;
     private boolean retained;
     private boolean streaming;
@@ -119,12 +120,30 @@ public final class CudaContext implements AutoCloseable {
         }
     }
 
-    /** Where everything happens in turn. */
+    /** Where everything happens in turn, for a call to the driver: what was asked for before is handed over first. */
     public CUstream stream() {
+        handOver();
         return stream;
     }
 
-    /** The same for calls of the runtime's kind. */
+    /** The same for what hands over by itself. */
+    CUstream plainStream() {
+        return stream;
+    }
+
+    /** Gives the device what is waiting on the host: to be called before whatever reaches the stream by another way. */
+    public void handOver() {
+        if (queue != null) {
+            queue.flush();
+        }
+    }
+
+    /** Whose commands go before those of others. */
+    void queue(CommandQueue newQueue) {
+        queue = newQueue;
+    }
+
+    /** The stream for a library's handle. */
     public cudaStream_t runtimeStream() {
         return new cudaStream_t(stream);
     }
@@ -136,6 +155,7 @@ public final class CudaContext implements AutoCloseable {
     /** Waits until all that was asked for is done, and throws what went wrong with it. */
     void synchronize() {
         enter();
+        handOver();
         Status.driver(
                 JCudaDriver.cuStreamSynchronize(stream),
                 "cuStreamSynchronize",

@@ -14,7 +14,6 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
-import jcuda.driver.JCudaDriver;
 
 /**
  * All that the engines on a GPU have in common: everything but the LSTM itself. Work is asked for in one stream and calls return before
@@ -35,6 +34,7 @@ public abstract class CudaEngine implements Engine {
     private final Staging staging;
     private final Kernels kernels;
     private final Blas blas;
+    private final CommandQueue queue;
     private boolean closed;
 
     /**
@@ -47,15 +47,21 @@ public abstract class CudaEngine implements Engine {
         this.real = precision == Precision.FP64 ? ElementType.FLOAT64 : ElementType.FLOAT32;
         this.context = new CudaContext();
         Staging openStaging = null;
-        Kernels openKernels = null;
+        Blas openBlas = null;
+        CommandQueue openQueue = null;
         try {
             allocator = new DeviceAllocator(context, real, options.guards());
             staging = openStaging = new Staging(context);
-            kernels = openKernels = new Kernels(context, precision == Precision.FP64);
-            blas = new Blas(context, precision);
+            blas = openBlas = new Blas(context, precision);
+            queue = openQueue = new CommandQueue(context, blas);
+            context.queue(queue);
+            kernels = new Kernels(context, queue, precision == Precision.FP64);
         } catch (RuntimeException | Error failure) {
-            if (openKernels != null) {
-                Release.after(failure, openKernels::close);
+            if (openQueue != null) {
+                Release.after(failure, openQueue::close);
+            }
+            if (openBlas != null) {
+                Release.after(failure, openBlas::close);
             }
             if (openStaging != null) {
                 Release.after(failure, openStaging::close);
@@ -74,8 +80,42 @@ public abstract class CudaEngine implements Engine {
         return kernels;
     }
 
-    protected final Blas blas() {
-        return blas;
+    /**
+     * {@code C [m, n] = A B} or {@code C += A B}, with {@code A [m, k]} and {@code B [k, n]} after their transpositions. What has no
+     * elements is left alone.
+     *
+     * @param a where A lies, {@code lda} elements from row to row as it lies there; the same for B and C
+     */
+    protected final void product(
+            boolean transposeA,
+            boolean transposeB,
+            int m,
+            int n,
+            int k,
+            long a,
+            int lda,
+            long b,
+            int ldb,
+            boolean add,
+            long c,
+            int ldc) {
+        if (m == 0 || n == 0 || k == 0 && add) {
+            return;
+        }
+        CommandQueue.Command command = queue.next(CommandQueue.Kind.PRODUCT, null, "cublasGemmEx");
+        command.add(transposeA ? 1 : 0);
+        command.add(transposeB ? 1 : 0);
+        command.add(m);
+        command.add(n);
+        command.add(k);
+        command.add(a);
+        command.add(lda);
+        command.add(b);
+        command.add(ldb);
+        command.add(add ? 1 : 0);
+        command.add(c);
+        command.add(ldc);
+        queue.submit(command);
     }
 
     /** The type of tensors of real numbers. */
@@ -236,24 +276,21 @@ public abstract class CudaEngine implements Engine {
     /** Sets so many reals from an address on to 0. */
     protected final void clear(long address, long elements) {
         if (elements > 0) {
-            Status.driver(
-                    JCudaDriver.cuMemsetD32Async(
-                            new DevicePointer(address), 0, bytes(elements) / Integer.BYTES, context.stream()),
-                    "cuMemsetD32Async",
-                    "%d elements",
-                    elements);
+            CommandQueue.Command command = queue.next(CommandQueue.Kind.CLEAR, null, "cuMemsetD32Async");
+            command.add(address);
+            command.add(bytes(elements) / Integer.BYTES);
+            queue.submit(command);
         }
     }
 
     /** Copies so many reals. */
     protected final void copy(long from, long to, long elements) {
         if (elements > 0) {
-            Status.driver(
-                    JCudaDriver.cuMemcpyDtoDAsync(
-                            new DevicePointer(to), new DevicePointer(from), bytes(elements), context.stream()),
-                    "cuMemcpyDtoDAsync",
-                    "%d elements",
-                    elements);
+            CommandQueue.Command command = queue.next(CommandQueue.Kind.COPY, null, "cuMemcpyDtoDAsync");
+            command.add(from);
+            command.add(to);
+            command.add(bytes(elements));
+            queue.submit(command);
         }
     }
 
@@ -282,8 +319,7 @@ public abstract class CudaEngine implements Engine {
         int inputs = x.shape().extent(1);
         int outputs = weights.shape().extent(0);
         setRows(output(y), optionalInput(bias), rows, outputs);
-        blas.product(
-                false, true, rows, outputs, inputs, input(x), inputs, input(weights), inputs, true, input(y), outputs);
+        product(false, true, rows, outputs, inputs, input(x), inputs, input(weights), inputs, true, input(y), outputs);
     }
 
     /** Every one of {@code rows} rows becomes the vector at {@code bias}, or zeros where that is 0. */
@@ -307,7 +343,7 @@ public abstract class CudaEngine implements Engine {
         int outputs = weights.shape().extent(0);
         if (dx != null) {
             Shapes.require("dx", dx, rows, inputs);
-            blas.product(
+            product(
                     false,
                     false,
                     rows,
@@ -321,7 +357,7 @@ public abstract class CudaEngine implements Engine {
                     output(dx),
                     inputs);
         }
-        blas.product(
+        product(
                 true,
                 false,
                 outputs,
@@ -426,6 +462,7 @@ public abstract class CudaEngine implements Engine {
                 .number(key.seed())
                 .integer(key.stream())
                 .number(key.call())
+                .varies()
                 .over(elements);
     }
 
@@ -572,6 +609,11 @@ public abstract class CudaEngine implements Engine {
         context.synchronize();
     }
 
+    /** How many runs of commands have been replayed from a CUDA graph. */
+    final long replays() {
+        return queue.replays();
+    }
+
     /** What the LSTM's room holds besides tensors, given back before the device is. */
     protected void releaseMore() {
         // Nothing here.
@@ -586,10 +628,10 @@ public abstract class CudaEngine implements Engine {
         closed = true;
         long open = allocator.use().inUse();
         new Release()
-                .of(context::synchronize)
                 .of(this::releaseMore)
                 .of(allocator::close)
                 .of(staging::close)
+                .of(queue::close)
                 .of(kernels::close)
                 .of(blas::close)
                 .of(context::close)

@@ -2,6 +2,8 @@ package carousel.engine.cuda;
 
 import carousel.engine.EngineException;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
@@ -27,6 +29,9 @@ public final class CudaProbe {
     private static final String DNN_REMEDY =
             "install cuDNN 9 for CUDA 12 (Debian and Ubuntu: libcudnn9-cuda-12 from NVIDIA's repository; pip: nvidia-cudnn-cu12) and have its "
                     + "folder in LD_LIBRARY_PATH";
+
+    /** A library with its version, as loaders name it, and what is wrong with it. */
+    private static final Pattern MISSING_LIBRARY = Pattern.compile("lib[\\w-]+\\.so\\.\\d[\\w.]*: \\V+");
 
     private CudaProbe() {}
 
@@ -108,16 +113,14 @@ public final class CudaProbe {
     }
 
     /** What the system's loader said: JCuda wraps it in pages of its own. */
-    private static String firstCause(LinkageError missing) {
+    static String firstCause(LinkageError missing) {
         String said = String.valueOf(missing.getMessage());
-        for (String line : said.lines().toList()) {
-            int at = line.indexOf(".so");
-            if (at >= 0 && line.contains(": ")) {
-                // The last words name the file and what is wrong with it; before them stand classes and folders.
-                String[] parts = line.split(": ");
-                return parts.length >= 2 ? parts[parts.length - 2] + ": " + parts[parts.length - 1] : line.strip();
-            }
-        }
-        return said.lines().findFirst().orElse("its library cannot be loaded").strip();
+        Matcher library = MISSING_LIBRARY.matcher(said);
+        return library.find()
+                ? library.group()
+                : said.lines()
+                        .findFirst()
+                        .orElse("its library cannot be loaded")
+                        .strip();
     }
 }

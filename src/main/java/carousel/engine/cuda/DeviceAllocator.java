@@ -140,7 +140,8 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
                 fill(block.address(), size - 2 * BAND, POISON);
                 fillTail(block);
             } catch (RuntimeException failure) {
-                free(block);
+                Release.after(failure, context::synchronize);
+                Release.after(failure, () -> free(block));
                 throw failure;
             }
         }
@@ -204,15 +205,16 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
         return true;
     }
 
-    /** Frees every block in the pool, whatever fails on the way; then throws the first failure. */
+    /** Frees every block in the pool once nothing uses it, whatever fails on the way; then throws the first failure. */
     private void releasePool() {
-        Release release = new Release();
+        Release release = new Release().of(context::synchronize);
         pool.values().forEach(free -> free.forEach(block -> release.of(() -> free(block))));
         pool.clear();
         pooled = 0;
         release.finish();
     }
 
+    /** Nothing may be using the block any more. */
     private void free(DeviceStorage block) {
         blocks.remove(block);
         Status.driver(
@@ -226,7 +228,7 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
         context.enter();
         pool.clear();
         pooled = 0;
-        Release release = new Release();
+        Release release = new Release().of(context::synchronize);
         for (DeviceStorage block : blocks.toArray(DeviceStorage[]::new)) {
             release.of(() -> free(block));
         }

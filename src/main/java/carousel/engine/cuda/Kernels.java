@@ -3,8 +3,6 @@ package carousel.engine.cuda;
 import carousel.engine.EngineException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -27,7 +25,6 @@ public final class Kernels implements AutoCloseable {
     /** Threads of a block, unless a kernel says otherwise. */
     public static final int BLOCK = 256;
 
-    private static final int MOST_ARGUMENTS = 32;
     private static final long LARGEST_GRID = 1 << 20;
     private static final List<String> FILES =
             List.of("elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise");
@@ -36,24 +33,14 @@ public final class Kernels implements AutoCloseable {
     private final String suffix;
     private final List<CUmodule> modules = new ArrayList<>();
     private final Map<String, CUfunction> functions = new HashMap<>();
+    private final CommandQueue queue;
     private final Launch launch = new Launch();
-    /** The addresses of all arguments, then the arguments, 8 bytes each. The driver has copied them when a launch returns. */
-    private final Pointer arguments;
-
-    private final ByteBuffer values;
 
     /** @param wide whether the kernels are those on doubles */
-    Kernels(CudaContext context, boolean wide) {
+    Kernels(CudaContext context, CommandQueue queue, boolean wide) {
         this.context = context;
+        this.queue = queue;
         this.suffix = wide ? "_f64" : "_f32";
-        this.arguments = context.allocatePinned(2L * Long.BYTES * MOST_ARGUMENTS);
-        ByteBuffer block =
-                arguments.getByteBuffer(0, 2L * Long.BYTES * MOST_ARGUMENTS).order(ByteOrder.nativeOrder());
-        long first = DevicePointer.address(arguments) + (long) Long.BYTES * MOST_ARGUMENTS;
-        for (int k = 0; k < MOST_ARGUMENTS; k++) {
-            block.putLong(Long.BYTES * k, first + (long) Long.BYTES * k);
-        }
-        this.values = block.position(Long.BYTES * MOST_ARGUMENTS).slice().order(ByteOrder.nativeOrder());
         try {
             for (String file : FILES) {
                 load(file);
@@ -97,7 +84,7 @@ public final class Kernels implements AutoCloseable {
 
     /** Begins a launch of the kernel with this whole name. */
     public Launch launchExactly(String name) {
-        launch.begin(name, functions.computeIfAbsent(name, this::find));
+        launch.command = queue.next(CommandQueue.Kind.LAUNCH, functions.computeIfAbsent(name, this::find), name);
         return launch;
     }
 
@@ -113,37 +100,35 @@ public final class Kernels implements AutoCloseable {
 
     /** One launch; its arguments come in the order in which the kernel takes them. */
     public final class Launch {
-        private String name;
-        private CUfunction function;
-        private int count;
-
-        private void begin(String newName, CUfunction newFunction) {
-            name = newName;
-            function = newFunction;
-            count = 0;
-        }
+        private CommandQueue.Command command;
 
         /** A pointer. */
         public Launch address(long address) {
-            values.putLong(Long.BYTES * count++, address);
+            command.add(address);
             return this;
         }
 
         /** An {@code int}. */
         public Launch integer(int value) {
-            values.putInt(Long.BYTES * count++, value);
+            command.add(value & 0xFFFF_FFFFL);
             return this;
         }
 
         /** A {@code long long}. */
         public Launch number(long value) {
-            values.putLong(Long.BYTES * count++, value);
+            command.add(value);
             return this;
         }
 
         /** A {@code double}. */
         public Launch real(double value) {
-            values.putDouble(Long.BYTES * count++, value);
+            command.add(Double.doubleToRawLongBits(value));
+            return this;
+        }
+
+        /** Says that the arguments are others at every call. */
+        Launch varies() {
+            command.varies();
             return this;
         }
 
@@ -159,25 +144,8 @@ public final class Kernels implements AutoCloseable {
             if (x == 0 || y == 0) {
                 return;
             }
-            Status.driver(
-                    JCudaDriver.cuLaunchKernel(
-                            function,
-                            Math.toIntExact(x),
-                            y,
-                            1,
-                            threads,
-                            1,
-                            1,
-                            0,
-                            context.stream(),
-                            arguments,
-                            new Pointer()),
-                    "cuLaunchKernel",
-                    "%s on %d x %d blocks of %d threads",
-                    name,
-                    x,
-                    y,
-                    threads);
+            command.grid(Math.toIntExact(x), y, threads);
+            queue.submit(command);
         }
     }
 
@@ -189,8 +157,6 @@ public final class Kernels implements AutoCloseable {
             release.of(() -> Status.driver(JCudaDriver.cuModuleUnload(module), "cuModuleUnload", "kernels"));
         }
         modules.clear();
-        release.of(
-                () -> Status.driver(JCudaDriver.cuMemFreeHost(arguments), "cuMemFreeHost", "the arguments of kernels"));
         release.finish();
     }
 }

@@ -182,19 +182,19 @@ final class FusedEngine extends CudaEngine {
             long c = output(cell.c());
             long m = optionalOutput(cell.m());
             setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
-            blas().product(
-                            false,
-                            true,
-                            rows,
-                            gates,
-                            inputs,
-                            layerInput(layer),
-                            inputs,
-                            weight(weights.inputWeights()),
-                            inputs,
-                            true,
-                            a,
-                            gates);
+            product(
+                    false,
+                    true,
+                    rows,
+                    gates,
+                    inputs,
+                    layerInput(layer),
+                    inputs,
+                    weight(weights.inputWeights()),
+                    inputs,
+                    true,
+                    a,
+                    gates);
             int firstSlot = reversed ? timeSteps : 0;
             boolean fromZero = input.initial() == null;
             if (fromZero) {
@@ -216,19 +216,19 @@ final class FusedEngine extends CudaEngine {
                 int after = reversed ? t : t + 1;
                 if (step > 0 || !fromZero) {
                     // Nothing comes through R from a state of zeros.
-                    blas().product(
-                                    false,
-                                    true,
-                                    batchSize,
-                                    gates,
-                                    outputs,
-                                    at(h, before, outputs),
-                                    outputs,
-                                    weight(weights.recurrentWeights()),
-                                    outputs,
-                                    true,
-                                    at(a, t, gates),
-                                    gates);
+                    product(
+                            false,
+                            true,
+                            batchSize,
+                            gates,
+                            outputs,
+                            at(h, before, outputs),
+                            outputs,
+                            weight(weights.recurrentWeights()),
+                            outputs,
+                            true,
+                            at(a, t, gates),
+                            gates);
                 }
                 kernels()
                         .launch("lstm_forward")
@@ -248,19 +248,19 @@ final class FusedEngine extends CudaEngine {
                         .real(spec.cellClip())
                         .over((long) batchSize * hidden);
                 if (spec.projected()) {
-                    blas().product(
-                                    false,
-                                    true,
-                                    batchSize,
-                                    outputs,
-                                    hidden,
-                                    at(m, t, hidden),
-                                    hidden,
-                                    weight(weights.projection()),
-                                    hidden,
-                                    false,
-                                    at(h, after, outputs),
-                                    outputs);
+                    product(
+                            false,
+                            true,
+                            batchSize,
+                            outputs,
+                            hidden,
+                            at(m, t, hidden),
+                            hidden,
+                            weight(weights.projection()),
+                            hidden,
+                            false,
+                            at(h, after, outputs),
+                            outputs);
                     kernels()
                             .launch("lstm_project_forward")
                             .address(at(h, before, outputs))
@@ -369,19 +369,19 @@ final class FusedEngine extends CudaEngine {
                             .integer(batchSize)
                             .integer(outputs)
                             .over((long) batchSize * outputs);
-                    blas().product(
-                                    false,
-                                    false,
-                                    batchSize,
-                                    hidden,
-                                    outputs,
-                                    at(dhTotal, t, outputs),
-                                    outputs,
-                                    weight(weights.projection()),
-                                    hidden,
-                                    false,
-                                    dm,
-                                    hidden);
+                    product(
+                            false,
+                            false,
+                            batchSize,
+                            hidden,
+                            outputs,
+                            at(dhTotal, t, outputs),
+                            outputs,
+                            weight(weights.projection()),
+                            hidden,
+                            false,
+                            dm,
+                            hidden);
                 }
                 kernels()
                         .launch("lstm_backward")
@@ -400,19 +400,19 @@ final class FusedEngine extends CudaEngine {
                         .integer(hidden)
                         .real(spec.cellClip())
                         .over((long) batchSize * hidden);
-                blas().product(
-                                false,
-                                false,
-                                batchSize,
-                                outputs,
-                                gates,
-                                at(a, t, gates),
-                                gates,
-                                weight(weights.recurrentWeights()),
-                                outputs,
-                                true,
-                                dh,
-                                outputs);
+                product(
+                        false,
+                        false,
+                        batchSize,
+                        outputs,
+                        gates,
+                        at(a, t, gates),
+                        gates,
+                        weight(weights.recurrentWeights()),
+                        outputs,
+                        true,
+                        dh,
+                        outputs);
             }
         }
 
@@ -424,19 +424,19 @@ final class FusedEngine extends CudaEngine {
             FusedTape.Cell cell = trace.cell(state);
             long da = input(cell.gates());
             if (dx != 0) {
-                blas().product(
-                                false,
-                                false,
-                                rows,
-                                inputs,
-                                gates,
-                                da,
-                                gates,
-                                weight(weights.inputWeights()),
-                                inputs,
-                                !firstCell,
-                                dx,
-                                inputs);
+                product(
+                        false,
+                        false,
+                        rows,
+                        inputs,
+                        gates,
+                        da,
+                        gates,
+                        weight(weights.inputWeights()),
+                        inputs,
+                        !firstCell,
+                        dx,
+                        inputs);
             }
             if (gradients == 0) {
                 return;
@@ -454,7 +454,7 @@ final class FusedEngine extends CudaEngine {
 
         /** {@code dW [m, n] += left [T N, m]^T right [T N, n]}. */
         private void addProduct(int m, int n, long left, long right, long gradients, ParameterView view) {
-            blas().product(true, false, m, n, rows, left, m, right, n, true, gradients + bytes(view.offset()), n);
+            product(true, false, m, n, rows, left, m, right, n, true, gradients + bytes(view.offset()), n);
         }
     }
 }

@@ -1,0 +1,337 @@
+package carousel.cli;
+
+import carousel.engine.Direction;
+import carousel.engine.Engine;
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.EngineProvider;
+import carousel.engine.Engines;
+import carousel.engine.Gate;
+import carousel.engine.LstmInput;
+import carousel.engine.LstmInputGradient;
+import carousel.engine.LstmLayout;
+import carousel.engine.LstmOutput;
+import carousel.engine.LstmSpec;
+import carousel.engine.LstmTape;
+import carousel.engine.RandomSequence;
+import carousel.engine.Update;
+import carousel.engine.UpdateRule;
+import carousel.tensor.Precision;
+import carousel.tensor.Scope;
+import carousel.tensor.Tensor;
+import com.google.gson.Gson;
+import com.google.gson.JsonObject;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code carousel bench}. */
+@Command(
+        name = "bench",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description =
+                "Times an LSTM stack on every available engine: inference, gradient (forward and backward) and training step (the "
+                        + "same and Adam), in ms and GFLOP/s. Without options: the tutorial's LSTM(128) on rows of MNIST.")
+final class BenchCommand implements Callable<Integer> {
+    private static final int LARGEST = 1 << 16;
+    /** Timings of one mode; their median and range are shown. */
+    private static final int TIMINGS = 9;
+    /** What one timing takes at least: a call's own jitter is small beside it. */
+    private static final double LEAST_SECONDS = 0.02;
+
+    @CommandLine.Spec
+    private CommandLine.Model.CommandSpec commandSpec;
+
+    @Option(
+            names = "--engine",
+            paramLabel = "NAME,...",
+            split = ",",
+            description = "Engines to time. Default: all that are available, but the reference.")
+    private List<String> engines;
+
+    @Option(names = "--batch", paramLabel = "N", description = "Sequences. Default: ${DEFAULT-VALUE}.")
+    private int batch = 128;
+
+    @Option(names = "--time-steps", paramLabel = "N", description = "Time steps. Default: ${DEFAULT-VALUE}.")
+    private int timeSteps = 28;
+
+    @Option(names = "--input", paramLabel = "N", description = "Input size. Default: ${DEFAULT-VALUE}.")
+    private int inputSize = 28;
+
+    @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: ${DEFAULT-VALUE}.")
+    private int hidden = 128;
+
+    @Option(names = "--layers", paramLabel = "N", description = "Stacked layers. Default: ${DEFAULT-VALUE}.")
+    private int layers = 1;
+
+    @Option(names = "--bidirectional", description = "Read in both directions.")
+    private boolean bidirectional;
+
+    @Option(
+            names = "--precision",
+            paramLabel = "TYPE",
+            description = "fp64, fp32, tf32, bf16 or fp16; engines without it are left out. Default: the engine's own.")
+    private String precision;
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Worker threads of a CPU engine. Default: all processors.")
+    private Integer threads;
+
+    @Option(
+            names = "--seconds",
+            paramLabel = "S",
+            description = "How long each mode runs before it is timed, and is timed. Default: ${DEFAULT-VALUE}.")
+    private double seconds = 2;
+
+    @Option(names = "--json", description = "Print one JSON object a line and nothing else.")
+    private boolean json;
+
+    private enum Mode {
+        INFERENCE(1),
+        GRADIENT(3),
+        STEP(3);
+
+        /** Products, in those of a forward pass: each of W and R is multiplied once forward and twice backward. */
+        private final int products;
+
+        Mode(int products) {
+            this.products = products;
+        }
+    }
+
+    @Override
+    public Integer call() {
+        LstmSpec spec = LstmSpec.of(
+                        Check.range("--input", inputSize, 1, LARGEST), Check.range("--hidden", hidden, 1, LARGEST))
+                .withLayers(Check.range("--layers", layers, 1, LstmSpec.LARGEST_DEPTH))
+                .withDirection(bidirectional ? Direction.BIDIRECTIONAL : Direction.FORWARD);
+        Check.range("--batch", batch, 1, LARGEST);
+        Check.range("--time-steps", timeSteps, 1, LARGEST);
+        Check.positive("--seconds", seconds);
+        EngineOptions options = EngineOptions.defaults();
+        if (threads != null) {
+            options = options.withThreads(Check.range("--threads", threads, 1, 1024));
+        }
+        if (precision != null) {
+            options = options.withPrecision(Check.choice("--precision", precision, Precision.class));
+        }
+        PrintWriter out = commandSpec.commandLine().getOut();
+        List<EngineProvider> chosen = chosen();
+        if (!json) {
+            out.printf(
+                    Locale.ROOT,
+                    "N=%d T=%d C=%d H=%d, %d layer%s%s, %.2f GFLOP forward%n",
+                    batch,
+                    timeSteps,
+                    inputSize,
+                    hidden,
+                    layers,
+                    layers == 1 ? "" : "s",
+                    bidirectional ? ", both directions" : "",
+                    flops(spec) / 1e9);
+            out.println("engine     mode         median ms      least       most   GFLOP/s");
+        }
+        boolean any = false;
+        for (EngineProvider provider : chosen) {
+            Optional<Engine> opened = open(provider, options, out);
+            if (opened.isEmpty()) {
+                continue;
+            }
+            try (Engine engine = opened.get()) {
+                if (engine.refusal(spec).isPresent()) {
+                    leftOut(out, provider, engine.refusal(spec).get());
+                    continue;
+                }
+                any = true;
+                for (Mode mode : Mode.values()) {
+                    print(out, engine, mode, spec, time(engine, spec, mode));
+                }
+                if (!json) {
+                    out.println("           " + engine.description());
+                }
+            }
+        }
+        out.flush();
+        if (!any) {
+            throw new EngineException("no engine was timed: 'carousel doctor' says what is available here");
+        }
+        return 0;
+    }
+
+    private List<EngineProvider> chosen() {
+        List<EngineProvider> all = Engines.providers();
+        if (engines == null) {
+            return all.stream()
+                    .filter(provider -> !provider.name().equals("reference")
+                            && provider.unavailable().isEmpty())
+                    .toList();
+        }
+        List<EngineProvider> chosen = new ArrayList<>();
+        for (String name : engines) {
+            chosen.add(all.stream()
+                    .filter(provider -> provider.name().equals(name))
+                    .findFirst()
+                    .orElseThrow(() -> new IllegalArgumentException("--engine should be one of "
+                            + String.join(
+                                    ", ", all.stream().map(EngineProvider::name).toList())
+                            + " but got '" + name + "'")));
+        }
+        return chosen;
+    }
+
+    /** A named engine has to be there; the others are left out, with the reason, where they cannot do what is asked. */
+    private Optional<Engine> open(EngineProvider provider, EngineOptions options, PrintWriter out) {
+        if (engines != null) {
+            return Optional.of(Engines.open(provider.name(), options));
+        }
+        try {
+            return Optional.of(provider.open(options));
+        } catch (EngineException refused) {
+            leftOut(out, provider, refused.getMessage());
+            return Optional.empty();
+        }
+    }
+
+    private void leftOut(PrintWriter out, EngineProvider provider, String reason) {
+        if (!json) {
+            out.printf("%-10s left out: %s%n", provider.name(), reason);
+        }
+    }
+
+    /** Multiplications and additions of a forward pass. */
+    private double flops(LstmSpec spec) {
+        double weights = 0;
+        for (int layer = 0; layer < spec.layers(); layer++) {
+            weights += (double) Gate.COUNT * spec.hiddenSize() * (spec.layerInputSize(layer) + spec.outputSize());
+        }
+        return 2 * weights * spec.direction().cells() * batch * timeSteps;
+    }
+
+    /** Sorted times of one run, in seconds. */
+    private double[] time(Engine engine, LstmSpec spec, Mode mode) {
+        RandomSequence random = new RandomSequence(1, 0, 0);
+        int elements = Math.toIntExact(LstmLayout.of(spec).elements());
+        try (Scope model = engine.openScope("model")) {
+            Tensor parameters = drawn(engine, model, "parameters", random, Math.sqrt(1.0 / hidden), elements);
+            Tensor gradients = model.allocate("gradients", elements);
+            Tensor first = model.allocate("m", elements);
+            Tensor second = model.allocate("v", elements);
+            engine.fill(first, 0);
+            engine.fill(second, 0);
+            Tensor x = drawn(engine, model, "x", random, 1, timeSteps, batch, inputSize);
+            Tensor dy = drawn(engine, model, "dy", random, 0.01, timeSteps, batch, spec.sequenceWidth());
+            long[] steps = new long[1];
+            Runnable once = () -> {
+                try (Scope step = engine.openScope("step")) {
+                    Tensor y = step.allocate("y", timeSteps, batch, spec.sequenceWidth());
+                    LstmTape tape = mode == Mode.INFERENCE ? null : engine.openTape(step, spec, timeSteps, batch);
+                    engine.lstmForward(spec, parameters, LstmInput.of(x), new LstmOutput(y, null), tape);
+                    if (mode != Mode.INFERENCE) {
+                        engine.fill(gradients, 0);
+                        engine.lstmBackward(tape, new LstmOutput(dy, null), gradients, LstmInputGradient.NONE);
+                    }
+                    if (mode == Mode.STEP) {
+                        engine.update(
+                                new Update(new UpdateRule.Adam(0.9, 0.999, 1e-8, 0), ++steps[0], 1e-6, 0, null),
+                                parameters,
+                                gradients,
+                                first,
+                                second);
+                    }
+                }
+            };
+            double each = repeat(engine, once, seconds);
+            double slice = Math.max(LEAST_SECONDS, seconds / TIMINGS);
+            int calls = (int) Math.max(1, Math.min(1 << 20, slice / each));
+            double[] times = new double[TIMINGS];
+            for (int k = 0; k < TIMINGS; k++) {
+                long start = System.nanoTime();
+                for (int call = 0; call < calls; call++) {
+                    once.run();
+                }
+                engine.synchronize();
+                times[k] = (System.nanoTime() - start) / 1e9 / calls;
+            }
+            Arrays.sort(times);
+            return times;
+        }
+    }
+
+    /** Runs for so long, and at least twice; returns the seconds of a call in the second half. */
+    private static double repeat(Engine engine, Runnable once, double forSeconds) {
+        once.run();
+        engine.synchronize();
+        long begin = System.nanoTime();
+        int calls = 1;
+        while (true) {
+            long start = System.nanoTime();
+            for (int call = 0; call < calls; call++) {
+                once.run();
+            }
+            engine.synchronize();
+            long end = System.nanoTime();
+            if (end - begin >= forSeconds * 1e9) {
+                return (end - start) / 1e9 / calls;
+            }
+            calls = Math.min(2 * calls, 1 << 16);
+        }
+    }
+
+    private static Tensor drawn(
+            Engine engine, Scope scope, String name, RandomSequence random, double limit, int... extents) {
+        Tensor tensor = scope.allocate(name, extents);
+        float[] values = new float[Math.toIntExact(tensor.elements())];
+        for (int e = 0; e < values.length; e++) {
+            values[e] = (float) (limit * (2 * random.nextDouble() - 1));
+        }
+        engine.write(tensor, values);
+        return tensor;
+    }
+
+    private void print(PrintWriter out, Engine engine, Mode mode, LstmSpec spec, double[] times) {
+        double median = times[TIMINGS / 2];
+        double rate = flops(spec) * mode.products / median / 1e9;
+        if (!json) {
+            out.printf(
+                    Locale.ROOT,
+                    "%-10s %-10s %11.4f %10.4f %10.4f %9.1f%n",
+                    engine.name(),
+                    mode.name().toLowerCase(Locale.ROOT),
+                    median * 1e3,
+                    times[0] * 1e3,
+                    times[TIMINGS - 1] * 1e3,
+                    rate);
+            out.flush();
+            return;
+        }
+        JsonObject line = new JsonObject();
+        line.addProperty("engine", engine.name());
+        line.addProperty("description", engine.description());
+        line.addProperty("precision", engine.precision().name());
+        line.addProperty("version", Version.number());
+        line.addProperty("java", System.getProperty("java.vm.version"));
+        line.addProperty("mode", mode.name().toLowerCase(Locale.ROOT));
+        line.addProperty("batch", batch);
+        line.addProperty("timeSteps", timeSteps);
+        line.addProperty("inputSize", inputSize);
+        line.addProperty("hiddenSize", hidden);
+        line.addProperty("layers", layers);
+        line.addProperty("bidirectional", bidirectional);
+        line.addProperty("medianMs", median * 1e3);
+        line.addProperty("leastMs", times[0] * 1e3);
+        line.addProperty("mostMs", times[TIMINGS - 1] * 1e3);
+        line.addProperty("gflops", rate);
+        out.println(new Gson().toJson(line));
+        out.flush();
+    }
+}

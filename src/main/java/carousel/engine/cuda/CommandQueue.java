@@ -1,0 +1,344 @@
+package carousel.engine.cuda;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import jcuda.Pointer;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUgraph;
+import jcuda.driver.CUgraphExec;
+import jcuda.driver.CUresult;
+import jcuda.driver.CUstreamCaptureMode;
+import jcuda.driver.JCudaDriver;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What the device is asked to do, gathered on the host and handed over in runs. A training step asks for the same commands with the same
+ * addresses every time, because the pool hands out the same blocks in the same order; so the second time that a run comes up it is
+ * captured in a CUDA graph, and from the third time on one launch replays it. Nobody has to say where a step begins: a run ends where
+ * the host reads or writes, or where a command's arguments change from call to call, as the learning rate's do.
+ *
+ * <p>A launch costs the host some microseconds and the device a gap; a graph costs them once for the run.
+ */
+final class CommandQueue implements AutoCloseable {
+    /** Turned off with {@code -Dcarousel.cuda.graphs=false}. */
+    private static final String GRAPHS = "carousel.cuda.graphs";
+
+    private static final Logger LOG = LoggerFactory.getLogger(CommandQueue.class);
+
+    /** Arguments of a kernel, at most. */
+    static final int MOST_ARGUMENTS = 32;
+    /** Shorter runs are not worth a graph. */
+    private static final int SHORTEST = 4;
+    /** A run this long is handed over whatever comes. */
+    private static final int LONGEST = 1 << 14;
+    /** Runs remembered; beyond it the one not used for longest is forgotten. */
+    private static final int MOST_RUNS = 64;
+
+    /** What a command does. */
+    enum Kind {
+        LAUNCH,
+        PRODUCT,
+        CLEAR,
+        COPY
+    }
+
+    /** One thing asked for. What its values mean is the business of {@link #execute}. */
+    static final class Command {
+        private Kind kind;
+        private CUfunction function;
+        private String name;
+        private final long[] values = new long[MOST_ARGUMENTS];
+        private int count;
+        private int gridX;
+        private int gridY;
+        private int threads;
+        private boolean varies;
+
+        void add(long value) {
+            values[count++] = value;
+        }
+
+        /** Says that the arguments are others at every call, so that a graph would replay the wrong ones. */
+        void varies() {
+            varies = true;
+        }
+
+        void grid(int x, int y, int newThreads) {
+            gridX = x;
+            gridY = y;
+            threads = newThreads;
+        }
+
+        private boolean same(Command other) {
+            return kind == other.kind
+                    && function == other.function
+                    && gridX == other.gridX
+                    && gridY == other.gridY
+                    && threads == other.threads
+                    && count == other.count
+                    && Arrays.equals(values, 0, count, other.values, 0, count);
+        }
+
+        private long hash() {
+            long hash = kind.ordinal() + 31L * System.identityHashCode(function) + 37L * gridX + 41L * gridY + threads;
+            for (int k = 0; k < count; k++) {
+                hash = 0x9E3779B97F4A7C15L * (hash ^ values[k]) + (hash >>> 29);
+            }
+            return hash;
+        }
+
+        private Command copy() {
+            Command copy = new Command();
+            copy.kind = kind;
+            copy.function = function;
+            copy.name = name;
+            copy.count = count;
+            System.arraycopy(values, 0, copy.values, 0, count);
+            copy.gridX = gridX;
+            copy.gridY = gridY;
+            copy.threads = threads;
+            return copy;
+        }
+    }
+
+    /** A run that has come up before, and its graph once there is one. */
+    private static final class Run {
+        private final List<Command> commands;
+        private CUgraphExec graph;
+        private boolean refused;
+
+        Run(List<Command> commands) {
+            this.commands = commands;
+        }
+    }
+
+    private final CudaContext context;
+    private final Blas blas;
+    private final boolean graphs = !"false".equalsIgnoreCase(System.getProperty(GRAPHS));
+    private final List<Command> pending = new ArrayList<>();
+    private final Map<Long, Run> runs = new LinkedHashMap<>(16, 0.75f, true);
+    private int size;
+    private long replays;
+    /** The addresses of all arguments, then the arguments, 8 bytes each. The driver has copied them when a launch returns. */
+    private final Pointer arguments;
+
+    private final ByteBuffer values;
+
+    CommandQueue(CudaContext context, Blas blas) {
+        this.context = context;
+        this.blas = blas;
+        int bytes = 2 * Long.BYTES * MOST_ARGUMENTS;
+        this.arguments = context.allocatePinned(bytes);
+        ByteBuffer block = arguments.getByteBuffer(0, bytes).order(ByteOrder.nativeOrder());
+        long first = DevicePointer.address(arguments) + (long) Long.BYTES * MOST_ARGUMENTS;
+        for (int k = 0; k < MOST_ARGUMENTS; k++) {
+            block.putLong(Long.BYTES * k, first + (long) Long.BYTES * k);
+        }
+        this.values = block.position(Long.BYTES * MOST_ARGUMENTS).slice().order(ByteOrder.nativeOrder());
+    }
+
+    /** A command to be filled in and then {@linkplain #submit submitted}; only one at a time. */
+    Command next(Kind kind, CUfunction function, String name) {
+        if (size == pending.size()) {
+            pending.add(new Command());
+        }
+        Command command = pending.get(size);
+        command.kind = kind;
+        command.function = function;
+        command.name = name;
+        command.count = 0;
+        command.varies = false;
+        command.grid(0, 0, 0);
+        return command;
+    }
+
+    /** Takes the command that {@link #next} gave last. */
+    void submit(Command command) {
+        if (command.varies) {
+            // What was asked for before it, then the command by itself.
+            flush();
+            execute(command);
+            return;
+        }
+        size++;
+        if (size == LONGEST) {
+            flush();
+        }
+    }
+
+    /** How many runs have been replayed from a graph. */
+    long replays() {
+        return replays;
+    }
+
+    /** Hands over all that was asked for. What fails is thrown here; what comes after it is not done. */
+    void flush() {
+        int count = size;
+        size = 0;
+        if (count == 0) {
+            return;
+        }
+        context.enter();
+        if (!graphs || count < SHORTEST) {
+            execute(count);
+            return;
+        }
+        long hash = count;
+        for (int k = 0; k < count; k++) {
+            hash = hash * 31 + pending.get(k).hash();
+        }
+        Run run = runs.get(hash);
+        if (run == null || !matches(run, count)) {
+            forget(runs.remove(hash));
+            List<Command> copies = new ArrayList<>(count);
+            for (int k = 0; k < count; k++) {
+                copies.add(pending.get(k).copy());
+            }
+            runs.put(hash, new Run(copies));
+            if (runs.size() > MOST_RUNS) {
+                var eldest = runs.entrySet().iterator();
+                Run old = eldest.next().getValue();
+                eldest.remove();
+                forget(old);
+            }
+            execute(count);
+        } else if (run.refused) {
+            execute(count);
+        } else {
+            if (run.graph == null) {
+                capture(run);
+            }
+            if (run.graph == null) {
+                execute(count);
+                return;
+            }
+            Status.driver(
+                    JCudaDriver.cuGraphLaunch(run.graph, context.plainStream()), "cuGraphLaunch", "%d commands", count);
+            replays++;
+        }
+    }
+
+    private boolean matches(Run run, int count) {
+        if (run.commands.size() != count) {
+            return false;
+        }
+        for (int k = 0; k < count; k++) {
+            if (!run.commands.get(k).same(pending.get(k))) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Makes a graph of a run; where that fails the run is done command by command, now and later. */
+    private void capture(Run run) {
+        CUgraph graph = new CUgraph();
+        boolean whole = true;
+        Status.driver(
+                JCudaDriver.cuStreamBeginCapture(
+                        context.plainStream(), CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+                "cuStreamBeginCapture",
+                "%d commands",
+                run.commands.size());
+        try {
+            run.commands.forEach(this::execute);
+        } catch (RuntimeException failure) {
+            LOG.debug("a run of {} commands cannot be captured in a graph", run.commands.size(), failure);
+            whole = false;
+        }
+        int status = JCudaDriver.cuStreamEndCapture(context.plainStream(), graph);
+        if (!whole || status != CUresult.CUDA_SUCCESS) {
+            run.refused = true;
+            if (status == CUresult.CUDA_SUCCESS) {
+                JCudaDriver.cuGraphDestroy(graph);
+            }
+            return;
+        }
+        CUgraphExec executable = new CUgraphExec();
+        status = JCudaDriver.cuGraphInstantiate(executable, graph, 0);
+        JCudaDriver.cuGraphDestroy(graph);
+        if (status == CUresult.CUDA_SUCCESS) {
+            run.graph = executable;
+        } else {
+            LOG.debug("a graph of {} commands: {}", run.commands.size(), Status.driverText(status));
+            run.refused = true;
+        }
+    }
+
+    private void forget(Run run) {
+        if (run != null && run.graph != null) {
+            Status.driver(JCudaDriver.cuGraphExecDestroy(run.graph), "cuGraphExecDestroy", "a run");
+        }
+    }
+
+    private void execute(int count) {
+        for (int k = 0; k < count; k++) {
+            execute(pending.get(k));
+        }
+    }
+
+    private void execute(Command command) {
+        switch (command.kind) {
+            case LAUNCH -> {
+                for (int k = 0; k < command.count; k++) {
+                    values.putLong(Long.BYTES * k, command.values[k]);
+                }
+                Status.driver(
+                        JCudaDriver.cuLaunchKernel(
+                                command.function,
+                                command.gridX,
+                                command.gridY,
+                                1,
+                                command.threads,
+                                1,
+                                1,
+                                0,
+                                context.plainStream(),
+                                arguments,
+                                DevicePointer.NULL),
+                        "cuLaunchKernel",
+                        "%s on %d x %d blocks of %d threads",
+                        command.name,
+                        command.gridX,
+                        command.gridY,
+                        command.threads);
+            }
+            case PRODUCT -> blas.execute(command.values);
+            case CLEAR ->
+                Status.driver(
+                        JCudaDriver.cuMemsetD32Async(
+                                new DevicePointer(command.values[0]), 0, command.values[1], context.plainStream()),
+                        "cuMemsetD32Async",
+                        "%d words",
+                        command.values[1]);
+            case COPY ->
+                Status.driver(
+                        JCudaDriver.cuMemcpyDtoDAsync(
+                                new DevicePointer(command.values[1]),
+                                new DevicePointer(command.values[0]),
+                                command.values[2],
+                                context.plainStream()),
+                        "cuMemcpyDtoDAsync",
+                        "%d bytes",
+                        command.values[2]);
+        }
+    }
+
+    @Override
+    public void close() {
+        context.enter();
+        Release release = new Release();
+        runs.values().forEach(run -> release.of(() -> forget(run)));
+        runs.clear();
+        size = 0;
+        release.of(
+                () -> Status.driver(JCudaDriver.cuMemFreeHost(arguments), "cuMemFreeHost", "the arguments of kernels"));
+        release.finish();
+    }
+}

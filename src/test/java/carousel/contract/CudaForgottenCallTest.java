@@ -1,0 +1,106 @@
+package carousel.contract;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineOptions;
+import carousel.engine.EngineProvider;
+import carousel.engine.Engines;
+import carousel.fixture.AvailableEngines;
+import carousel.fixture.LstmCase;
+import carousel.fixture.LstmData;
+import carousel.fixture.LstmResult;
+import carousel.fixture.StandIn;
+import carousel.fixture.StandIn.Count;
+import carousel.fixture.StandIn.Kind;
+import carousel.fixture.Tolerance;
+import carousel.fixture.Workbench;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+
+/**
+ * Every launch, copy, clear, product and cuDNN call of a forward and a backward pass is forgotten once, as a programmer might: the
+ * comparison with the reference must notice each. What it does not notice is a call that nobody needs.
+ */
+class CudaForgottenCallTest {
+    /** Outputs that the bench fills with NaN before a pass writes them: launches, but not the engine's. */
+    private static final int BLANKS = 6;
+
+    private Optional<StandIn> standIn = Optional.empty();
+
+    @AfterEach
+    void heal() {
+        standIn.ifPresent(StandIn::heal);
+    }
+
+    @TestFactory
+    Stream<DynamicTest> noCallCanBeForgotten() {
+        return Stream.of("fused", "cudnn")
+                .flatMap(name -> Stream.of(Kind.LAUNCH, Kind.COPY, Kind.CUBLAS, Kind.CUDNN)
+                        .filter(kind -> name.equals("cudnn") ? kind != Kind.CUBLAS : kind != Kind.CUDNN)
+                        .map(kind -> DynamicTest.dynamicTest(name + ", " + kind, () -> forgetEach(name, kind))));
+    }
+
+    private void forgetEach(String name, Kind kind) {
+        Optional<EngineProvider> provider = Engines.providers().stream()
+                .filter(candidate -> candidate.name().equals(name))
+                .findFirst();
+        Assumptions.assumeTrue(provider.isPresent(), "there is no engine " + name + " in this build");
+        AvailableEngines.assume(provider.get());
+        standIn = StandIn.find();
+        Assumptions.assumeTrue(standIn.isPresent(), "real libraries forget nothing");
+        StandIn faults = standIn.get();
+        LstmCase lstm = LstmCases.everything();
+        LstmData data = LstmData.of(lstm);
+        LstmResult expected;
+        try (Engine reference = Engines.open("reference")) {
+            expected = run(reference, lstm, data);
+        }
+        List<Long> unnoticed = new ArrayList<>();
+        long forgotten = 0;
+        for (long k = 1; ; k++) {
+            // A fresh engine: the memory that it gets from the stand-ins holds nothing useful by chance.
+            try (Engine engine = provider.get().open(EngineOptions.defaults().withGuards(false))) {
+                faults.forget(kind, k);
+                boolean noticed;
+                try {
+                    LstmResult actual = run(engine, lstm, data);
+                    Tolerance.of(engine.precision()).check(lstm, expected, actual);
+                    noticed = false;
+                } catch (AssertionError | RuntimeException difference) {
+                    noticed = true;
+                } finally {
+                    faults.heal();
+                }
+                if (faults.count(Count.FAILURES) == 0) {
+                    assertTrue(!noticed, "the passes are right when nothing is forgotten");
+                    break;
+                }
+                forgotten++;
+                if (!noticed) {
+                    unnoticed.add(k);
+                }
+            } catch (IllegalStateException heldByAFailedPass) {
+                // Said by close; the pass failed before.
+            }
+        }
+        assertTrue(forgotten > 5, "calls forgotten: " + forgotten);
+        assertEquals(
+                kind == Kind.LAUNCH ? BLANKS : 0,
+                unnoticed.size(),
+                "calls of " + kind + " that nobody missed, of " + forgotten + ": " + unnoticed);
+    }
+
+    private static LstmResult run(Engine engine, LstmCase lstm, LstmData data) {
+        try (Workbench bench = new Workbench(engine)) {
+            return bench.run(lstm, data);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+package carousel.engine.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.EngineProvider;
+import carousel.engine.Loss;
+import carousel.engine.LstmInput;
+import carousel.engine.LstmInputGradient;
+import carousel.engine.LstmLayout;
+import carousel.engine.LstmOutput;
+import carousel.engine.LstmSpec;
+import carousel.engine.LstmTape;
+import carousel.engine.RandomKey;
+import carousel.engine.RandomSequence;
+import carousel.engine.Update;
+import carousel.engine.UpdateRule;
+import carousel.engine.cuda.fused.FusedEngineProvider;
+import carousel.fixture.AvailableEngines;
+import carousel.fixture.LstmData;
+import carousel.fixture.StandIn;
+import carousel.fixture.StandIn.Count;
+import carousel.tensor.OutOfTensorMemoryException;
+import carousel.tensor.Scope;
+import carousel.tensor.Tensor;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** What the engines on a GPU have in common: graphs, memory, streams, and what is given back. */
+@Tag("gpu")
+class CudaEngineTest {
+    private static final String GRAPHS = "carousel.cuda.graphs";
+    private static final String DEVICE = "carousel.device";
+    private static final LstmSpec SPEC = LstmSpec.of(3, 5).withLayers(2).withDropout(0.25);
+    private static final int TIME_STEPS = 4;
+    private static final int BATCH = 6;
+
+    private final EngineProvider provider = new FusedEngineProvider();
+
+    @BeforeEach
+    void requireAvailable() {
+        AvailableEngines.assume(provider);
+    }
+
+    @AfterEach
+    void restore() {
+        System.clearProperty(GRAPHS);
+        System.clearProperty(DEVICE);
+        StandIn.find().ifPresent(standIn -> standIn.memory(0));
+    }
+
+    private Engine open() {
+        return provider.open(EngineOptions.defaults().withGuards(false));
+    }
+
+    private static StandIn standIn() {
+        return StandIn.find().orElseGet(() -> Assumptions.abort("real libraries do not count"));
+    }
+
+    /** A training run as a trainer would do it. */
+    private static final class Training implements AutoCloseable {
+        private final Engine engine;
+        private final Scope scope;
+        private final Tensor parameters;
+        private final Tensor gradients;
+        private final Tensor first;
+        private final Tensor second;
+        private final Tensor report;
+        private final int count = (int) LstmLayout.of(SPEC).elements();
+        private int step;
+
+        Training(Engine engine) {
+            this.engine = engine;
+            scope = engine.openScope("model");
+            parameters = scope.allocate("parameters", count);
+            gradients = scope.allocate("gradients", count);
+            first = scope.allocate("m", count);
+            second = scope.allocate("v", count);
+            report = scope.allocate("report", 3);
+            engine.write(parameters, LstmData.uniform(new RandomSequence(1, 0, count), count));
+            engine.fill(first, 0);
+            engine.fill(second, 0);
+        }
+
+        void step() {
+            step++;
+            RandomSequence random = new RandomSequence(2, 0, step);
+            try (Scope scope = engine.openScope("step")) {
+                Tensor x = scope.allocate("x", TIME_STEPS, BATCH, 3);
+                engine.write(x, LstmData.uniform(random, TIME_STEPS * BATCH * 3));
+                Tensor targets = scope.allocate("targets", TIME_STEPS * BATCH, 5);
+                engine.write(targets, LstmData.uniform(random, TIME_STEPS * BATCH * 5));
+                Tensor y = scope.allocate("y", TIME_STEPS, BATCH, 5);
+                Tensor dy = scope.allocate("dy", TIME_STEPS, BATCH, 5);
+                LstmTape tape = engine.openTape(scope, SPEC, TIME_STEPS, BATCH);
+                engine.fill(gradients, 0);
+                engine.lstmForward(
+                        SPEC,
+                        parameters,
+                        LstmInput.of(x).withDropout(new RandomKey(3, 0, step)),
+                        new LstmOutput(y, null),
+                        tape);
+                engine.loss(
+                        Loss.MEAN_SQUARED_ERROR,
+                        y.reshape(TIME_STEPS * BATCH, 5),
+                        targets,
+                        null,
+                        report,
+                        dy.reshape(TIME_STEPS * BATCH, 5));
+                engine.lstmBackward(tape, new LstmOutput(dy, null), gradients, LstmInputGradient.NONE);
+                Tensor norm = scope.allocate("norm", 1);
+                engine.squaredNorm(gradients, norm);
+                engine.update(
+                        new Update(new UpdateRule.Adam(0.9, 0.999, 1e-8, 0), step, 0.01, 1, norm),
+                        parameters,
+                        gradients,
+                        first,
+                        second);
+            }
+        }
+
+        double[] parameters() {
+            double[] values = new double[count];
+            engine.read(parameters, values);
+            return values;
+        }
+
+        @Override
+        public void close() {
+            scope.close();
+        }
+    }
+
+    private double[] train(int steps) {
+        try (Engine engine = open();
+                Training training = new Training(engine)) {
+            for (int step = 0; step < steps; step++) {
+                training.step();
+            }
+            return training.parameters();
+        }
+    }
+
+    @Test
+    void aStepIsReplayedAndGivesTheSameBits() {
+        double[] replayed;
+        try (Engine engine = open();
+                Training training = new Training(engine)) {
+            for (int step = 0; step < 3; step++) {
+                training.step();
+            }
+            engine.synchronize();
+            long before = ((CudaEngine) engine).replays();
+            for (int step = 0; step < 5; step++) {
+                training.step();
+            }
+            engine.synchronize();
+            long replays = ((CudaEngine) engine).replays() - before;
+            assertTrue(replays >= 5, "runs replayed in five steps: " + replays);
+            replayed = training.parameters();
+        }
+        System.setProperty(GRAPHS, "false");
+        try (Engine engine = open();
+                Training training = new Training(engine)) {
+            for (int step = 0; step < 8; step++) {
+                training.step();
+            }
+            assertArrayEquals(replayed, training.parameters());
+            assertEquals(0, ((CudaEngine) engine).replays(), "graphs were turned off");
+        }
+    }
+
+    /** Once a step has been seen a few times, it costs a handful of launches, no memory, and no waiting. */
+    @Test
+    void aSettledStepAllocatesNothingAndWaitsForNothing() {
+        try (Engine engine = open();
+                Training training = new Training(engine)) {
+            StandIn standIn = standIn();
+            for (int step = 0; step < 4; step++) {
+                training.step();
+            }
+            engine.synchronize();
+            String held = standIn.held();
+            long waits = standIn.count(Count.SYNCHRONISATIONS);
+            long graphs = standIn.count(Count.GRAPH_LAUNCHES);
+            for (int step = 0; step < 4; step++) {
+                training.step();
+            }
+            assertEquals(held, standIn.held());
+            // The slots of uploads are waited for, which have long been taken: two uploads a step.
+            assertEquals(8, standIn.count(Count.SYNCHRONISATIONS) - waits, "times the host waited in four steps");
+            assertTrue(standIn.count(Count.GRAPH_LAUNCHES) - graphs >= 4, "graphs launched in four steps");
+        }
+    }
+
+    @Test
+    void theOrderOfThreadsAndBlocksDoesNotMatter() {
+        StandIn.find();
+        double[] first = train(2);
+        StandIn standIn = standIn();
+        for (long seed : new long[] {1, 99, 123_456_789}) {
+            standIn.seed(seed);
+            assertArrayEquals(first, train(2), "with the order of seed " + seed);
+        }
+    }
+
+    @Test
+    void nothingIsHeldWhenAnEngineIsClosed() {
+        train(1);
+        StandIn standIn = standIn();
+        String before = standIn.held();
+        long misuse = standIn.count(Count.MISUSE);
+        train(3);
+        assertEquals(before, standIn.held());
+        assertEquals(misuse, standIn.count(Count.MISUSE), "the stand-ins found misuse and said where");
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedWithNumbersAndTheEngineGoesOn() {
+        train(1);
+        standIn().memory(64 << 20);
+        try (Engine engine = open();
+                Scope scope = engine.openScope("model")) {
+            String message = assertThrows(OutOfTensorMemoryException.class, () -> scope.allocate("weights", 1 << 25))
+                    .getMessage();
+            for (String part : List.of("'weights'", "128.0 MiB", "of 64.0 MiB free", "lower the batch size")) {
+                assertTrue(message.contains(part), message);
+            }
+            Tensor small = scope.allocate("small", 2);
+            engine.write(small, new float[] {1, 2});
+            float[] back = new float[2];
+            engine.read(small, back);
+            assertArrayEquals(new float[] {1, 2}, back);
+        }
+    }
+
+    /** Blocks of other sizes in the pool make room before anything is refused. */
+    @Test
+    void thePoolIsGivenUpWhereMemoryIsShort() {
+        train(1);
+        standIn().memory(64 << 20);
+        try (Engine engine = open()) {
+            for (int megabytes : new int[] {30, 40, 50}) {
+                try (Scope scope = engine.openScope("step")) {
+                    engine.fill(scope.allocate("x", megabytes << 18), 1);
+                }
+            }
+        }
+    }
+
+    @Test
+    void uploadsLargerThanASlotArriveWhole() {
+        int elements = 3 * Staging.SLOT / Float.BYTES + 17;
+        float[] values = new float[elements];
+        for (int e = 0; e < elements; e++) {
+            values[e] = e;
+        }
+        try (Engine engine = open();
+                Scope scope = engine.openScope("model")) {
+            Tensor tensor = scope.allocate("tensor", elements);
+            engine.write(tensor, values);
+            java.util.Arrays.fill(values, -1);
+            float[] back = new float[elements];
+            engine.read(tensor, back);
+            for (int e = 0; e < elements; e++) {
+                assertEquals((float) e, back[e]);
+            }
+        }
+    }
+
+    @Test
+    void aDeviceThatIsNotThereIsRefused() {
+        for (String wrong : List.of("-1", "999", "first", "")) {
+            System.setProperty(DEVICE, wrong);
+            String message = assertThrows(EngineException.class, this::open).getMessage();
+            assertTrue(message.contains("'" + wrong + "'") && message.contains(DEVICE), message);
+        }
+    }
+
+    @Test
+    void engineMayBeHandedToAnotherThread() throws InterruptedException {
+        try (Engine engine = open();
+                Training training = new Training(engine)) {
+            training.step();
+            Thread other = new Thread(training::step);
+            other.start();
+            other.join();
+            double[] values = training.parameters();
+            assertArrayEquals(train(2), values);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+package carousel.engine.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import jcuda.nvptxcompiler.JNvPTXCompiler;
+import jcuda.nvptxcompiler.nvPTXCompileResult;
+import jcuda.nvptxcompiler.nvPTXCompilerHandle;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.slf4j.LoggerFactory;
+
+/** The kernels as they are shipped: NVIDIA's own assembler, which JCuda brings along, takes them on any machine. */
+class PtxTest {
+    private static final List<String> ARCHITECTURES = List.of("sm_80", "sm_90");
+    private static final Pattern ENTRY = Pattern.compile("\\.entry\\s+(\\w+)");
+    private static final Pattern REPORT = Pattern.compile(
+            "Compiling entry function '(\\w+)'.*?(\\d+) bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill loads.*?"
+                    + "Used (\\d+) registers",
+            Pattern.DOTALL);
+
+    private static Path sources() {
+        Path folder = Path.of("kernels");
+        Assumptions.assumeTrue(Files.isDirectory(folder), "the kernels' sources are not here");
+        return folder;
+    }
+
+    private static List<String> files() throws IOException {
+        try (Stream<Path> files = Files.list(sources())) {
+            return files.map(file -> file.getFileName().toString())
+                    .filter(name -> name.endsWith(".cu"))
+                    .map(name -> name.replace(".cu", ".ptx"))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    private static String read(String file) throws IOException {
+        try (InputStream in = Kernels.class.getResourceAsStream(file)) {
+            assertTrue(in != null, () -> file + " is missing: run kernels/build.sh");
+            return new String(in.readAllBytes(), StandardCharsets.US_ASCII);
+        }
+    }
+
+    @TestFactory
+    Stream<DynamicTest> everyKernelAssemblesWithoutSpills() throws IOException {
+        Assumptions.assumeTrue(
+                System.getProperty("os.name").equals("Linux")
+                        && System.getProperty("os.arch").equals("amd64"),
+                "the assembler's library is for x86-64 Linux");
+        List<String> files = files();
+        assertFalse(files.isEmpty());
+        return files.stream()
+                .flatMap(file -> ARCHITECTURES.stream()
+                        .map(target -> DynamicTest.dynamicTest(file + " for " + target, () -> assemble(file, target))));
+    }
+
+    private static void assemble(String file, String target) throws IOException {
+        String ptx = read(file);
+        StringBuilder log = new StringBuilder();
+        CudaNatives.loading("JNvPTXCompiler", () -> JNvPTXCompiler.setExceptionsEnabled(false));
+        nvPTXCompilerHandle compiler = new nvPTXCompilerHandle();
+        byte[] text = ptx.concat("\0").getBytes(StandardCharsets.US_ASCII);
+        assertEquals(
+                nvPTXCompileResult.NVPTXCOMPILE_SUCCESS,
+                JNvPTXCompiler.nvPTXCompilerCreate(compiler, text.length - 1L, text));
+        try {
+            String[] options = {"--gpu-name=" + target, "--verbose"};
+            int result = JNvPTXCompiler.nvPTXCompilerCompile(compiler, options.length, options);
+            assertEquals(nvPTXCompileResult.NVPTXCOMPILE_SUCCESS, result, () -> errors(compiler));
+            long[] size = new long[1];
+            JNvPTXCompiler.nvPTXCompilerGetInfoLogSize(compiler, size);
+            byte[] info = new byte[Math.toIntExact(size[0]) + 1];
+            JNvPTXCompiler.nvPTXCompilerGetInfoLog(compiler, info);
+            log.append(new String(info, StandardCharsets.US_ASCII));
+        } finally {
+            JNvPTXCompiler.nvPTXCompilerDestroy(compiler);
+        }
+        TreeSet<String> reported = new TreeSet<>();
+        List<String> lines = new ArrayList<>();
+        for (MatchResult kernel : REPORT.matcher(log).results().toList()) {
+            reported.add(kernel.group(1));
+            lines.add(kernel.group(1) + ": " + kernel.group(5) + " registers");
+            assertEquals("0", kernel.group(3), kernel.group(1) + " for " + target + " spills registers");
+            assertEquals("0", kernel.group(4), kernel.group(1) + " for " + target + " spills registers");
+        }
+        LoggerFactory.getLogger(PtxTest.class).info("{} for {}: {}", file, target, lines);
+        TreeSet<String> entries = new TreeSet<>();
+        ENTRY.matcher(ptx).results().forEach(entry -> entries.add(entry.group(1)));
+        assertFalse(entries.isEmpty());
+        assertEquals(entries, reported, () -> "kernels in the assembler's report: " + log);
+    }
+
+    private static String errors(nvPTXCompilerHandle compiler) {
+        Supplier<String> log = () -> {
+            long[] size = new long[1];
+            JNvPTXCompiler.nvPTXCompilerGetErrorLogSize(compiler, size);
+            byte[] text = new byte[Math.toIntExact(size[0]) + 1];
+            JNvPTXCompiler.nvPTXCompilerGetErrorLog(compiler, text);
+            return new String(text, StandardCharsets.US_ASCII);
+        };
+        return log.get();
+    }
+
+    /** Drivers of CUDA 12 load nothing newer, and the oldest GPU that is supported asks for its architecture. */
+    @Test
+    void everyKernelLoadsOnTheOldestDriver() throws IOException {
+        for (String file : files()) {
+            String ptx = read(file);
+            assertTrue(ptx.lines().anyMatch(".version 8.0"::equals), file + " is not of version 8.0");
+            assertTrue(ptx.lines().anyMatch(".target sm_75"::equals), file + " is not for sm_75 and newer");
+        }
+    }
+
+    @Test
+    void whatIsShippedIsWhatTheSourcesGive() throws IOException, InterruptedException {
+        Path script = sources().resolve("build.sh");
+        boolean compiler = Stream.of(
+                        System.getenv("NVCC"), "/usr/local/cuda/bin/nvcc", "/usr/bin/nvcc", "/usr/local/bin/nvcc")
+                .anyMatch(name -> name != null && Files.isExecutable(Path.of(name)));
+        Assumptions.assumeTrue(compiler, "there is no nvcc here to make the kernels again");
+        Process check = new ProcessBuilder("bash", script.toString(), "--check")
+                .redirectErrorStream(true)
+                .start();
+        check.getOutputStream().close();
+        String said = new String(check.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertTrue(check.waitFor(5, TimeUnit.MINUTES), "nvcc takes too long");
+        assertEquals(0, check.exitValue(), said);
+    }
+}
