@@ -30,6 +30,11 @@ abstract class EngineContract implements LstmContract, OperationContract, Misuse
 
     abstract EngineProvider provider();
 
+    /** How the engine is opened; a subclass may ask for another precision. */
+    EngineOptions options() {
+        return EngineOptions.defaults();
+    }
+
     @Override
     public final Engine engine() {
         return engine;
@@ -37,7 +42,7 @@ abstract class EngineContract implements LstmContract, OperationContract, Misuse
 
     @Override
     public final Engine open() {
-        return provider().open(EngineOptions.defaults());
+        return provider().open(options());
     }
 
     @Override

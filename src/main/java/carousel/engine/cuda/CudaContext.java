@@ -164,7 +164,7 @@ public final class CudaContext implements AutoCloseable {
     }
 
     /** Waits until all that was asked for is done, and throws what went wrong with it. */
-    void synchronize() {
+    public void synchronize() {
         enter();
         handOver();
         Status.driver(
@@ -183,7 +183,7 @@ public final class CudaContext implements AutoCloseable {
     }
 
     /** Pinned host memory, which copies can read and write while the host goes on. */
-    Pointer allocatePinned(long bytes) {
+    public Pointer allocatePinned(long bytes) {
         Pointer pinned = new Pointer();
         Status.driver(JCudaDriver.cuMemAllocHost(pinned, bytes), "cuMemAllocHost", "%d bytes", bytes);
         return pinned;

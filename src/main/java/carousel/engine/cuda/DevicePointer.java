@@ -13,7 +13,7 @@ public final class DevicePointer extends CUdeviceptr {
     }
 
     /** The address behind what an allocation returned. */
-    static long address(Pointer allocated) {
+    public static long address(Pointer allocated) {
         return new Reader(allocated).address();
     }
 

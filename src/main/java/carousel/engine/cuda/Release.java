@@ -1,11 +1,11 @@
 package carousel.engine.cuda;
 
 /** Gives back several things: each of them is tried, whatever fails before, and then the first failure is thrown. */
-final class Release {
+public final class Release {
     private RuntimeException first;
 
     /** Runs what gives one thing back. */
-    Release of(Runnable step) {
+    public Release of(Runnable step) {
         try {
             step.run();
         } catch (RuntimeException failure) {
@@ -19,14 +19,14 @@ final class Release {
     }
 
     /** Throws the first failure, if there was one. */
-    void finish() {
+    public void finish() {
         if (first != null) {
             throw first;
         }
     }
 
     /** Gives back what had been taken before something failed; what fails on the way is added to that. */
-    static void after(Throwable failure, Runnable step) {
+    public static void after(Throwable failure, Runnable step) {
         try {
             step.run();
         } catch (RuntimeException further) {

@@ -10,7 +10,7 @@ public final class Status {
     private Status() {}
 
     /** A call of the CUDA driver. The detail is a format and its arguments. */
-    static void driver(int status, String call, String detail, Object... arguments) {
+    public static void driver(int status, String call, String detail, Object... arguments) {
         if (status != CUresult.CUDA_SUCCESS) {
             throw failure(call, driverText(status), detail, arguments);
         }

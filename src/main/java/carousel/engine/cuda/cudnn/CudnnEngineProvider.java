@@ -1,0 +1,44 @@
+package carousel.engine.cuda.cudnn;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.EngineProvider;
+import carousel.engine.cuda.CudaProbe;
+import carousel.tensor.Precision;
+import java.util.Optional;
+
+/** Opens the {@link CudnnEngine} on machines with an NVIDIA GPU, cuBLAS and cuDNN 9. */
+public final class CudnnEngineProvider implements EngineProvider {
+    static final String NAME = "cudnn";
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public String description() {
+        return "NVIDIA GPU, with cuDNN";
+    }
+
+    @Override
+    public int preference() {
+        return 30;
+    }
+
+    @Override
+    public Optional<Throwable> unavailable() {
+        return CudaProbe.withoutCudnn();
+    }
+
+    @Override
+    public Engine open(EngineOptions options) {
+        Precision precision = options.precision() == null ? Precision.FP32 : options.precision();
+        if (precision == Precision.BF16) {
+            throw new EngineException(
+                    "the cudnn engine computes in FP32, TF32, FP64 or FP16 but got BF16: choose one of them");
+        }
+        return new CudnnEngine(options, precision, Algorithm.pinned());
+    }
+}
