@@ -432,7 +432,11 @@ protected:
         }
         Values dxGot = downloadAs(dx, xValues.size(), s.type);
         for (size_t k = 0; k < xValues.size(); k++) {
-            ASSERT_NEAR(std::isnan(xValues[k]) ? 0 : slope(xValues[k]), dxGot[k], gradientTolerance) << "dx " << k;
+            if (std::isnan(xValues[k])) {
+                ASSERT_TRUE(std::isnan(dxGot[k])) << "dx past the end of a sequence, " << k;
+            } else {
+                ASSERT_NEAR(slope(xValues[k]), dxGot[k], gradientTolerance) << "dx " << k;
+            }
         }
         if (s.states) {
             Values dhGot = downloadAs(dhx, hxValues.size(), s.type);
