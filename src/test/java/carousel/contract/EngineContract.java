@@ -6,6 +6,7 @@ import carousel.engine.Engine;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.fixture.AvailableEngines;
+import carousel.fixture.StandIn;
 import carousel.fixture.Tolerance;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -53,6 +54,7 @@ abstract class EngineContract implements LstmContract, OperationContract, Misuse
     @BeforeAll
     final void requireAvailable() {
         AvailableEngines.assume(provider());
+        StandIn.find().ifPresent(standIn -> standIn.poisonPadding(true));
         engine = open();
         tolerance = Tolerance.of(engine.precision());
     }

@@ -123,6 +123,7 @@ final class CommandQueue implements AutoCloseable {
     private final boolean graphs = !"false".equalsIgnoreCase(System.getProperty(GRAPHS));
     private final List<Command> pending = new ArrayList<>();
     private final Map<Long, Run> runs = new LinkedHashMap<>(16, 0.75f, true);
+    private Command begun = new Command();
     private int size;
     private long replays;
     /** The addresses of all arguments, then the arguments, 8 bytes each. The driver has copied them when a launch returns. */
@@ -143,12 +144,12 @@ final class CommandQueue implements AutoCloseable {
         this.values = block.position(Long.BYTES * MOST_ARGUMENTS).slice().order(ByteOrder.nativeOrder());
     }
 
-    /** A command to be filled in and then {@linkplain #submit submitted}; only one at a time. */
+    /**
+     * A command to be filled in and then {@linkplain #submit submitted}; only one at a time. It is not in the queue while it is being
+     * filled in: working out an argument may hand over what waits there.
+     */
     Command next(Kind kind, CUfunction function, String name) {
-        if (size == pending.size()) {
-            pending.add(new Command());
-        }
-        Command command = pending.get(size);
+        Command command = begun;
         command.kind = kind;
         command.function = function;
         command.name = name;
@@ -166,10 +167,29 @@ final class CommandQueue implements AutoCloseable {
             execute(command);
             return;
         }
+        if (size == pending.size()) {
+            pending.add(command);
+            begun = new Command();
+        } else {
+            begun = pending.set(size, command);
+        }
         size++;
         if (size == LONGEST) {
             flush();
         }
+    }
+
+    /** Whether a command that waits has an argument in this range: something in a block that begins there. */
+    boolean touches(long from, long to) {
+        for (int k = 0; k < size; k++) {
+            Command command = pending.get(k);
+            for (int v = 0; v < command.count; v++) {
+                if (command.values[v] >= from && command.values[v] < to) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     /** How many runs have been replayed from a graph. */

@@ -126,6 +126,17 @@ public final class CudaContext implements AutoCloseable {
         return stream;
     }
 
+    /**
+     * The same for a call that writes to one block only: where nothing that waits has to do with the block, the call may go before it,
+     * and a step's uploads do not cut its commands into pieces.
+     */
+    CUstream streamFor(DeviceStorage block) {
+        if (queue != null && queue.touches(block.allocation(), block.allocation() + block.size())) {
+            handOver();
+        }
+        return stream;
+    }
+
     /** The same for what hands over by itself. */
     CUstream plainStream() {
         return stream;

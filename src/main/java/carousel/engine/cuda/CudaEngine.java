@@ -182,7 +182,7 @@ public abstract class CudaEngine implements Engine {
         begin();
         Shapes.requireElements("the target", target, source.length);
         long address = output(target);
-        staging.upload(address, source.length, real.bytes(), (buffer, from) -> {
+        staging.upload(DeviceStorage.of(target), address, source.length, real.bytes(), (buffer, from) -> {
             if (real == ElementType.FLOAT32) {
                 buffer.asFloatBuffer().put(source, from, buffer.remaining() / Float.BYTES);
             } else {
@@ -198,7 +198,7 @@ public abstract class CudaEngine implements Engine {
         begin();
         Shapes.requireElements("the target", target, source.length);
         long address = output(target);
-        staging.upload(address, source.length, real.bytes(), (buffer, from) -> {
+        staging.upload(DeviceStorage.of(target), address, source.length, real.bytes(), (buffer, from) -> {
             if (real == ElementType.FLOAT64) {
                 buffer.asDoubleBuffer().put(source, from, buffer.remaining() / Double.BYTES);
             } else {
@@ -216,6 +216,7 @@ public abstract class CudaEngine implements Engine {
         long address = DeviceStorage.address(target, ElementType.INT32);
         DeviceStorage.of(target).wrote(source);
         staging.upload(
+                DeviceStorage.of(target),
                 address,
                 source.length,
                 Integer.BYTES,

@@ -1,5 +1,6 @@
 package carousel.engine.cuda;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URL;
@@ -9,7 +10,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * Loads JCuda's native libraries. JCuda itself unpacks them to a fixed name in the folder for temporary files, and not at once: JVMs
@@ -35,7 +38,7 @@ final class CudaNatives {
      * @throws LinkageError as JCuda throws it
      */
     static synchronized void loading(String library, Runnable use) {
-        Path folder = unpack(System.mapLibraryName(library + "-" + VERSION + "-linux-x86_64"));
+        Path folder = unpack(file(library));
         String before = System.getProperty(TEMPORARY);
         if (folder != null) {
             // Where JCuda looks for the file before it would write it.
@@ -46,6 +49,20 @@ final class CudaNatives {
         } finally {
             System.setProperty(TEMPORARY, before);
         }
+    }
+
+    private static String file(String library) {
+        return System.mapLibraryName(library + "-" + VERSION + "-linux-x86_64");
+    }
+
+    /** Whether the file is nowhere to be found. */
+    static boolean absent(String library) {
+        if (CudaNatives.class.getResource("/lib/" + file(library)) != null) {
+            return false;
+        }
+        return Stream.of(System.getProperty("java.library.path", "").split(File.pathSeparator))
+                .filter(folder -> !folder.isBlank())
+                .noneMatch(folder -> Files.exists(Path.of(folder, file(library))));
     }
 
     /** The folder that has the file; null where there is no such file among the jars, or no place for it. */
@@ -70,7 +87,7 @@ final class CudaNatives {
         connection.setUseCaches(false);
         try (InputStream content = connection.getInputStream()) {
             byte[] bytes = content.readAllBytes();
-            if (Files.isRegularFile(file) && java.util.Arrays.equals(bytes, Files.readAllBytes(file))) {
+            if (Files.isRegularFile(file) && Arrays.equals(bytes, Files.readAllBytes(file))) {
                 return;
             }
             Path fresh =

@@ -107,6 +107,13 @@ public final class CudaProbe {
         } catch (EngineException reason) {
             return Optional.of(reason);
         } catch (LinkageError missing) {
+            if (CudaNatives.absent(library)) {
+                return Optional.of(new EngineException(
+                        "JCuda's native library " + library
+                                + " is neither among the jars nor in java.library.path: add org.jcuda's "
+                                + "natives for linux-x86_64, or use the image that is built with them",
+                        missing));
+            }
             return Optional.of(
                     new EngineException(what + " is not there, " + firstCause(missing) + ": " + remedy, missing));
         }

@@ -6,6 +6,7 @@ import java.util.function.ObjIntConsumer;
 import jcuda.Pointer;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUevent_flags;
+import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -45,12 +46,13 @@ final class Staging implements AutoCloseable {
     }
 
     /**
-     * Copies {@code count} elements of so many bytes to an address.
+     * Copies {@code count} elements of so many bytes to an address in a block.
      *
      * @param fill puts elements from an index on into a buffer, as many as fit between its position and its limit
      */
-    void upload(long address, long count, int bytes, ObjIntConsumer<ByteBuffer> fill) {
+    void upload(DeviceStorage block, long address, long count, int bytes, ObjIntConsumer<ByteBuffer> fill) {
         int most = SLOT / bytes;
+        CUstream stream = context.streamFor(block);
         for (long from = 0; from < count; from += most) {
             int part = (int) Math.min(most, count - from);
             int slot = next;
@@ -60,14 +62,11 @@ final class Staging implements AutoCloseable {
             fill.accept(buffer, (int) from);
             Status.driver(
                     JCudaDriver.cuMemcpyHtoDAsync(
-                            new DevicePointer(address + from * bytes),
-                            pinned[slot],
-                            (long) part * bytes,
-                            context.stream()),
+                            new DevicePointer(address + from * bytes), pinned[slot], (long) part * bytes, stream),
                     "cuMemcpyHtoDAsync",
                     "%d bytes",
                     part * bytes);
-            Status.driver(JCudaDriver.cuEventRecord(taken[slot], context.stream()), "cuEventRecord", "an upload");
+            Status.driver(JCudaDriver.cuEventRecord(taken[slot], stream), "cuEventRecord", "an upload");
         }
     }
 

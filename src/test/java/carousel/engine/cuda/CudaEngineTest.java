@@ -27,6 +27,7 @@ import carousel.fixture.StandIn;
 import carousel.fixture.StandIn.Count;
 import carousel.tensor.OutOfTensorMemoryException;
 import carousel.tensor.Scope;
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -199,6 +200,57 @@ class CudaEngineTest {
             // The slots of uploads are waited for, which have long been taken: two uploads a step.
             assertEquals(8, standIn.count(Count.SYNCHRONISATIONS) - waits, "times the host waited in four steps");
             assertTrue(standIn.count(Count.GRAPH_LAUNCHES) - graphs >= 4, "graphs launched in four steps");
+        }
+    }
+
+    /** An argument that is worked out while a command is being put together may itself hand over what waits. */
+    @Test
+    void memoryMayBeAllocatedBetweenTheArgumentsOfACommand() {
+        try (Engine engine = provider.open(EngineOptions.defaults().withGuards(true));
+                Scope scope = engine.openScope("model")) {
+            Tensor x = scope.allocate("x", TIME_STEPS, BATCH, 3);
+            engine.write(x, new float[TIME_STEPS * BATCH * 3]);
+            Tensor parameters =
+                    scope.allocate("parameters", (int) LstmLayout.of(SPEC).elements());
+            engine.write(parameters, new float[(int) parameters.elements()]);
+            Tensor y = scope.allocate("y", TIME_STEPS, BATCH, 5);
+            LstmTape tape = engine.openTape(scope, SPEC, TIME_STEPS, BATCH);
+            Tensor waits = scope.allocate("waits", 1);
+            LstmInput input = LstmInput.of(x).withLengths(4, 3, 2, 1, 0, 4);
+            try (Scope before = engine.openScope("before")) {
+                // So that the pool has room for the lengths, and none for what comes after them.
+                before.allocateIntegers("lengths", BATCH);
+            }
+            engine.fill(waits, 7);
+            // The first pass with lengths on this tape finds room for them, with commands waiting.
+            engine.lstmForward(SPEC, parameters, input, new LstmOutput(y, null), tape);
+            float[] values = new float[TIME_STEPS * BATCH * 5];
+            engine.read(y, values);
+            assertArrayEquals(new float[values.length], values);
+            float[] one = new float[1];
+            engine.read(waits, one);
+            assertEquals(7, one[0]);
+        }
+    }
+
+    /** An upload may go before commands that wait, but not before those that read what it overwrites. */
+    @Test
+    void uploadsDoNotOvertakeWhatReadsTheirTarget() {
+        try (Engine engine = open();
+                Scope scope = engine.openScope("model")) {
+            Tensor x = scope.allocate("x", 4);
+            Tensor copy = scope.allocate("copy", 1, 4);
+            Tensor other = scope.allocate("other", 4);
+            engine.write(x, new float[] {1, 2, 3, 4});
+            engine.copyColumns(x.reshape(1, 4), 0, copy, 0, 4);
+            engine.write(other, new float[] {5, 6, 7, 8});
+            engine.write(x.view("end", 2, Shape.of(2)), new float[] {9, 9});
+            engine.copyColumns(other.reshape(1, 4), 0, x.reshape(1, 4), 0, 1);
+            float[] values = new float[4];
+            engine.read(copy, values);
+            assertArrayEquals(new float[] {1, 2, 3, 4}, values);
+            engine.read(x, values);
+            assertArrayEquals(new float[] {5, 2, 9, 9}, values);
         }
     }
 

@@ -1,0 +1,66 @@
+# Two images:
+#   docker build -t carousel .                        for NVIDIA GPUs (docker run --gpus all)
+#   docker build -t carousel:cpu --target cpu .       for plain machines
+# Volumes: /data for data sets, /runs for run folders. A SIGTERM (docker stop) ends a training run with a checkpoint.
+
+FROM maven:3.9.9-eclipse-temurin-17 AS build
+WORKDIR /src
+# The dependencies first: they change less often than the sources, and their layer is kept.
+COPY pom.xml ./
+COPY .mvn .mvn
+COPY src/main/assembly src/main/assembly
+COPY src/main/launcher src/main/launcher
+RUN mvn -B -q -DskipTests package
+COPY LICENSE ./
+COPY src/main src/main
+RUN mvn -B -q -DskipTests -Dmaven.test.skip=true clean package
+# JCuda's native libraries lie ready: nothing is unpacked when a container starts, and its file system may be read-only.
+RUN mkdir /natives && cd /natives \
+    && for jar in /src/target/carousel/lib/*-natives-*.jar; do jar xf "$jar" lib && rm "$jar"; done \
+    && mv lib/*.so . && rm -r lib libJNvPTXCompiler-*.so
+# A Java runtime with the modules that the program uses, the Vector API among them.
+RUN jlink --add-modules java.base,java.desktop,java.logging,java.management,java.xml,jdk.incubator.vector,jdk.management,jdk.unsupported,jdk.zipfs \
+    --strip-debug --no-header-files --no-man-pages --compress=2 --output /java
+
+FROM ubuntu:22.04 AS cpu
+LABEL org.opencontainers.image.title="Carousel" \
+      org.opencontainers.image.description="An LSTM engine for Java: training and inference on the CPU" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# Fonts for curves.png.
+RUN apt-get update && apt-get install -y --no-install-recommends fontconfig fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
+RUN useradd --uid 10001 --create-home carousel && install -d -o carousel -g carousel /data /runs
+COPY --from=build /java /opt/java
+COPY --from=build /src/target/carousel /opt/carousel
+ENV JAVA_HOME=/opt/java \
+    PATH=/opt/carousel/bin:/opt/java/bin:$PATH \
+    LANG=C.UTF-8 \
+    CAROUSEL_OPTS="-XX:MaxRAMPercentage=75"
+USER 10001
+VOLUME ["/data", "/runs"]
+# A run folder that is not named goes to runs/, that is, to the volume.
+WORKDIR /
+HEALTHCHECK --interval=5m --timeout=2m --start-period=1m CMD ["carousel", "doctor"]
+ENTRYPOINT ["/opt/carousel/bin/carousel"]
+CMD ["train"]
+
+FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu22.04 AS cuda
+LABEL org.opencontainers.image.title="Carousel" \
+      org.opencontainers.image.description="An LSTM engine for Java: training and inference on NVIDIA GPUs, and on the CPU" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN apt-get update && apt-get install -y --no-install-recommends fontconfig fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
+RUN useradd --uid 10001 --create-home carousel && install -d -o carousel -g carousel /data /runs
+COPY --from=build /java /opt/java
+COPY --from=build /natives /opt/natives
+COPY --from=build /src/target/carousel /opt/carousel
+ENV JAVA_HOME=/opt/java \
+    PATH=/opt/carousel/bin:/opt/java/bin:$PATH \
+    LANG=C.UTF-8 \
+    CAROUSEL_OPTS="-XX:MaxRAMPercentage=75 -Djava.library.path=/opt/natives"
+USER 10001
+VOLUME ["/data", "/runs"]
+WORKDIR /
+HEALTHCHECK --interval=5m --timeout=2m --start-period=1m CMD ["carousel", "doctor"]
+ENTRYPOINT ["/opt/carousel/bin/carousel"]
+CMD ["train"]
