@@ -29,7 +29,6 @@ import picocli.CommandLine.Option;
                 "Looks at this machine: Java, processors, GPUs and libraries, and checks every available engine against "
                         + "the reference. Exit code 1 when one computes wrongly.")
 final class DoctorCommand implements Callable<Integer> {
-    private static final List<String> CUDA_ENGINES = List.of("cudnn", "fused");
     private static final String WRONG = "WRONG";
 
     @CommandLine.Spec
@@ -42,7 +41,6 @@ final class DoctorCommand implements Callable<Integer> {
      * All that is said.
      *
      * @param auto the engine that auto takes; null when none is available
-     * @param notInThisBuild engines that another build has
      * @param chartsUnavailable why charts can't be drawn; null when they can
      * @param healthy whether no available engine computes wrongly
      */
@@ -52,7 +50,6 @@ final class DoctorCommand implements Callable<Integer> {
             NvidiaSoftware nvidia,
             List<EngineFindings> engines,
             String auto,
-            List<String> notInThisBuild,
             String chartsUnavailable,
             boolean healthy) {}
 
@@ -84,10 +81,6 @@ final class DoctorCommand implements Callable<Integer> {
     int report(List<EngineProvider> providers) {
         List<EngineFindings> engines =
                 providers.stream().map(DoctorCommand::examine).toList();
-        List<String> missing = CUDA_ENGINES.stream()
-                .filter(name ->
-                        providers.stream().noneMatch(provider -> provider.name().equals(name)))
-                .toList();
         Findings findings = new Findings(
                 Version.number(),
                 Machine.inspect(),
@@ -98,7 +91,6 @@ final class DoctorCommand implements Callable<Integer> {
                         .map(EngineFindings::name)
                         .findFirst()
                         .orElse(null),
-                missing,
                 charts(),
                 engines.stream().noneMatch(engine -> WRONG.equals(engine.verdict())));
         PrintWriter screen = spec.commandLine().getOut();
@@ -201,12 +193,6 @@ final class DoctorCommand implements Callable<Integer> {
         screen.println();
         for (EngineFindings engine : findings.engines()) {
             line(screen, "Engine " + engine.name(), verdict(engine));
-        }
-        if (!findings.notInThisBuild().isEmpty()) {
-            line(
-                    screen,
-                    "Engine " + String.join(", ", findings.notInThisBuild()),
-                    "not part of this build: it computes on processors only");
         }
         line(screen, "Engine auto", findings.auto() == null ? "none is available" : "takes " + findings.auto());
     }
