@@ -24,12 +24,14 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What must hold for any LSTM, on every engine that is available, for drawn specifications and numbers. */
 class LawTest {
     private static final int DRAWS = 12;
+    private static final String CUDNN_ALGORITHM = "carousel.cudnn.algorithm";
 
     private static Stream<EngineProvider> engines() {
         return AvailableEngines.providers().stream();
@@ -180,6 +182,11 @@ class LawTest {
         try (Engine engine = provider.open(EngineOptions.defaults())) {
             for (Direction direction : Direction.values()) {
                 LstmSpec spec = LstmSpec.of(3, 5).withDirection(direction);
+                if (engine.refusal(spec).isPresent()) {
+                    // Not every engine has stacks that read in reverse only.
+                    assertEquals(Direction.REVERSE, direction);
+                    continue;
+                }
                 LstmCase lstm = LstmCase.of(spec, 60, 4)
                         .withInitial()
                         .withLengths(60, 17, 0, 1)
@@ -269,6 +276,10 @@ class LawTest {
             for (int cell = 0; cell < 2; cell++) {
                 Direction direction = cell == 0 ? Direction.FORWARD : Direction.REVERSE;
                 LstmCase one = both.withSpec(both.spec().withDirection(direction));
+                if (engine.refusal(one.spec()).isPresent()) {
+                    assertEquals(Direction.REVERSE, direction);
+                    return;
+                }
                 int parameters = (int) LstmLayout.of(one.spec()).elements();
                 LstmResult result = run(
                         engine,
@@ -305,6 +316,8 @@ class LawTest {
     @ParameterizedTest
     @MethodSource("engines")
     void threadsDoNotChangeABit(EngineProvider provider) {
+        // Each engine opened would measure by itself which of cuDNN's algorithms is the fastest.
+        System.setProperty(CUDNN_ALGORITHM, "standard");
         RandomKey key = new RandomKey(6, 7, 8);
         List<LstmCase> cases = List.of(
                 LstmCase.of(LstmSpec.of(28, 67).withLayers(2).withDropout(0.3), 5, 37)
@@ -349,6 +362,11 @@ class LawTest {
         }
     }
 
+    @AfterEach
+    void restore() {
+        System.clearProperty(CUDNN_ALGORITHM);
+    }
+
     private interface Law {
         void hold(Engine engine, LstmCase lstm, Tolerance tolerance);
     }
@@ -358,6 +376,10 @@ class LawTest {
         try (Engine engine = provider.open(EngineOptions.defaults())) {
             for (int k = 0; k < DRAWS; k++) {
                 LstmCase lstm = draw(random).withSeed(2000 + k);
+                if (engine.refusal(lstm.spec()).isPresent()) {
+                    // An engine that has no stacks that read in reverse only has those that read in both directions.
+                    lstm = lstm.withSpec(lstm.spec().withDirection(Direction.BIDIRECTIONAL));
+                }
                 law.hold(engine, lstm, Tolerance.of(engine.precision()));
             }
             assertEquals(0, engine.memory().inUse());

@@ -23,6 +23,8 @@ final class Dnn implements AutoCloseable {
 
     private static final int BAD_PARAM = 2;
     private static final int NOT_SUPPORTED = 3;
+    /** Of cuDNN itself, such as a kernel that could not be compiled. */
+    private static final int INTERNAL_ERROR = 4;
 
     private final Descriptors descriptors = new Descriptors();
     private final cudnnHandle handle;
@@ -127,12 +129,12 @@ final class Dnn implements AutoCloseable {
         }
         EngineException failure = Status.failure(call, JCudnn.cudnnGetErrorString(status), detail, arguments);
         int kind = status / KINDS;
-        throw kind == BAD_PARAM || kind == NOT_SUPPORTED
+        throw kind == BAD_PARAM || kind == NOT_SUPPORTED || kind == INTERNAL_ERROR
                 ? new EngineException(failure.getMessage(), new NotTaken(failure.getMessage()))
                 : failure;
     }
 
-    /** Whether cuDNN did not take what it was asked for, and was not about to do it and failed. */
+    /** Whether cuDNN did not take what it was asked for or could not prepare it: nothing has failed on the device. */
     static boolean notTaken(EngineException failure) {
         return failure.getCause() instanceof NotTaken;
     }
@@ -142,7 +144,7 @@ final class Dnn implements AutoCloseable {
         descriptors.close();
     }
 
-    /** Marks a call whose arguments were not taken. */
+    /** Marks a call that came to nothing before it reached the device. */
     private static final class NotTaken extends RuntimeException {
         private static final long serialVersionUID = 1;
 
