@@ -56,6 +56,7 @@ final class DoctorCommand implements Callable<Integer> {
     /**
      * One engine.
      *
+     * @param notes what it chose for its self-check
      * @param unavailable why it can't be used and what to install; null when it can
      * @param failure what its self-check ended with; null when it ran to its end
      * @param difference its largest relative difference from the reference; null for one that can't be used, or where it is no
@@ -66,6 +67,7 @@ final class DoctorCommand implements Callable<Integer> {
     private record EngineFindings(
             String name,
             String description,
+            List<String> notes,
             String unavailable,
             String failure,
             Double difference,
@@ -118,6 +120,7 @@ final class DoctorCommand implements Callable<Integer> {
             return new EngineFindings(
                     provider.name(),
                     check.description(),
+                    check.notes(),
                     null,
                     null,
                     Double.isFinite(check.difference()) ? check.difference() : null,
@@ -127,7 +130,8 @@ final class DoctorCommand implements Callable<Integer> {
             return unavailable(provider, e);
         } catch (RuntimeException | LinkageError e) {
             // To find this out is what the command is for.
-            return new EngineFindings(provider.name(), provider.description(), null, e.toString(), null, null, WRONG);
+            return new EngineFindings(
+                    provider.name(), provider.description(), List.of(), null, e.toString(), null, null, WRONG);
         }
     }
 
@@ -135,6 +139,7 @@ final class DoctorCommand implements Callable<Integer> {
         return new EngineFindings(
                 provider.name(),
                 provider.description(),
+                List.of(),
                 Objects.toString(reason.getMessage(), reason.toString()),
                 null,
                 null,
@@ -193,6 +198,7 @@ final class DoctorCommand implements Callable<Integer> {
         screen.println();
         for (EngineFindings engine : findings.engines()) {
             line(screen, "Engine " + engine.name(), verdict(engine));
+            engine.notes().forEach(note -> line(screen, "", note));
         }
         line(screen, "Engine auto", findings.auto() == null ? "none is available" : "takes " + findings.auto());
     }

@@ -30,10 +30,11 @@ final class EngineCheck {
     /**
      * What came out.
      *
+     * @param notes what the engine chose for it
      * @param difference the largest one of any output or gradient, relative to the larger of 1 and the reference's number
      * @param allowed what it may be in the engine's precision
      */
-    record Result(String description, double difference, double allowed) {
+    record Result(String description, List<String> notes, double difference, double allowed) {
         /** Also false for a difference that is not a number. */
         boolean passed() {
             return difference <= allowed;
@@ -57,6 +58,7 @@ final class EngineCheck {
             }
             return new Result(
                     engine.description(),
+                    engine.notes(),
                     difference,
                     ROUNDINGS * engine.precision().epsilon());
         }

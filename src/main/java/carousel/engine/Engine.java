@@ -4,6 +4,7 @@ import carousel.tensor.MemoryUse;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -23,6 +24,11 @@ public interface Engine extends AutoCloseable {
     String description();
 
     Precision precision();
+
+    /** What the engine has found out or chosen by itself so far, a line each, for {@code doctor} and logs; most say nothing. */
+    default List<String> notes() {
+        return List.of();
+    }
 
     /** Nothing where this engine computes the specification, otherwise a sentence that says what it does not and why. */
     Optional<String> refusal(LstmSpec spec);

@@ -11,7 +11,7 @@ import org.slf4j.LoggerFactory;
  * The lifetime of tensors. Every tensor belongs to exactly one scope and dies with it; a tensor itself cannot be closed.
  * Two lifetimes exist: a model's (parameters, gradients, moments) and a step's (activations, tapes, workspace).
  *
- * <p>{@link #close()} waits for queued work, gives all memory back to the engine's pool, and makes every later use of
+ * <p>{@link #close()} gives all memory back to the engine's pool, after the work that uses it or for work that comes later, and makes every later use of
  * the scope's tensors an {@link IllegalStateException} that names tensor, shape and scope. A scope that becomes
  * unreachable while open is reported, never freed behind the program's back.
  */

@@ -18,11 +18,11 @@ final class Blas implements AutoCloseable {
     private final int type;
     private final int compute;
     private final boolean wide;
-    /**
-     * Scratch memory of cuBLAS's own: in a graph it would otherwise allocate at every replay. Of this size cuBLAS keeps its choice of
-     * algorithms on every GPU before Hopper, and nearly so there.
-     */
-    private static final long WORKSPACE = 8 << 20;
+    /** From this compute capability on cuBLAS wants more scratch memory, as its documentation says. */
+    private static final int HOPPER = 90;
+
+    /** Scratch memory of cuBLAS's own: in a graph it would otherwise allocate at every replay. */
+    private final long workspaceBytes;
 
     /** 0 and 1, in native memory: cheaper in a call than Java arrays. */
     private final Pointer scalars;
@@ -34,6 +34,7 @@ final class Blas implements AutoCloseable {
     /** @param precision FP64, FP32, or TF32, where products are rounded and sums are not */
     Blas(CudaContext context, Precision precision) {
         this.context = context;
+        this.workspaceBytes = context.capability() >= HOPPER ? 32 << 20 : 8 << 20;
         this.wide = precision == Precision.FP64;
         this.type = wide ? cudaDataType.CUDA_R_64F : cudaDataType.CUDA_R_32F;
         this.compute = switch (precision) {
@@ -52,13 +53,17 @@ final class Blas implements AutoCloseable {
         this.one = scalars.withByteOffset(Double.BYTES);
         boolean allocated = false;
         try {
-            Status.driver(JCudaDriver.cuMemAlloc(workspace, WORKSPACE), "cuMemAlloc", "%d bytes for cuBLAS", WORKSPACE);
+            Status.driver(
+                    JCudaDriver.cuMemAlloc(workspace, workspaceBytes),
+                    "cuMemAlloc",
+                    "%d bytes for cuBLAS",
+                    workspaceBytes);
             allocated = true;
             Status.blas(
-                    JCublas2.cublasSetWorkspace(context.blas(), workspace, WORKSPACE),
+                    JCublas2.cublasSetWorkspace(context.blas(), workspace, workspaceBytes),
                     "cublasSetWorkspace",
                     "%d bytes",
-                    WORKSPACE);
+                    workspaceBytes);
         } catch (RuntimeException failure) {
             if (allocated) {
                 Release.after(failure, this::freeWorkspace);
@@ -97,7 +102,7 @@ final class Blas implements AutoCloseable {
     }
 
     private void freeWorkspace() {
-        Status.driver(JCudaDriver.cuMemFree(workspace), "cuMemFree", "%d bytes of cuBLAS", WORKSPACE);
+        Status.driver(JCudaDriver.cuMemFree(workspace), "cuMemFree", "%d bytes of cuBLAS", workspaceBytes);
     }
 
     private void freeScalars() {

@@ -297,6 +297,14 @@ final class CommandQueue implements AutoCloseable {
         }
     }
 
+    /** Forgets every run: the memory that they work on is given back to the driver. */
+    void forgetRuns() {
+        Release release = new Release();
+        runs.values().forEach(run -> release.of(() -> forget(run)));
+        runs.clear();
+        release.finish();
+    }
+
     private void execute(int count) {
         for (int k = 0; k < count; k++) {
             execute(pending.get(k));
@@ -353,9 +361,7 @@ final class CommandQueue implements AutoCloseable {
     @Override
     public void close() {
         context.enter();
-        Release release = new Release();
-        runs.values().forEach(run -> release.of(() -> forget(run)));
-        runs.clear();
+        Release release = new Release().of(this::forgetRuns);
         size = 0;
         release.of(
                 () -> Status.driver(JCudaDriver.cuMemFreeHost(arguments), "cuMemFreeHost", "the arguments of kernels"));

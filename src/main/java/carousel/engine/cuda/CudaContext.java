@@ -28,7 +28,6 @@ public final class CudaContext implements AutoCloseable {
     private final int capability;
     private final int ordinal;
     private CommandQueue queue;
-    private Thread entered;
     private boolean retained;
     private boolean streaming;
     private boolean blasOpen;
@@ -109,15 +108,15 @@ public final class CudaContext implements AutoCloseable {
         return capability;
     }
 
-    /** Makes this context the calling thread's. Asked for in every call: an engine may be handed to another thread. */
+    /**
+     * Makes this context the calling thread's. In every call: an engine may be handed to another thread, and others in the process may
+     * have bound theirs in the meantime, another device's engine among them.
+     */
     public void enter() {
         if (!retained) {
             throw new IllegalStateException("a CUDA engine was used after it was closed");
         }
-        if (entered != Thread.currentThread()) {
-            Status.driver(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent", "device %d", ordinal);
-            entered = Thread.currentThread();
-        }
+        Status.driver(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent", "device %d", ordinal);
     }
 
     /** Where everything happens in turn, for a call to the driver: what was asked for before is handed over first. */
@@ -146,6 +145,13 @@ public final class CudaContext implements AutoCloseable {
     public void handOver() {
         if (queue != null) {
             queue.flush();
+        }
+    }
+
+    /** To be called before memory goes back to the driver. */
+    void forgetRuns() {
+        if (queue != null) {
+            queue.forgetRuns();
         }
     }
 

@@ -24,6 +24,10 @@ public abstract class CudaEngine implements Engine {
     private static final int SUM_CHUNK = 4096;
     /** Rows that one thread of a sum of columns takes. */
     private static final int ROW_CHUNK = 256;
+    /** Blocks that a grid may have in its second dimension; the kernels go on from there. */
+    private static final int MOST_ROWS_OF_BLOCKS = 65_535;
+    /** Numbers in a loss's report. */
+    private static final int REPORT = 3;
     /** Threads for a row of a loss. */
     private static final int LOSS_THREADS = 128;
 
@@ -287,12 +291,16 @@ public abstract class CudaEngine implements Engine {
     /** Copies so many reals. */
     protected final void copy(long from, long to, long elements) {
         if (elements > 0) {
-            CommandQueue.Command command = queue.next(CommandQueue.Kind.COPY, null, "cuMemcpyDtoDAsync");
-            command.add(from);
-            command.add(to);
-            command.add(bytes(elements));
-            queue.submit(command);
+            queue.submit(copyCommand(from, to, elements));
         }
+    }
+
+    private CommandQueue.Command copyCommand(long from, long to, long elements) {
+        CommandQueue.Command command = queue.next(CommandQueue.Kind.COPY, null, "cuMemcpyDtoDAsync");
+        command.add(from);
+        command.add(to);
+        command.add(bytes(elements));
+        return command;
     }
 
     @Override
@@ -390,7 +398,10 @@ public abstract class CudaEngine implements Engine {
                     .integer(columns)
                     .integer(ROW_CHUNK)
                     .address(partial)
-                    .blocks((columns + Kernels.BLOCK - 1) / Kernels.BLOCK, chunks, Kernels.BLOCK);
+                    .blocks(
+                            (columns + Kernels.BLOCK - 1) / Kernels.BLOCK,
+                            Math.min(chunks, MOST_ROWS_OF_BLOCKS),
+                            Kernels.BLOCK);
             kernels.launch("add_columns")
                     .address(partial)
                     .integer(chunks)
@@ -478,13 +489,16 @@ public abstract class CudaEngine implements Engine {
             requireLabels(targets, rowWeights, columns);
         }
         long weights = optionalInput(rowWeights);
-        long sums = output(report);
-        kernels.launch("loss_weights")
-                .address(weights)
-                .integer(rows)
-                .address(sums)
-                .blocks(1, 1, Kernels.BLOCK);
+        output(report);
         try (Scope workspace = openScope("loss workspace")) {
+            // Not the report itself: a trainer gathers the reports of many steps, and this has the same address in
+            // each.
+            long sums = output(workspace.allocate("sums", REPORT));
+            kernels.launch("loss_weights")
+                    .address(weights)
+                    .integer(rows)
+                    .address(sums)
+                    .blocks(1, 1, Kernels.BLOCK);
             long partial = output(workspace.allocate("losses of rows", 2, rows));
             kernels.launch(
                             switch (loss) {
@@ -506,6 +520,9 @@ public abstract class CudaEngine implements Engine {
                     .integer(rows)
                     .address(sums)
                     .blocks(1, 1, Kernels.BLOCK);
+            CommandQueue.Command copy = copyCommand(sums, input(report), REPORT);
+            copy.varies();
+            queue.submit(copy);
         }
     }
 
@@ -601,6 +618,7 @@ public abstract class CudaEngine implements Engine {
         }
         launch.real(update.maxNorm())
                 .address(optionalInput(update.squaredNorm()))
+                .varies()
                 .over(elements);
     }
 

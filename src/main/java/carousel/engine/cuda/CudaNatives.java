@@ -21,7 +21,6 @@ import java.util.stream.Stream;
  */
 final class CudaNatives {
     static final String DRIVER = "JCudaDriver";
-    static final String RUNTIME = "JCudaRuntime";
     static final String BLAS = "JCublas2";
     static final String DNN = "JCudnn";
 

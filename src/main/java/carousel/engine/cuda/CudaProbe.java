@@ -45,7 +45,7 @@ public final class CudaProbe {
         return unavailable().or(() -> Dnn.REASON);
     }
 
-    /** Driver, cuBLAS and, where it is there, cuDNN, in a few words; only where {@link #unavailable} is empty. */
+    /** Which CUDA the driver supports, in a few words; only where {@link #unavailable} is empty. */
     public static String versions() {
         return "CUDA driver " + Driver.version / 1000 + "." + Driver.version % 1000 / 10;
     }

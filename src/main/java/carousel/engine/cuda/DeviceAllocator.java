@@ -207,7 +207,7 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
 
     /** Frees every block in the pool once nothing uses it, whatever fails on the way; then throws the first failure. */
     private void releasePool() {
-        Release release = new Release().of(context::synchronize);
+        Release release = new Release().of(context::synchronize).of(context::forgetRuns);
         pool.values().forEach(free -> free.forEach(block -> release.of(() -> free(block))));
         pool.clear();
         pooled = 0;

@@ -14,8 +14,10 @@ import jcuda.driver.JCudaDriver;
  * fills the other. Uploads return before they are done; downloads wait.
  */
 final class Staging implements AutoCloseable {
-    /** Bytes of a slot. */
+    /** Bytes of a slot to begin with. */
     static final int SLOT = 1 << 20;
+    /** A slot grows to what is uploaded at once, up to this: a batch in several pieces would wait for the device to take the first. */
+    private static final int LARGEST_SLOT = 1 << 26;
 
     private static final int SLOTS = 2;
 
@@ -51,13 +53,18 @@ final class Staging implements AutoCloseable {
      * @param fill puts elements from an index on into a buffer, as many as fit between its position and its limit
      */
     void upload(DeviceStorage block, long address, long count, int bytes, ObjIntConsumer<ByteBuffer> fill) {
-        int most = SLOT / bytes;
+        int size = SLOT;
+        while (size < LARGEST_SLOT && size < count * bytes) {
+            size *= 2;
+        }
+        int most = size / bytes;
         CUstream stream = context.streamFor(block);
         for (long from = 0; from < count; from += most) {
             int part = (int) Math.min(most, count - from);
             int slot = next;
             next = (next + 1) % SLOTS;
             Status.driver(JCudaDriver.cuEventSynchronize(taken[slot]), "cuEventSynchronize", "an upload");
+            grow(slot, size);
             ByteBuffer buffer = buffers[slot].clear().limit(part * bytes);
             fill.accept(buffer, (int) from);
             Status.driver(
@@ -67,6 +74,16 @@ final class Staging implements AutoCloseable {
                     "%d bytes",
                     part * bytes);
             Status.driver(JCudaDriver.cuEventRecord(taken[slot], stream), "cuEventRecord", "an upload");
+        }
+    }
+
+    /** Gives a slot that nothing uses any more so many bytes at least. */
+    private void grow(int slot, int size) {
+        if (buffers[slot].capacity() < size) {
+            Pointer old = pinned[slot];
+            pinned[slot] = context.allocatePinned(size);
+            buffers[slot] = pinned[slot].getByteBuffer(0, size).order(ByteOrder.nativeOrder());
+            Status.driver(JCudaDriver.cuMemFreeHost(old), "cuMemFreeHost", "a slot that is too small");
         }
     }
 
@@ -104,7 +121,7 @@ final class Staging implements AutoCloseable {
                 release.of(() -> Status.driver(JCudaDriver.cuEventDestroy(event), "cuEventDestroy", "an upload"));
             }
             if (memory != null) {
-                release.of(() -> Status.driver(JCudaDriver.cuMemFreeHost(memory), "cuMemFreeHost", "%d bytes", SLOT));
+                release.of(() -> Status.driver(JCudaDriver.cuMemFreeHost(memory), "cuMemFreeHost", "a slot"));
             }
         }
         release.finish();

@@ -28,7 +28,7 @@ import org.slf4j.LoggerFactory;
 
 /** The kernels as they are shipped: NVIDIA's own assembler, which JCuda brings along, takes them on any machine. */
 class PtxTest {
-    private static final List<String> ARCHITECTURES = List.of("sm_80", "sm_90");
+    private static final List<String> ARCHITECTURES = List.of("sm_75", "sm_80", "sm_90");
     private static final Pattern ENTRY = Pattern.compile("\\.entry\\s+(\\w+)");
     private static final Pattern REPORT = Pattern.compile(
             "Compiling entry function '(\\w+)'.*?(\\d+) bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill loads.*?"

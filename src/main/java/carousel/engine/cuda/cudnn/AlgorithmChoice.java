@@ -81,6 +81,16 @@ final class AlgorithmChoice {
         return chosen;
     }
 
+    /** Whether the device goes on after a failure: some, such as of a kernel that finds no room, are of the algorithm alone. */
+    private boolean worksOn(Shape shape) {
+        try {
+            trial.milliseconds(shape, Algorithm.STANDARD);
+            return true;
+        } catch (EngineException broken) {
+            return false;
+        }
+    }
+
     private Algorithm asAsked(Shape shape, StringBuilder why) {
         Algorithm algorithm = pinned.orElseThrow();
         algorithm.limit(shape.stack(), wide, shape.whole()).ifPresent(limit -> {
@@ -107,7 +117,7 @@ final class AlgorithmChoice {
             try {
                 times.put(algorithm, trial.milliseconds(shape, algorithm));
             } catch (EngineException failure) {
-                if (algorithm == Algorithm.STANDARD || !Dnn.notTaken(failure)) {
+                if (algorithm == Algorithm.STANDARD || !Dnn.notTaken(failure) && !worksOn(shape)) {
                     throw failure;
                 }
                 LOG.debug("cuDNN does not take {} for {}", algorithm.word(), shape, failure);

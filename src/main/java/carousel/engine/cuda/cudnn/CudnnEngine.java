@@ -94,7 +94,8 @@ final class CudnnEngine extends CudaEngine {
     }
 
     /** For each shape so far, a line that says which of cuDNN's algorithms runs it and why. */
-    List<String> algorithms() {
+    @Override
+    public List<String> notes() {
         return choice.lines();
     }
 

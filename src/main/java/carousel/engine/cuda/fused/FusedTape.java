@@ -9,7 +9,6 @@ import carousel.tensor.Tensor;
 final class FusedTape extends LstmTape {
     final Trace trace;
 
-    /** Whether a part of x is never looked at, so that what the backward pass multiplies is a copy without it. */
     FusedTape(LstmSpec spec, Scope scope, int timeSteps, int batchSize) {
         super(spec, scope, timeSteps, batchSize);
         this.trace = new Trace(spec, scope, timeSteps, batchSize, true);

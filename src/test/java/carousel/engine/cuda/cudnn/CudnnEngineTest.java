@@ -172,8 +172,8 @@ class CudnnEngineTest {
                 return;
             }
             assertRight(PLAIN, actual);
-            assertEquals(1, engine.algorithms().size());
-            String line = engine.algorithms().get(0);
+            assertEquals(1, engine.notes().size());
+            String line = engine.notes().get(0);
             assertTrue(line.contains(": " + algorithm.word() + ", as " + Algorithm.PROPERTY), line);
         }
     }
@@ -199,9 +199,9 @@ class CudnnEngineTest {
     @Test
     void fastestAlgorithmIsMeasuredOnceAShape() {
         try (CudnnEngine engine = open()) {
-            assertEquals(List.of(), engine.algorithms());
+            assertEquals(List.of(), engine.notes());
             LstmResult first = run(engine, PLAIN);
-            String line = engine.algorithms().get(0);
+            String line = engine.notes().get(0);
             assertTrue(line.startsWith("C=4 H=6 layers=2 T=5 N=3 training: "), line);
             assertTrue(line.contains(" ms against "), line);
             long calls =
@@ -212,14 +212,14 @@ class CudnnEngineTest {
                             calls + 3,
                             counts.count(Count.DNN_CALLS),
                             "a forward, a backward for data, one for weights"));
-            assertEquals(1, engine.algorithms().size());
+            assertEquals(1, engine.notes().size());
             // Lengths that are all T are none.
             run(engine, PLAIN.withLengths(5, 5, 5));
-            assertEquals(1, engine.algorithms().size());
+            assertEquals(1, engine.notes().size());
             run(engine, LENGTHS);
             run(engine, PLAIN.withLengths(1, 2, 3));
-            assertEquals(2, engine.algorithms().size());
-            line = engine.algorithms().get(1);
+            assertEquals(2, engine.notes().size());
+            line = engine.notes().get(1);
             assertTrue(line.contains("with lengths training: standard, the only one"), line);
         }
     }
@@ -240,7 +240,7 @@ class CudnnEngineTest {
                 LstmResult actual;
                 try {
                     actual = run(engine, PLAIN);
-                    dropped += engine.algorithms().get(0).contains(" not taken") ? 1 : 0;
+                    dropped += engine.notes().get(0).contains(" not taken") ? 1 : 0;
                 } catch (EngineException failure) {
                     assertTrue(failure.getMessage().contains("NOT_SUPPORTED"), failure.getMessage());
                     assertTrue(!failure.getMessage().contains("\n"), failure.getMessage());
