@@ -118,6 +118,7 @@ final class BenchCommand implements Callable<Integer> {
         Check.range("--batch", batch, 1, LARGEST);
         Check.range("--time-steps", timeSteps, 1, LARGEST);
         Check.positive("--seconds", seconds);
+        requireSizes(spec);
         EngineOptions options = EngineOptions.defaults();
         if (threads != null) {
             options = options.withThreads(Check.range("--threads", threads, 1, 1024));
@@ -127,30 +128,20 @@ final class BenchCommand implements Callable<Integer> {
         }
         PrintWriter out = commandSpec.commandLine().getOut();
         List<EngineProvider> chosen = chosen();
-        if (!json) {
-            out.printf(
-                    Locale.ROOT,
-                    "N=%d T=%d C=%d H=%d, %d layer%s%s, %.2f GFLOP forward%n",
-                    batch,
-                    timeSteps,
-                    inputSize,
-                    hidden,
-                    layers,
-                    layers == 1 ? "" : "s",
-                    bidirectional ? ", both directions" : "",
-                    flops(spec) / 1e9);
-            out.println("engine     mode         median ms      least       most   GFLOP/s");
-        }
+        List<String> leftOut = new ArrayList<>();
         boolean any = false;
         for (EngineProvider provider : chosen) {
-            Optional<Engine> opened = open(provider, options, out);
+            Optional<Engine> opened = open(provider, options, leftOut);
             if (opened.isEmpty()) {
                 continue;
             }
             try (Engine engine = opened.get()) {
                 if (engine.refusal(spec).isPresent()) {
-                    leftOut(out, provider, engine.refusal(spec).get());
+                    leftOut.add(provider.name() + ", " + engine.refusal(spec).get());
                     continue;
+                }
+                if (!any && !json) {
+                    printHeader(out, spec);
                 }
                 any = true;
                 for (Mode mode : Mode.values()) {
@@ -163,7 +154,12 @@ final class BenchCommand implements Callable<Integer> {
         }
         out.flush();
         if (!any) {
-            throw new EngineException("no engine was timed: 'carousel doctor' says what is available here");
+            throw new EngineException("no engine was timed: " + String.join("; ", leftOut)
+                    + " ('carousel doctor' says what is available here)");
+        }
+        if (!json) {
+            leftOut.forEach(reason -> out.println("left out: " + reason));
+            out.flush();
         }
         return 0;
     }
@@ -190,21 +186,47 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /** A named engine has to be there; the others are left out, with the reason, where they cannot do what is asked. */
-    private Optional<Engine> open(EngineProvider provider, EngineOptions options, PrintWriter out) {
+    private Optional<Engine> open(EngineProvider provider, EngineOptions options, List<String> leftOut) {
         if (engines != null) {
             return Optional.of(Engines.open(provider.name(), options));
         }
         try {
             return Optional.of(provider.open(options));
         } catch (EngineException refused) {
-            leftOut(out, provider, refused.getMessage());
+            leftOut.add(provider.name() + ", " + refused.getMessage());
             return Optional.empty();
         }
     }
 
-    private void leftOut(PrintWriter out, EngineProvider provider, String reason) {
-        if (!json) {
-            out.printf("%-10s left out: %s%n", provider.name(), reason);
+    private void printHeader(PrintWriter out, LstmSpec spec) {
+        out.printf(
+                Locale.ROOT,
+                "N=%d T=%d C=%d H=%d, %d layer%s%s, %.2f GFLOP forward%n",
+                batch,
+                timeSteps,
+                inputSize,
+                hidden,
+                layers,
+                layers == 1 ? "" : "s",
+                bidirectional ? ", both directions" : "",
+                flops(spec) / 1e9);
+        out.println("engine     mode         median ms      least       most   GFLOP/s");
+    }
+
+    /** That no tensor has more elements than an index can count. */
+    private void requireSizes(LstmSpec spec) {
+        long parameters;
+        long rows = (long) batch * timeSteps;
+        long widest = Math.max(spec.inputSize(), Math.max(spec.sequenceWidth(), (long) Gate.COUNT * spec.hiddenSize()));
+        try {
+            parameters = LstmLayout.of(spec).elements();
+        } catch (ArithmeticException | IllegalArgumentException tooLarge) {
+            parameters = Long.MAX_VALUE;
+        }
+        if (parameters > Integer.MAX_VALUE || rows * widest > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException(
+                    "the parameters, and the numbers of a batch over all time steps, should be at most "
+                            + Integer.MAX_VALUE + " each: lower --hidden, --batch, --time-steps, --input or --layers");
         }
     }
 

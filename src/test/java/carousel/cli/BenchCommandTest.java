@@ -65,6 +65,13 @@ class BenchCommandTest {
         run.failsWith(Main.FAILURE, "FP16", "FP32 only");
     }
 
+    @Test
+    void sizesThatNoIndexCountsAreRefused() {
+        CommandLineRun.of("bench", "--hidden", 60_000).failsWith(Main.BAD_USAGE, "2147483647", "--hidden");
+        CommandLineRun.of("bench", "--batch", 60_000, "--time-steps", 60_000)
+                .failsWith(Main.BAD_USAGE, "2147483647", "--batch");
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             --engine      | abc  | 'abc'

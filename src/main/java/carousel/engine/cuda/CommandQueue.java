@@ -120,7 +120,7 @@ final class CommandQueue implements AutoCloseable {
 
     private final CudaContext context;
     private final Blas blas;
-    private final boolean graphs = !"false".equalsIgnoreCase(System.getProperty(GRAPHS));
+    private final boolean graphs = graphs(System.getProperty(GRAPHS, "true"));
     private final List<Command> pending = new ArrayList<>();
     private final Map<Long, Run> runs = new LinkedHashMap<>(16, 0.75f, true);
     private Command begun = new Command();
@@ -142,6 +142,14 @@ final class CommandQueue implements AutoCloseable {
             block.putLong(Long.BYTES * k, first + (long) Long.BYTES * k);
         }
         this.values = block.position(Long.BYTES * MOST_ARGUMENTS).slice().order(ByteOrder.nativeOrder());
+    }
+
+    private static boolean graphs(String text) {
+        if (!text.equals("true") && !text.equals("false")) {
+            throw new IllegalArgumentException("the property " + GRAPHS + " should be true or false but got '" + text
+                    + "': leave it out for true");
+        }
+        return text.equals("true");
     }
 
     /**

@@ -87,8 +87,9 @@ public final class CudaContext implements AutoCloseable {
         } catch (NumberFormatException notANumber) {
             // Said below.
         }
-        throw new EngineException("the property " + DEVICE + " should be in the [0, " + (count - 1)
-                + "] range but got '" + text + "': leave it out for the first GPU");
+        // Not a lack of this machine, which auto would pass over, but a setting that is wrong.
+        throw new IllegalArgumentException("the property " + DEVICE + " should be the number of a GPU in the [0, "
+                + (count - 1) + "] range but got '" + text + "': leave it out for the first GPU");
     }
 
     private int attribute(int which) {

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.Engine;
-import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.engine.Loss;
@@ -388,9 +387,15 @@ class CudaEngineTest {
     void aDeviceThatIsNotThereIsRefused() {
         for (String wrong : List.of("-1", "999", "first", "")) {
             System.setProperty(DEVICE, wrong);
-            String message = assertThrows(EngineException.class, this::open).getMessage();
+            String message =
+                    assertThrows(IllegalArgumentException.class, this::open).getMessage();
             assertTrue(message.contains("'" + wrong + "'") && message.contains(DEVICE), message);
         }
+        System.clearProperty(DEVICE);
+        System.setProperty(GRAPHS, "maybe");
+        String message =
+                assertThrows(IllegalArgumentException.class, this::open).getMessage();
+        assertTrue(message.contains("'maybe'") && message.contains(GRAPHS), message);
     }
 
     @Test
