@@ -110,7 +110,7 @@ class DockerfileTest {
         // The natives of JCuda, which the other one has no use for.
         cuda.remove("COPY");
         assertEquals(cpu, cuda);
-        assertTrue(only("cuda", "ENV").contains("-Djava.library.path=/opt/natives"));
+        assertTrue(only("cuda", "ENV").contains("LD_LIBRARY_PATH=/opt/natives:"));
         assertTrue(all("cuda", "COPY").contains("--from=build /natives /opt/natives"));
     }
 
