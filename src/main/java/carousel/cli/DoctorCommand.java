@@ -4,6 +4,7 @@ import carousel.engine.EngineException;
 import carousel.engine.EngineProvider;
 import carousel.engine.Engines;
 import carousel.format.Charts;
+import carousel.tensor.OutOfTensorMemoryException;
 import com.google.gson.GsonBuilder;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -126,7 +127,8 @@ final class DoctorCommand implements Callable<Integer> {
                     Double.isFinite(check.difference()) ? check.difference() : null,
                     check.allowed(),
                     check.passed() ? "ok" : WRONG);
-        } catch (EngineException e) {
+        } catch (EngineException | OutOfTensorMemoryException e) {
+            // A GPU that another program fills computes nothing wrongly.
             return unavailable(provider, e);
         } catch (RuntimeException | LinkageError e) {
             // To find this out is what the command is for.

@@ -11,6 +11,7 @@ import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.engine.Engines;
 import carousel.engine.LstmOutput;
+import carousel.tensor.OutOfTensorMemoryException;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
@@ -108,6 +109,15 @@ class DoctorCommandTest {
         })));
         assertEquals("WRONG", firstEngine().get("verdict").getAsString());
         assertTrue(firstEngine().get("failure").getAsString().contains("out of order"));
+    }
+
+    @Test
+    void anEngineWithoutMemoryIsUnavailableAndNotWrong() {
+        assertEquals(0, examine(provider("full", (engine, output) -> {
+            throw new OutOfTensorMemoryException("'y' needs 1.0 MiB and 0.5 MiB are free: close other programs", null);
+        })));
+        assertTrue(firstEngine().get("unavailable").getAsString().contains("0.5 MiB are free"));
+        assertTrue(firstEngine().get("verdict").isJsonNull());
     }
 
     @Test
