@@ -4,6 +4,7 @@ import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Loss;
+import carousel.engine.LstmSpec;
 import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
 import carousel.engine.Update;
@@ -88,21 +89,10 @@ public abstract class CudaEngine implements Engine {
      * {@code C [m, n] = A B} or {@code C += A B}, with {@code A [m, k]} and {@code B [k, n]} after their transpositions. What has no
      * elements is left alone.
      *
-     * @param a where A lies, {@code lda} elements from row to row as it lies there; the same for B and C
+     * @param a where A lies as it is stored, row after row without gaps; the same for B and C
      */
     protected final void product(
-            boolean transposeA,
-            boolean transposeB,
-            int m,
-            int n,
-            int k,
-            long a,
-            int lda,
-            long b,
-            int ldb,
-            boolean add,
-            long c,
-            int ldc) {
+            boolean transposeA, boolean transposeB, int m, int n, int k, long a, long b, boolean add, long c) {
         if (m == 0 || n == 0 || k == 0 && add) {
             return;
         }
@@ -113,12 +103,12 @@ public abstract class CudaEngine implements Engine {
         command.add(n);
         command.add(k);
         command.add(a);
-        command.add(lda);
+        command.add(transposeA ? m : k);
         command.add(b);
-        command.add(ldb);
+        command.add(transposeB ? k : n);
         command.add(add ? 1 : 0);
         command.add(c);
-        command.add(ldc);
+        command.add(n);
         queue.submit(command);
     }
 
@@ -172,6 +162,13 @@ public abstract class CudaEngine implements Engine {
     /** Bytes of so many reals. */
     protected final long bytes(long elements) {
         return elements * real.bytes();
+    }
+
+    /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
+    protected final void requireSupported(LstmSpec spec) {
+        refusal(spec).ifPresent(reason -> {
+            throw new EngineException(reason);
+        });
     }
 
     private void begin() {
@@ -328,7 +325,7 @@ public abstract class CudaEngine implements Engine {
         int inputs = x.shape().extent(1);
         int outputs = weights.shape().extent(0);
         setRows(output(y), optionalInput(bias), rows, outputs);
-        product(false, true, rows, outputs, inputs, input(x), inputs, input(weights), inputs, true, input(y), outputs);
+        product(false, true, rows, outputs, inputs, input(x), input(weights), true, input(y));
     }
 
     /** Every one of {@code rows} rows becomes the vector at {@code bias}, or zeros where that is 0. */
@@ -352,33 +349,9 @@ public abstract class CudaEngine implements Engine {
         int outputs = weights.shape().extent(0);
         if (dx != null) {
             Shapes.require("dx", dx, rows, inputs);
-            product(
-                    false,
-                    false,
-                    rows,
-                    inputs,
-                    outputs,
-                    input(dy),
-                    outputs,
-                    input(weights),
-                    inputs,
-                    false,
-                    output(dx),
-                    inputs);
+            product(false, false, rows, inputs, outputs, input(dy), input(weights), false, output(dx));
         }
-        product(
-                true,
-                false,
-                outputs,
-                inputs,
-                rows,
-                input(dy),
-                outputs,
-                input(x),
-                inputs,
-                true,
-                output(weightsGradient),
-                inputs);
+        product(true, false, outputs, inputs, rows, input(dy), input(x), true, output(weightsGradient));
         if (biasGradient != null) {
             addColumnSums(input(dy), rows, outputs, output(biasGradient));
         }

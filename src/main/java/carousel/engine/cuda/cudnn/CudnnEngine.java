@@ -1,7 +1,6 @@
 package carousel.engine.cuda.cudnn;
 
 import carousel.engine.Direction;
-import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
@@ -109,12 +108,6 @@ final class CudnnEngine extends CudaEngine {
                     "cuDNN has no stack that reads in reverse only: choose the engine 'fused', or both directions");
         }
         return choice.refusal(spec).map(Throwable::getMessage);
-    }
-
-    private void requireSupported(LstmSpec spec) {
-        refusal(spec).ifPresent(reason -> {
-            throw new EngineException(reason);
-        });
     }
 
     @Override

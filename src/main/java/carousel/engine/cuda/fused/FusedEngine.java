@@ -1,6 +1,5 @@
 package carousel.engine.cuda.fused;
 
-import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Gate;
 import carousel.engine.LstmInput;
@@ -41,12 +40,6 @@ final class FusedEngine extends CudaEngine {
         return spec.extension()
                 .map(option ->
                         "the fused engine does not compute " + option + " yet: leave it out of the specification");
-    }
-
-    private void requireSupported(LstmSpec spec) {
-        refusal(spec).ifPresent(reason -> {
-            throw new EngineException(reason);
-        });
     }
 
     @Override
@@ -182,19 +175,7 @@ final class FusedEngine extends CudaEngine {
             long c = output(cell.c());
             long m = optionalOutput(cell.m());
             setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
-            product(
-                    false,
-                    true,
-                    rows,
-                    gates,
-                    inputs,
-                    layerInput(layer),
-                    inputs,
-                    weight(weights.inputWeights()),
-                    inputs,
-                    true,
-                    a,
-                    gates);
+            product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
             int firstSlot = reversed ? timeSteps : 0;
             boolean fromZero = input.initial() == null;
             if (fromZero) {
@@ -223,12 +204,9 @@ final class FusedEngine extends CudaEngine {
                             gates,
                             outputs,
                             at(h, before, outputs),
-                            outputs,
                             weight(weights.recurrentWeights()),
-                            outputs,
                             true,
-                            at(a, t, gates),
-                            gates);
+                            at(a, t, gates));
                 }
                 kernels()
                         .launch("lstm_forward")
@@ -255,12 +233,9 @@ final class FusedEngine extends CudaEngine {
                             outputs,
                             hidden,
                             at(m, t, hidden),
-                            hidden,
                             weight(weights.projection()),
-                            hidden,
                             false,
-                            at(h, after, outputs),
-                            outputs);
+                            at(h, after, outputs));
                     kernels()
                             .launch("lstm_project_forward")
                             .address(at(h, before, outputs))
@@ -376,12 +351,9 @@ final class FusedEngine extends CudaEngine {
                             hidden,
                             outputs,
                             at(dhTotal, t, outputs),
-                            outputs,
                             weight(weights.projection()),
-                            hidden,
                             false,
-                            dm,
-                            hidden);
+                            dm);
                 }
                 kernels()
                         .launch("lstm_backward")
@@ -407,12 +379,9 @@ final class FusedEngine extends CudaEngine {
                         outputs,
                         gates,
                         at(a, t, gates),
-                        gates,
                         weight(weights.recurrentWeights()),
-                        outputs,
                         true,
-                        dh,
-                        outputs);
+                        dh);
             }
         }
 
@@ -424,19 +393,7 @@ final class FusedEngine extends CudaEngine {
             FusedTape.Cell cell = trace.cell(state);
             long da = input(cell.gates());
             if (dx != 0) {
-                product(
-                        false,
-                        false,
-                        rows,
-                        inputs,
-                        gates,
-                        da,
-                        gates,
-                        weight(weights.inputWeights()),
-                        inputs,
-                        !firstCell,
-                        dx,
-                        inputs);
+                product(false, false, rows, inputs, gates, da, weight(weights.inputWeights()), !firstCell, dx);
             }
             if (gradients == 0) {
                 return;
@@ -454,7 +411,7 @@ final class FusedEngine extends CudaEngine {
 
         /** {@code dW [m, n] += left [T N, m]^T right [T N, n]}. */
         private void addProduct(int m, int n, long left, long right, long gradients, ParameterView view) {
-            product(true, false, m, n, rows, left, m, right, n, true, gradients + bytes(view.offset()), n);
+            product(true, false, m, n, rows, left, right, true, gradients + bytes(view.offset()));
         }
     }
 }
