@@ -3,8 +3,6 @@ package carousel.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import carousel.engine.EngineProvider;
-import carousel.engine.Engines;
 import carousel.fixture.AvailableEngines;
 import carousel.fixture.StandIn;
 import carousel.fixture.StandIn.Count;
@@ -104,11 +102,7 @@ class CudaFaultTest {
     }
 
     private void failEach(String engine, Kind kind, long dnnStatus) throws IOException {
-        Optional<EngineProvider> provider = Engines.providers().stream()
-                .filter(candidate -> candidate.name().equals(engine))
-                .findFirst();
-        Assumptions.assumeTrue(provider.isPresent(), "there is no engine " + engine + " in this build");
-        AvailableEngines.assume(provider.get());
+        AvailableEngines.assume(engine);
         standIn = StandIn.find();
         Assumptions.assumeTrue(standIn.isPresent(), "real libraries cannot be told to fail");
         StandIn faults = standIn.get();

@@ -3,8 +3,6 @@ package carousel.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import carousel.engine.EngineProvider;
-import carousel.engine.Engines;
 import carousel.fixture.AvailableEngines;
 import carousel.format.ModelFile;
 import carousel.training.RunFolder;
@@ -13,10 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,14 +32,6 @@ class CudaTrainingTest {
     @AfterEach
     void restore() {
         System.clearProperty(CUDNN_ALGORITHM);
-    }
-
-    private static void requireAvailable(String engine) {
-        Optional<EngineProvider> provider = Engines.providers().stream()
-                .filter(candidate -> candidate.name().equals(engine))
-                .findFirst();
-        Assumptions.assumeTrue(provider.isPresent(), "there is no engine " + engine + " in this build");
-        AvailableEngines.assume(provider.get());
     }
 
     private static CommandLineRun train(Path out, String engine, Object... more) {
@@ -70,7 +58,7 @@ class CudaTrainingTest {
     @ParameterizedTest
     @ValueSource(strings = {"fused", "cudnn"})
     void aRunComesOutAsOnTheReference(String engine) throws IOException {
-        requireAvailable(engine);
+        AvailableEngines.assume(engine);
         Object[] stack = {
             "--task",
             "adding",
@@ -102,7 +90,7 @@ class CudaTrainingTest {
     @ParameterizedTest
     @ValueSource(strings = {"fused", "cudnn"})
     void picturesAreLearnedInEveryRecipe(String engine) throws IOException {
-        requireAvailable(engine);
+        AvailableEngines.assume(engine);
         for (String preset : new String[] {"keras", "tensorflow"}) {
             Path out = folder.resolve(engine + "-" + preset);
             CommandLineRun run = train(
@@ -143,7 +131,7 @@ class CudaTrainingTest {
     @ParameterizedTest
     @ValueSource(strings = {"fused", "cudnn"})
     void aResumedRunEndsWithTheSameBits(String engine) throws IOException {
-        requireAvailable(engine);
+        AvailableEngines.assume(engine);
         // Each run would measure by itself which of cuDNN's algorithms is the fastest.
         System.setProperty(CUDNN_ALGORITHM, "standard");
         Object[] stack = {
@@ -175,7 +163,7 @@ class CudaTrainingTest {
     @ParameterizedTest
     @ValueSource(strings = {"fused", "cudnn"})
     void doublePrecisionIsTheReferencesOwn(String engine) throws IOException {
-        requireAvailable(engine);
+        AvailableEngines.assume(engine);
         Object[] stack = {"--task", "adding", "--time-steps", 6, "--hidden", 7, "--batch", 4, "--steps", 5};
         Path expected = folder.resolve("reference");
         train(expected, "reference", stack).succeeds();

@@ -49,11 +49,7 @@ class CudaForgottenCallTest {
     }
 
     private void forgetEach(String name, Kind kind) {
-        Optional<EngineProvider> provider = Engines.providers().stream()
-                .filter(candidate -> candidate.name().equals(name))
-                .findFirst();
-        Assumptions.assumeTrue(provider.isPresent(), "there is no engine " + name + " in this build");
-        AvailableEngines.assume(provider.get());
+        EngineProvider provider = AvailableEngines.assume(name);
         standIn = StandIn.find();
         Assumptions.assumeTrue(standIn.isPresent(), "real libraries forget nothing");
         StandIn faults = standIn.get();
@@ -68,7 +64,7 @@ class CudaForgottenCallTest {
         long forgotten = 0;
         for (long k = 1; ; k++) {
             // A fresh engine: the memory that it gets from the stand-ins holds nothing useful by chance.
-            try (Engine engine = provider.get().open(EngineOptions.defaults().withGuards(false))) {
+            try (Engine engine = provider.open(EngineOptions.defaults().withGuards(false))) {
                 faults.forget(kind, k);
                 long misuse = faults.count(Count.MISUSE);
                 boolean noticed;
