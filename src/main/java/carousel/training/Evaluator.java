@@ -6,6 +6,7 @@ import carousel.engine.Engine;
 import carousel.engine.Loss;
 import carousel.layer.Form;
 import carousel.layer.Model;
+import carousel.layer.ModelState;
 import carousel.layer.Pass;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
@@ -33,26 +34,34 @@ public final class Evaluator {
     /** The same, or nothing when the condition comes true between two batches. */
     Optional<Evaluation> evaluateUnless(BooleanSupplier stopped, BatchSource source) {
         Totals totals = new Totals();
-        for (long number = 0; number < source.batchesPerEpoch(); number++) {
-            if (stopped.getAsBoolean()) {
-                return Optional.empty();
+        try (Scope carried = model.engine().openScope("carried state")) {
+            ModelState state = carriedState(carried, source);
+            for (long number = 0; number < source.batchesPerEpoch(); number++) {
+                if (stopped.getAsBoolean()) {
+                    return Optional.empty();
+                }
+                add(source.batch(number), state, totals);
             }
-            add(source.batch(number), totals);
         }
         return Optional.of(totals.evaluation(loss));
+    }
+
+    /** A state for a source whose batches go on where the ones before ended, otherwise null. */
+    private ModelState carriedState(Scope scope, BatchSource source) {
+        return source.contiguous() ? new ModelState(model, scope, source.batchSize()) : null;
     }
 
     /** Loss and accuracy on one batch. */
     public Evaluation evaluate(Batch batch) {
         Totals totals = new Totals();
-        add(batch, totals);
+        add(batch, null, totals);
         return totals.evaluation(loss);
     }
 
-    private void add(Batch batch, Totals totals) {
+    private void add(Batch batch, ModelState state, Totals totals) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("evaluation")) {
-            Tensor predictions = Model.rows(model.forward(inference(scope, batch)));
+            Tensor predictions = forward(scope, batch, state);
             Tensor report = scope.allocate("report", 3);
             engine.loss(
                     loss,
@@ -72,9 +81,13 @@ public final class Evaluator {
      * @return {@code [M, K]}, row-major; M is N, or T * N for a model that answers at each step
      */
     public float[] predict(Batch batch) {
+        return predict(batch, null);
+    }
+
+    private float[] predict(Batch batch, ModelState state) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("prediction")) {
-            Tensor predictions = Model.rows(model.forward(inference(scope, batch)));
+            Tensor predictions = forward(scope, batch, state);
             float[] values = new float[Math.toIntExact(predictions.elements())];
             engine.read(predictions, values);
             int columns = predictions.shape().extent(1);
@@ -105,10 +118,13 @@ public final class Evaluator {
     public float[] predict(BatchSource source) {
         List<float[]> parts = new ArrayList<>();
         int size = 0;
-        for (long number = 0; number < source.batchesPerEpoch(); number++) {
-            float[] part = predict(source.batch(number));
-            parts.add(part);
-            size = Math.addExact(size, part.length);
+        try (Scope carried = model.engine().openScope("carried state")) {
+            ModelState state = carriedState(carried, source);
+            for (long number = 0; number < source.batchesPerEpoch(); number++) {
+                float[] part = predict(source.batch(number), state);
+                parts.add(part);
+                size = Math.addExact(size, part.length);
+            }
         }
         float[] all = new float[size];
         int filled = 0;
@@ -133,16 +149,30 @@ public final class Evaluator {
         }
     }
 
-    private Pass inference(Scope scope, Batch batch) {
-        return Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths());
+    /** What the model makes of a batch, as rows; a state is gone on from and then moved on. */
+    private Tensor forward(Scope scope, Batch batch, ModelState state) {
+        Pass pass = Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths())
+                .carrying(state);
+        Tensor output = model.forward(pass);
+        if (state != null) {
+            state.advance();
+        }
+        return Model.rows(output);
     }
 
-    /** Copies a batch's inputs to the engine, {@code [T, N, C]}. */
+    /** Copies a batch's inputs to the engine, {@code [T, N, C]}, or its tokens, {@code [T, N]}. */
     static Tensor input(Model model, Scope scope, Batch batch) {
         Form form = model.spec().input();
-        if (form.kind() != Form.Kind.SEQUENCE || form.features() != batch.features()) {
+        Form.Kind kind = batch.tokens() == null ? Form.Kind.SEQUENCE : Form.Kind.TOKENS;
+        if (form.kind() != kind || form.features() != batch.features()) {
             throw new IllegalArgumentException("the model reads " + form + " but the data has " + batch.features()
-                    + " features per time step: use the data it was made for");
+                    + (batch.tokens() == null ? " features per time step" : " tokens")
+                    + ": use the data it was made for");
+        }
+        if (batch.tokens() != null) {
+            Tensor ids = scope.allocateIntegers("tokens", batch.timeSteps(), batch.batchSize());
+            model.engine().write(ids, batch.tokens());
+            return ids;
         }
         Tensor x = scope.allocate("x", batch.timeSteps(), batch.batchSize(), batch.features());
         model.engine().write(x, batch.inputs());

@@ -5,6 +5,7 @@ import carousel.data.BatchSource;
 import carousel.engine.Engine;
 import carousel.engine.Loss;
 import carousel.layer.Model;
+import carousel.layer.ModelState;
 import carousel.layer.Pass;
 import carousel.optimizer.Optimizer;
 import carousel.optimizer.Plateau;
@@ -67,6 +68,10 @@ public final class Trainer implements AutoCloseable {
     private double[] bestParameters;
     private boolean stoppedEarly;
     private long totalSteps;
+    /** What contiguous batches carry; null before there is any. */
+    private ModelState carried;
+    /** The same as a checkpoint had it, until there is a batch to say of how many sequences it is. */
+    private double[] restoredState;
 
     private Trainer(Builder builder) {
         this.model = builder.model;
@@ -178,6 +183,7 @@ public final class Trainer implements AutoCloseable {
      */
     public History fitSteps(BatchSource training, BatchSource validation, long steps) {
         totalSteps = steps;
+        openCarried(training);
         for (Callback callback : callbacks) {
             callback.onStart(this);
         }
@@ -188,7 +194,7 @@ public final class Trainer implements AutoCloseable {
         while ((step < steps || pending) && !stoppedEarly && !stopRequested) {
             Batch batch = training.batch(pending ? step - 1 : step);
             if (!pending) {
-                trainOn(batch);
+                trainOn(batch, training.contiguous() ? carried : null, step % perEpoch == 0);
             }
             pending = step % perEpoch == 0;
             if (pending) {
@@ -238,10 +244,32 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    private void trainOn(Batch batch) {
+    /** The state that contiguous batches carry, where it was when the run was interrupted. */
+    private void openCarried(BatchSource training) {
+        if (!training.contiguous()) {
+            return;
+        }
+        if (carried == null || carried.batchSize() != training.batchSize()) {
+            carried = new ModelState(model, scope, training.batchSize());
+        }
+        if (restoredState != null) {
+            carried.write(restoredState);
+            restoredState = null;
+        }
+    }
+
+    /**
+     * @param state gone on from and then moved on: the gradient ends at the batch's first step. Null for none.
+     * @param anew whether the state begins with this batch
+     */
+    private void trainOn(Batch batch, ModelState state, boolean anew) {
+        if (state != null && anew) {
+            state.clear();
+        }
         try (Scope stepScope = engine.openScope("step")) {
             Tensor input = Evaluator.input(model, stepScope, batch);
-            Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step);
+            Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step)
+                    .carrying(state);
             Tensor output = model.forward(pass);
             Tensor predictions = Model.rows(output);
             Tensor gradient =
@@ -256,6 +284,9 @@ public final class Trainer implements AutoCloseable {
                     Model.rows(gradient));
             model.clearGradients();
             model.backward(pass, gradient);
+            if (state != null) {
+                state.advance();
+            }
             optimizerState.step(model.parameters(), model.gradients(), step, rateFactor);
         }
         step++;
@@ -439,7 +470,8 @@ public final class Trainer implements AutoCloseable {
                 parameters,
                 read(optimizerState.firstMoment()),
                 read(optimizerState.secondMoment()),
-                bestParameters);
+                bestParameters,
+                carried == null ? restoredState : carried.read());
     }
 
     private double[] read(Tensor tensor) {
@@ -487,6 +519,7 @@ public final class Trainer implements AutoCloseable {
         bestLoss = state.bestLoss();
         bestStep = state.bestStep();
         bestParameters = checkpoint.bestParameters();
+        restoredState = checkpoint.carriedState();
         epochTotals.clear();
         epochTotals.add(state.lossSum(), state.rightSum(), state.weightSum());
         recentTotals.clear();
