@@ -62,9 +62,13 @@ final class PredictCommand implements Callable<Integer> {
         SavedRun.Contents contents = saved.read();
         RunConfig config = contents.config();
         Task task = config.taskKind();
+        if (!task.useInstead().equals("predict")) {
+            throw new IllegalArgumentException(
+                    "predict takes no model of the task " + task.name() + ": use " + task.useInstead());
+        }
         int features = contents.model().spec().input().features();
         List<SequenceFile> given = input == null ? null : SequenceFile.read(input, features, config);
-        SequenceDataset test = input == null ? task.test(config) : null;
+        SequenceDataset test = input == null ? task.examples(config) : null;
         try (Engine engine = engineChoice.open("auto");
                 Model model = contents.model().open(engine)) {
             Evaluator evaluator = new Evaluator(model, task.loss());
@@ -89,7 +93,7 @@ final class PredictCommand implements Callable<Integer> {
     }
 
     private static Batch batch(SequenceFile sequence, int features, Task task, int outputs) {
-        Batch batch = new Batch(sequence.timeSteps(), 1, features, task.pictures() ? 0 : outputs, false);
+        Batch batch = new Batch(sequence.timeSteps(), 1, features, task.loss().labelled() ? 0 : outputs, false);
         System.arraycopy(sequence.values(), 0, batch.inputs(), 0, sequence.values().length);
         return batch;
     }
@@ -97,7 +101,7 @@ final class PredictCommand implements Callable<Integer> {
     /** @param truth a batch with the right answer, or null */
     private void report(int index, float[] outputs, Task task, Batch truth) {
         PrintWriter out = spec.commandLine().getOut();
-        if (!task.pictures()) {
+        if (!task.loss().labelled()) {
             if (json) {
                 JsonObject object = new JsonObject();
                 object.addProperty("index", index);

@@ -18,8 +18,8 @@ final class SavedRun {
 
     @Option(
             names = "--data",
-            paramLabel = "DIR",
-            description = "Folder with the four IDX files. Default: the one the model was trained on.")
+            paramLabel = "PATH",
+            description = "The data of the model's task. Default: what the model was trained on.")
     private Path data;
 
     /** A saved model and what it was trained for. */
@@ -32,8 +32,8 @@ final class SavedRun {
         ModelFile model = ModelFile.read(file);
         RunConfig config = RunConfig.from(model.metadata(), file);
         if (data != null) {
-            if (config.taskKind() != Task.MNIST) {
-                throw new IllegalArgumentException("--data goes with a model of the task mnist but '" + file
+            if (!config.taskKind().options().contains("--data")) {
+                throw new IllegalArgumentException("--data goes with a model of a task that reads data but '" + file
                         + "' is of the task " + config.task());
             }
             config = config.withData(data.toAbsolutePath().normalize().toString());
