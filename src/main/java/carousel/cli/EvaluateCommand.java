@@ -35,7 +35,7 @@ final class EvaluateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        SavedRun.Contents contents = saved.read();
+        SavedRun.Contents contents = saved.readTrained();
         Task task = contents.config().taskKind();
         Task.Test test = task.test(contents.config());
         PrintWriter out = spec.commandLine().getOut();

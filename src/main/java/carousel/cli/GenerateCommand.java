@@ -79,7 +79,7 @@ final class GenerateCommand implements Callable<Integer> {
             throw new IllegalArgumentException("--top-p should be in the (0, 1] range but got " + topP);
         }
         TokenSampler sampler = new TokenSampler(temperature, topK, topP);
-        SavedRun.Contents contents = saved.read();
+        SavedRun.Contents contents = saved.readTrained();
         if (!(contents.config().taskKind() instanceof TextTask)) {
             throw new IllegalArgumentException("generate takes a model of the task text but got one of the task "
                     + contents.config().task() + ": use "

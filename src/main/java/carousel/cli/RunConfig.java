@@ -146,6 +146,11 @@ record RunConfig(
         return Map.of(KEY, new Gson().toJson(this));
     }
 
+    /** Whether a file's metadata has settings. */
+    static boolean isIn(Map<String, String> metadata) {
+        return metadata.containsKey(KEY);
+    }
+
     /**
      * The settings in a file's metadata.
      *

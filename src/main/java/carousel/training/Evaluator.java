@@ -90,23 +90,7 @@ public final class Evaluator {
             Tensor predictions = forward(scope, batch, state);
             float[] values = new float[Math.toIntExact(predictions.elements())];
             engine.read(predictions, values);
-            int columns = predictions.shape().extent(1);
-            switch (loss) {
-                case SOFTMAX_CROSS_ENTROPY -> {
-                    for (int row = 0; row < values.length; row += columns) {
-                        softmax(values, row, columns);
-                    }
-                }
-                case SIGMOID_CROSS_ENTROPY -> {
-                    for (int e = 0; e < values.length; e++) {
-                        values[e] = (float) (1 / (1 + Math.exp(-values[e])));
-                    }
-                }
-                case MEAN_SQUARED_ERROR -> {
-                    // The outputs are the prediction.
-                }
-            }
-            return values;
+            return predictions(values, predictions.shape().extent(1), loss);
         }
     }
 
@@ -133,6 +117,31 @@ public final class Evaluator {
             filled += part.length;
         }
         return all;
+    }
+
+    /**
+     * What a model's outputs mean under the loss it was trained with: see {@link #predict(Batch)}.
+     *
+     * @param outputs {@code [M, K]}, row-major; overwritten
+     * @return the same array
+     */
+    public static float[] predictions(float[] outputs, int columns, Loss loss) {
+        switch (loss) {
+            case SOFTMAX_CROSS_ENTROPY -> {
+                for (int row = 0; row < outputs.length; row += columns) {
+                    softmax(outputs, row, columns);
+                }
+            }
+            case SIGMOID_CROSS_ENTROPY -> {
+                for (int e = 0; e < outputs.length; e++) {
+                    outputs[e] = (float) (1 / (1 + Math.exp(-outputs[e])));
+                }
+            }
+            case MEAN_SQUARED_ERROR -> {
+                // The outputs are the prediction.
+            }
+        }
+        return outputs;
     }
 
     private static void softmax(float[] values, int from, int columns) {
