@@ -27,6 +27,9 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
     /** The metadata's key for the specification. */
     private static final String SPECIFICATION = "carousel.model";
 
+    /** The metadata's key for whose tensors these are. */
+    private static final String FORMAT = "format";
+
     private static final String OUR_BIAS = "bias_l";
     private static final String INPUT_BIAS = "bias_ih_l";
     private static final String RECURRENT_BIAS = "bias_hh_l";
@@ -55,7 +58,7 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
             throws IOException {
         SafetensorsWriter writer = new SafetensorsWriter();
         // What readers of PyTorch models look for: names and layouts are PyTorch's.
-        writer.metadata("format", "pt");
+        writer.metadata(FORMAT, "pt");
         writer.metadata(SPECIFICATION, ModelJson.write(weights.spec()));
         metadata.forEach(writer::metadata);
         for (ParameterView view : Model.views(weights.spec())) {
@@ -103,6 +106,14 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
             }
             return new ModelFile(spec, file.metadata(), tensors, path);
         }
+    }
+
+    /** The metadata that {@link #write} was given: all but what it adds itself. */
+    public Map<String, String> ownMetadata() {
+        Map<String, String> own = new LinkedHashMap<>(metadata);
+        own.remove(FORMAT);
+        own.remove(SPECIFICATION);
+        return own;
     }
 
     /**
