@@ -2,28 +2,16 @@ package carousel.data;
 
 import carousel.engine.RandomSequence;
 import java.util.Arrays;
-import java.util.Objects;
 
 /**
  * Sequences of similar lengths together, so that a batch needs no more steps than the longest of its own: its T is that
  * length, and little of it is padding. Each epoch sees every sequence exactly once.
  */
 public final class BucketedBatches implements BatchSource {
-    /** In which order sequences and batches come. */
-    public enum Mode {
-        /**
-         * For training: among equal lengths each epoch draws anew which sequences share a batch, and the batches come in a
-         * random order. Where the batches do not divide the dataset, a random one of them is the smaller one, and comes last.
-         */
-        SHUFFLED,
-        /** For evaluation: from the shortest sequences to the longest, in the dataset's order among equal ones. */
-        SORTED
-    }
-
     private final SequenceDataset dataset;
     private final int batchSize;
     private final long seed;
-    private final Mode mode;
+    private final boolean shuffled;
     private final int[] lengths;
     private final Batch one;
     private long orderedEpoch = -1;
@@ -32,16 +20,11 @@ public final class BucketedBatches implements BatchSource {
 
     private Batch batch;
 
-    /**
-     * @param batchSize in [1, the dataset's size]
-     * @throws IllegalArgumentException if it is not, or a sequence has no step
-     */
-    public BucketedBatches(SequenceDataset dataset, int batchSize, long seed, Mode mode) {
-        DatasetBatches.requireBatchSize(dataset, batchSize, dataset.size());
+    private BucketedBatches(SequenceDataset dataset, int batchSize, long seed, boolean shuffled) {
         this.dataset = dataset;
         this.batchSize = batchSize;
         this.seed = seed;
-        this.mode = Objects.requireNonNull(mode);
+        this.shuffled = shuffled;
         this.one = dataset.newBatch(1);
         this.lengths = new int[dataset.size()];
         for (int k = 0; k < lengths.length; k++) {
@@ -55,6 +38,30 @@ public final class BucketedBatches implements BatchSource {
                         "sequence " + k + " of " + dataset.name() + " should have 1 or more steps but has 0");
             }
         }
+    }
+
+    /**
+     * For training: among equal lengths each epoch draws anew which sequences share a batch, and the batches come in a random
+     * order. Where they do not divide the dataset, a random one of them is the smaller one, and comes last.
+     *
+     * @param batchSize in [1, the dataset's size]
+     * @throws IllegalArgumentException if it is not, or a sequence has no step
+     */
+    public static BucketedBatches shuffled(SequenceDataset dataset, int batchSize, long seed) {
+        DatasetBatches.requireBatchSize(dataset, batchSize, dataset.size());
+        return new BucketedBatches(dataset, batchSize, seed, true);
+    }
+
+    /**
+     * For evaluation: from the shortest sequences to the longest, in the dataset's order among equal ones. {@link #members}
+     * tells which they are.
+     *
+     * @param batchSize 1 or more; a whole dataset smaller than that is one batch
+     * @throws IllegalArgumentException if the batch size is below 1, or a sequence has no step
+     */
+    public static BucketedBatches sorted(SequenceDataset dataset, int batchSize) {
+        DatasetBatches.requireBatchSize(dataset, batchSize, Integer.MAX_VALUE);
+        return new BucketedBatches(dataset, Math.min(batchSize, dataset.size()), 0, false);
     }
 
     /** The sequences of a batch, in the order of its rows. */
@@ -99,18 +106,17 @@ public final class BucketedBatches implements BatchSource {
     }
 
     private void arrange(long epoch) {
-        long wanted = mode == Mode.SORTED ? 0 : epoch;
+        long wanted = shuffled ? epoch : 0;
         if (wanted == orderedEpoch) {
             return;
         }
-        int[] sorted;
-        if (mode == Mode.SORTED) {
-            sorted = new int[lengths.length];
-            Arrays.setAll(sorted, k -> k);
-            order = byLength(sorted);
-        } else {
+        if (shuffled) {
             RandomSequence random = new RandomSequence(seed, RandomStreams.BUCKETS, epoch);
-            order = shuffled(byLength(random.permutation(lengths.length)), random);
+            order = inRandomOrder(byLength(random.permutation(lengths.length)), random);
+        } else {
+            int[] all = new int[lengths.length];
+            Arrays.setAll(all, k -> k);
+            order = byLength(all);
         }
         orderedEpoch = wanted;
     }
@@ -132,24 +138,24 @@ public final class BucketedBatches implements BatchSource {
     }
 
     /** Cuts sorted indices into batches and puts those in a random order. */
-    private int[] shuffled(int[] sorted, RandomSequence random) {
+    private int[] inRandomOrder(int[] sorted, RandomSequence random) {
         int batches = (int) batchesPerEpoch();
         int rest = sorted.length % batchSize;
         int small = random.nextInt(batches);
-        int[] shuffled = new int[sorted.length];
+        int[] ordered = new int[sorted.length];
         int filled = 0;
         for (int place : random.permutation(batches)) {
             if (rest != 0 && place == small) {
                 continue;
             }
             int from = place * batchSize - (rest != 0 && place > small ? batchSize - rest : 0);
-            System.arraycopy(sorted, from, shuffled, filled, batchSize);
+            System.arraycopy(sorted, from, ordered, filled, batchSize);
             filled += batchSize;
         }
         if (rest != 0) {
-            System.arraycopy(sorted, small * batchSize, shuffled, filled, rest);
+            System.arraycopy(sorted, small * batchSize, ordered, filled, rest);
         }
-        return shuffled;
+        return ordered;
     }
 
     /** The share of an epoch's steps that are padding, in [0, 1). */

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
 /**
@@ -126,7 +127,7 @@ public final class LabelledSequences implements SequenceDataset {
             values[row] = new float[sequence.length];
             fill(table, row, missing, sequence, values[row], 0, 1);
         }
-        return of(table, name, 1, values, labels, i -> i, classNames);
+        return of(table, name, 1, values, labels, IntUnaryOperator.identity(), classNames);
     }
 
     static LabelledSequences longForm(
@@ -247,17 +248,13 @@ public final class LabelledSequences implements SequenceDataset {
         }
     }
 
-    private interface RowOf {
-        int row(int sequence);
-    }
-
     private static LabelledSequences of(
             CsvTable table,
             String name,
             int features,
             float[][] values,
             String[] labels,
-            RowOf rowOf,
+            IntUnaryOperator rowOf,
             List<String> given)
             throws DataException {
         List<String> classNames = given == null ? sorted(new TreeSet<>(Arrays.asList(labels))) : List.copyOf(given);
@@ -271,7 +268,7 @@ public final class LabelledSequences implements SequenceDataset {
         for (int k = 0; k < labels.length; k++) {
             Integer known = classes.get(labels[k]);
             if (known == null) {
-                throw new DataException(table.at(rowOf.row(k)) + "a label should be one of "
+                throw new DataException(table.at(rowOf.applyAsInt(k)) + "a label should be one of "
                         + CsvTable.listed(classNames) + ", which the model was trained with, but got "
                         + DataException.quote(labels[k]) + ": correct or remove it");
             }
@@ -283,8 +280,9 @@ public final class LabelledSequences implements SequenceDataset {
     private static List<String> sorted(Collection<String> labels) {
         boolean integers = labels.stream().allMatch(label -> label.matches("[+-]?[0-9]{1,18}"));
         Comparator<String> order = Comparator.naturalOrder();
+        Comparator<String> byValue = Comparator.comparingLong(Long::parseLong);
         return labels.stream()
-                .sorted(integers ? Comparator.comparingLong(Long::parseLong).thenComparing(order) : order)
+                .sorted(integers ? byValue.thenComparing(order) : order)
                 .toList();
     }
 
