@@ -216,7 +216,7 @@ public final class CsvTable {
         for (int column = 0; column < columns; column++) {
             String name = headerRows == 1 && column < cells.width(0) ? cells.cell(0, column) : "";
             // Spreadsheets break long names into lines.
-            name = name.replaceAll("[\\r\\n\\t]+", " ");
+            name = name.replace("\r", "").replace('\n', ' ').replace('\t', ' ');
             if (name.chars().anyMatch(CsvTable::unprintable)) {
                 throw new DataException(source + ", line " + cells.line(0)
                         + ": a column's name should be printable but got " + DataException.quote(name)

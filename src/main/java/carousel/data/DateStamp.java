@@ -109,25 +109,29 @@ final class DateStamp {
 
     /** Whether a text is written like a date; a bare year, which is a number too, is not. */
     static boolean looksLikeOne(String text) {
-        return text.length() <= LONGEST
-                && (YEAR_FIRST.matcher(text).matches()
-                        || YEAR_LAST.matcher(text).matches()
-                        || MONTH.matcher(text).matches()
-                        || QUARTER.matcher(text).matches());
+        return text.length() > 4 && parse(text) != null;
     }
 
     /** A stamp whose date may not exist, or null if the text is not written like one. */
     static DateStamp parse(String text) {
-        if (text.length() > LONGEST) {
+        // Nearly all fields of a file are numbers: they are told apart without the expressions, which are slow.
+        int digits = 0;
+        while (digits < text.length() && Character.isDigit(text.charAt(digits))) {
+            digits++;
+        }
+        boolean number = digits < text.length() && text.charAt(digits) == '.' && text.indexOf('.', digits + 1) < 0;
+        if (digits < 1 || digits > 4 || digits == 3 || text.length() < 4 || text.length() > LONGEST || number) {
             return null;
+        }
+        if (digits < 4) {
+            Matcher match = YEAR_LAST.matcher(text);
+            return match.matches()
+                    ? withTime(match, Order.DAY_MONTH_YEAR, number(match, 4), number(match, 1), number(match, 3))
+                    : null;
         }
         Matcher match = YEAR_FIRST.matcher(text);
         if (match.matches()) {
             return withTime(match, Order.YEAR_MONTH_DAY, number(match, 1), number(match, 3), number(match, 4));
-        }
-        match = YEAR_LAST.matcher(text);
-        if (match.matches()) {
-            return withTime(match, Order.DAY_MONTH_YEAR, number(match, 4), number(match, 1), number(match, 3));
         }
         match = MONTH.matcher(text);
         if (match.matches()) {
@@ -140,10 +144,9 @@ final class DateStamp {
             return new DateStamp(number(match, 1), 3 * number(match, 3) - 2, 1, midnight(), form);
         }
         match = YEAR.matcher(text);
-        if (match.matches()) {
-            return new DateStamp(number(match, 0), 1, 1, midnight(), dateOnly(Precision.YEAR, "", true));
-        }
-        return null;
+        return match.matches()
+                ? new DateStamp(number(match, 0), 1, 1, midnight(), dateOnly(Precision.YEAR, "", true))
+                : null;
     }
 
     private static LocalDateTime midnight() {
