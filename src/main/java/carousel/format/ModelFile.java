@@ -159,7 +159,8 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
     private double[] values(String name, Shape shape) throws FormatException {
         Content content = tensors.get(name);
         if (content == null) {
-            throw new FormatException("'" + path + "' has no tensor '" + name + "' though its specification needs it");
+            throw new FormatException("'" + path + "' has no tensor '" + name
+                    + "' though its specification needs it: it is damaged; copy or save it again");
         }
         if (!content.shape().equals(shape)) {
             throw new FormatException("'" + path + "': the tensor '" + name + "' should be " + shape

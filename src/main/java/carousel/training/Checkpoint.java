@@ -109,7 +109,11 @@ public record Checkpoint(
                 while (cause.getCause() != null) {
                     cause = cause.getCause();
                 }
-                throw new FormatException("'" + path + "' is not a checkpoint: " + cause.getMessage(), e);
+                String reason = cause instanceof FormatException || cause instanceof IllegalArgumentException
+                        ? cause.getMessage()
+                        // A library's own words run over several lines.
+                        : "its state cannot be read; go back to a copy of it, or start a new run";
+                throw new FormatException("'" + path + "' is not a checkpoint: " + reason, e);
             }
         }
     }
