@@ -13,6 +13,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.InstantSource;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -52,10 +53,14 @@ public final class EventFile implements Closeable, Flushable {
 
     private final Path path;
     private final FileChannel channel;
+    private final InstantSource clock;
+    /** Of the last whole event. */
+    private long end;
 
-    private EventFile(Path path, FileChannel channel) {
+    private EventFile(Path path, FileChannel channel, InstantSource clock) {
         this.path = path;
         this.channel = channel;
+        this.clock = clock;
     }
 
     /**
@@ -63,18 +68,25 @@ public final class EventFile implements Closeable, Flushable {
      * names, which begin with the time; the new one comes last, whatever the clock says.
      */
     public static EventFile create(Path folder) throws IOException {
+        return create(folder, InstantSource.system());
+    }
+
+    static EventFile create(Path folder, InstantSource clock) throws IOException {
         try {
             Files.createDirectories(folder);
             while (true) {
                 Path path = folder.resolve(String.format(
                         Locale.ROOT,
                         PREFIX + "%010d.%s.%d.%d",
-                        nextSecond(folder),
+                        nextSecond(folder, clock),
                         host(),
                         ProcessHandle.current().pid(),
                         COUNT.getAndIncrement()));
                 try {
-                    return begin(path, FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
+                    return begin(
+                            path,
+                            clock,
+                            FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
                 } catch (FileAlreadyExistsException taken) {
                     // Then the next name.
                 }
@@ -85,8 +97,8 @@ public final class EventFile implements Closeable, Flushable {
         }
     }
 
-    private static EventFile begin(Path path, FileChannel channel) throws IOException {
-        EventFile file = new EventFile(path, channel);
+    private static EventFile begin(Path path, InstantSource clock, FileChannel channel) throws IOException {
+        EventFile file = new EventFile(path, channel, clock);
         try {
             file.write(0, "file_version", VERSION);
             return file;
@@ -96,14 +108,14 @@ public final class EventFile implements Closeable, Flushable {
         }
     }
 
-    private static long nextSecond(Path folder) throws IOException {
+    private static long nextSecond(Path folder, InstantSource clock) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
             long last = files.map(file -> NAME.matcher(file.getFileName().toString()))
                     .filter(Matcher::matches)
                     .mapToLong(name -> Long.parseLong(name.group(1)))
                     .max()
                     .orElse(0);
-            return Math.max(System.currentTimeMillis() / 1000, last + 1);
+            return Math.max(clock.millis() / 1000, last + 1);
         }
     }
 
@@ -207,7 +219,7 @@ public final class EventFile implements Closeable, Flushable {
     }
 
     private void write(long step, String what, Object content) throws IOException {
-        double time = System.currentTimeMillis() / 1e3;
+        double time = clock.millis() / 1e3;
         append(EventMessages.message(EventMessages.EVENT, Map.of("wall_time", time, "step", step, what, content))
                 .toByteArray());
     }
@@ -220,15 +232,15 @@ public final class EventFile implements Closeable, Flushable {
                 .put(data)
                 .putInt(checksum(data, data.length))
                 .flip();
-        long start = channel.position();
         try {
             while (record.hasRemaining()) {
                 channel.write(record);
             }
+            end += record.limit();
         } catch (IOException failure) {
             if (channel.isOpen()) {
                 // Half an event would make what follows it unreadable.
-                channel.truncate(start);
+                channel.truncate(end);
             }
             throw new IOException(FileErrors.sentence(path, failure), failure);
         }
