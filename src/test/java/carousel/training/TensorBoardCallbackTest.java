@@ -225,11 +225,13 @@ class TensorBoardCallbackTest {
         Path whole = folder.resolve("whole");
         Path parts = folder.resolve("parts");
         run(whole, null, 60, 60);
-        // Killed after step 33 with the checkpoint of step 17, and after step 48 with the checkpoint of step 42, an
+        // Killed after step 33 with the checkpoint of step 19, just before a point, and after step 48 with the
+        // checkpoint of
+        // step 42, an epoch's end and itself a point.
         // epoch's end.
         Path first = folder.resolve("first");
         Path second = folder.resolve("second");
-        run(parts, null, 17, 33, first);
+        run(parts, null, 19, 33, first);
         run(parts, first, 42, 48, second);
         run(parts, second, 60, 60);
         assertEquals(3, EventReader.files(parts.resolve("train")).size());
@@ -241,7 +243,7 @@ class TensorBoardCallbackTest {
                 if (tag.equals("batch_milliseconds_per_step")) {
                     assertEquals(expected.get(tag).keySet(), shown.get(tag).keySet());
                 } else if (tag.equals("settings") || tag.equals("model")) {
-                    assertEquals(Set.of(0L, 17L, 42L), shown.get(tag).keySet(), "also where it was resumed");
+                    assertEquals(Set.of(0L, 19L, 42L), shown.get(tag).keySet(), "also where it was resumed");
                 } else {
                     assertEquals(expected.get(tag), shown.get(tag), tag);
                 }
