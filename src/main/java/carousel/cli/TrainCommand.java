@@ -11,6 +11,7 @@ import carousel.training.DivergenceException;
 import carousel.training.Evaluation;
 import carousel.training.History;
 import carousel.training.RunFolder;
+import carousel.training.TensorBoardCallback;
 import carousel.training.Trainer;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -137,6 +138,12 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--resume", paramLabel = "DIR", description = "Go on with the run in this folder.")
     private Path resume;
 
+    @Option(
+            names = "--tensorboard",
+            paramLabel = "DIR",
+            description = "Also write the run for TensorBoard, into DIR/train and DIR/validation.")
+    private Path tensorboard;
+
     private PrintWriter screen;
 
     @Override
@@ -145,6 +152,7 @@ final class TrainCommand implements Callable<Integer> {
         Check.atLeast("--checkpoint-steps", checkpointSteps, 1);
         Check.path("--out", out);
         Check.path("--resume", resume);
+        Check.path("--tensorboard", tensorboard);
         Check.path("--data", data);
         if (displayStep != null) {
             Check.atLeast("--display-step", displayStep, 1);
@@ -261,7 +269,9 @@ final class TrainCommand implements Callable<Integer> {
         screen.flush();
         Thread hook = null;
         try (Display display = new Display(screen, run, tutorial, shown, perEpoch);
-                Trainer trainer = trainer(config, model, display, run)) {
+                TensorBoardCallback board =
+                        tensorboard == null ? null : TensorBoardCallback.create(tensorboard, config.metadata(), shown);
+                Trainer trainer = trainer(config, model, display, board, run)) {
             if (from != null) {
                 trainer.restore(from);
                 screen.println("Resuming after step " + trainer.step() + " of " + total);
@@ -285,16 +295,20 @@ final class TrainCommand implements Callable<Integer> {
         }
     }
 
-    private static Trainer trainer(RunConfig config, Model model, Display display, RunFolder run) {
-        return Trainer.of(model)
+    private static Trainer trainer(
+            RunConfig config, Model model, Display display, TensorBoardCallback board, RunFolder run) {
+        Trainer.Builder builder = Trainer.of(model)
                 .loss(config.taskKind().loss())
                 .optimizer(config.optimizerSettings())
                 .seed(config.seed())
                 .keepBest()
-                // The display first: what it writes to the metrics must be there when the checkpoint of that step is.
-                .callback(display)
-                .callback(run)
-                .open();
+                // The folder last: what the others write about a step must be there when the checkpoint of that step
+                // is.
+                .callback(display);
+        if (board != null) {
+            builder.reportGradientNorm().callback(board);
+        }
+        return builder.callback(run).open();
     }
 
     private int finish(
