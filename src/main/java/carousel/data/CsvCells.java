@@ -48,11 +48,8 @@ final class CsvCells {
                 .trimWhitespacesAroundQuotes(true)
                 .maxBufferSize(2 * MAX_FIELD)
                 .build(collector, new CharArrayReader(text, from, to - from))) {
-            for (Boolean kept : reader) {
-                if (!kept) {
-                    continue;
-                }
-            }
+            // The collector takes the fields; what the reader gives back is of no use.
+            reader.forEach(kept -> {});
         } catch (Refused e) {
             throw e.reason;
         } catch (CsvParseException e) {
@@ -73,17 +70,17 @@ final class CsvCells {
             }
             if (String.valueOf(cause.getMessage()).contains("after closing quote")) {
                 return new DataException(
-                        source + ", after line " + line
+                        source + ", line " + line
                                 + ": a quoted field should end at its closing quote but text follows it: write a quote"
                                 + " within a field twice",
                         e);
             }
         }
-        return tooLong(source, line, "after ");
+        return tooLong(source, line);
     }
 
-    private static DataException tooLong(String source, long line, String where) {
-        return new DataException(source + ", " + where + "line " + line + ": a field should have at most " + MAX_FIELD
+    private static DataException tooLong(String source, long line) {
+        return new DataException(source + ", line " + line + ": a field should have at most " + MAX_FIELD
                 + " characters but one has more: close its quote or check that it is a CSV file");
     }
 
@@ -143,7 +140,7 @@ final class CsvCells {
     }
 
     private final class Collector extends AbstractBaseCsvCallbackHandler<Boolean> {
-        private long line;
+        private long line = 1;
 
         @Override
         protected void handleBegin(long startingLine) {
@@ -157,7 +154,7 @@ final class CsvCells {
         @Override
         protected void handleField(int index, char[] buffer, int offset, int length, boolean quoted) {
             if (length > MAX_FIELD) {
-                throw new Refused(tooLong(source, line, ""));
+                throw new Refused(tooLong(source, line));
             }
             if (index >= MAX_FIELDS) {
                 throw new Refused(new DataException(source + ", line " + line + ": a line should have at most "

@@ -32,6 +32,8 @@ public final class CsvTable {
     private static final int SAMPLE_CHARACTERS = 1 << 18;
     /** How many rows the decimal mark is judged by. */
     private static final int SAMPLE_ROWS = 1000;
+    /** Data does not count so far by chance. */
+    private static final int SURELY_COUNTING = 8;
 
     private final String source;
     private final CsvCells cells;
@@ -185,7 +187,7 @@ public final class CsvTable {
         return lead > 0 ? ',' : '.';
     }
 
-    /** Text above numbers or dates; or names among which numbers only count the columns. */
+    /** Text and no values; or text above values beside numbers that only count the columns, as names may do. */
     private boolean hasHeader() {
         if (cells.count() == 0) {
             return false;
@@ -193,6 +195,7 @@ public final class CsvTable {
         int texts = 0;
         int values = 0;
         boolean counting = true;
+        boolean aboveNumber = false;
         double previous = Double.NaN;
         for (int column = 0; column < cells.width(0); column++) {
             String cell = cells.cell(0, column);
@@ -206,9 +209,11 @@ public final class CsvTable {
                 counting = false;
             } else if (!isMissing(cell)) {
                 texts++;
+                aboveNumber |=
+                        cells.count() > 1 && column < cells.width(1) && isNumber(cells.cell(1, column), decimalMark);
             }
         }
-        return texts > 0 && (values == 0 || counting && values > 1);
+        return texts > 0 && (values == 0 || counting && (aboveNumber || values >= SURELY_COUNTING));
     }
 
     private List<String> names() throws DataException {
