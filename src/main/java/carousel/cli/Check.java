@@ -53,17 +53,20 @@ final class Check {
         return value;
     }
 
-    /** The constant of this name, whatever its case. */
+    /** The constant of this name, whatever its case, and with hyphens or underscores. */
     static <E extends Enum<E>> E choice(String option, String value, Class<E> type) {
         for (E constant : type.getEnumConstants()) {
-            if (constant.name().equalsIgnoreCase(value)) {
+            if (word(constant).equalsIgnoreCase(value.replace('_', '-'))) {
                 return constant;
             }
         }
         throw new IllegalArgumentException(option + " should be one of "
-                + Arrays.stream(type.getEnumConstants())
-                        .map(constant -> constant.name().toLowerCase(Locale.ROOT))
-                        .collect(Collectors.joining(", "))
+                + Arrays.stream(type.getEnumConstants()).map(Check::word).collect(Collectors.joining(", "))
                 + " but got '" + value + "'");
+    }
+
+    /** A constant as the command line has it: {@code MIN_MAX} is min-max. */
+    static String word(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 }

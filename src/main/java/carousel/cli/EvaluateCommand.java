@@ -41,22 +41,26 @@ final class EvaluateCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         try (Engine engine = engineChoice.open("auto");
                 Model model = contents.model().open(engine)) {
-            Evaluation result = new Evaluator(model, task.loss()).evaluate(test.source());
+            Evaluation evaluation = new Evaluator(model, task.loss()).evaluate(test.source());
+            Task.Result result = task.result(contents.config(), test, evaluation, model);
             if (json) {
                 JsonObject object = new JsonObject();
                 object.addProperty("task", contents.config().task());
                 object.addProperty("data", test.source().name());
                 object.addProperty("engine", engine.name());
-                object.addProperty("count", (long) result.count());
-                object.addProperty("loss", result.loss());
-                if (!Double.isNaN(result.accuracy())) {
-                    object.addProperty("accuracy", result.accuracy());
+                object.addProperty("count", (long) evaluation.count());
+                object.addProperty("loss", evaluation.loss());
+                if (!Double.isNaN(evaluation.accuracy())) {
+                    object.addProperty("accuracy", evaluation.accuracy());
+                }
+                if (result.facts() != null) {
+                    result.facts().entrySet().forEach(fact -> object.add(fact.getKey(), fact.getValue()));
                 }
                 out.println(object);
             } else {
                 out.println(test.size() + " on " + engine.description());
-                out.println(String.format(Locale.ROOT, "Testing Loss: %.6f", result.loss()));
-                out.println(task.testLine(contents.config(), result));
+                out.println(String.format(Locale.ROOT, "Testing Loss: %.6f", evaluation.loss()));
+                result.lines().forEach(out::println);
             }
             out.flush();
         }

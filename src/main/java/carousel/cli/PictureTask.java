@@ -36,6 +36,11 @@ final class PictureTask extends Task {
     }
 
     @Override
+    InputScaling inputScaling(RunConfig config) {
+        return InputScaling.PIXELS;
+    }
+
+    @Override
     String dataNeeded() {
         return "the folder of the four IDX files";
     }

@@ -22,7 +22,7 @@ final class PredictStream {
     private final Model model;
     private final LstmSession session;
     private final PredictionReport report;
-    private final boolean pictures;
+    private final InputScaling scaling;
     private final Map<String, Integer> clients = new HashMap<>();
     private final Map<Integer, Long> steps = new HashMap<>();
 
@@ -35,7 +35,7 @@ final class PredictStream {
         this.model = model;
         this.session = session;
         this.report = report;
-        this.pictures = report.config() != null && report.config().taskKind().pictures();
+        this.scaling = Task.inputs(report.config());
     }
 
     /**
@@ -77,7 +77,7 @@ final class PredictStream {
             return null;
         }
         float[] step = SequenceFile.step(
-                "the standard input", number, values, model.spec().input().features(), pictures);
+                "the standard input", number, values, model.spec().input().features(), scaling);
         int client = client(name, number);
         float[] outputs = Evaluator.predictions(
                 session.run(new int[] {client}, 1, step), model.spec().output().features(), report.loss());

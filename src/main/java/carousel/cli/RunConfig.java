@@ -17,6 +17,8 @@ import java.util.Map;
  * @param epochs to train in total, or 0 where steps are given
  * @param clip the largest gradient norm, or 0
  * @param text what only a model of text has; otherwise null
+ * @param series what only a model of a series has; otherwise null
+ * @param sequences what only a model of labelled sequences has; otherwise null
  * @param fingerprint of the training data: a resumed run must find the same
  * @param engine the one that was really used
  */
@@ -38,6 +40,8 @@ record RunConfig(
         double clip,
         long seed,
         TextTask.Settings text,
+        SeriesTask.Settings series,
+        SequencesTask.Settings sequences,
         String fingerprint,
         String engine) {
 
@@ -61,23 +65,31 @@ record RunConfig(
 
     /** With what is known only once the data and the engine are there. */
     RunConfig withFindings(String dataFingerprint, String engineName) {
-        return with(data, timeSteps, steps, epochs, text, dataFingerprint, engineName);
+        return with(data, timeSteps, steps, epochs, text, series, sequences, dataFingerprint, engineName);
     }
 
     RunConfig withTimeSteps(int value) {
-        return with(data, value, steps, epochs, text, fingerprint, engine);
+        return with(data, value, steps, epochs, text, series, sequences, fingerprint, engine);
     }
 
     RunConfig withLength(long totalSteps, int totalEpochs) {
-        return with(data, timeSteps, totalSteps, totalEpochs, text, fingerprint, engine);
+        return with(data, timeSteps, totalSteps, totalEpochs, text, series, sequences, fingerprint, engine);
     }
 
     RunConfig withData(String value) {
-        return with(value, timeSteps, steps, epochs, text, fingerprint, engine);
+        return with(value, timeSteps, steps, epochs, text, series, sequences, fingerprint, engine);
     }
 
     RunConfig withText(TextTask.Settings value) {
-        return with(data, timeSteps, steps, epochs, value, fingerprint, engine);
+        return with(data, timeSteps, steps, epochs, value, series, sequences, fingerprint, engine);
+    }
+
+    RunConfig withSeries(SeriesTask.Settings value) {
+        return with(data, timeSteps, steps, epochs, text, value, sequences, fingerprint, engine);
+    }
+
+    RunConfig withSequences(SequencesTask.Settings value) {
+        return with(data, timeSteps, steps, epochs, text, series, value, fingerprint, engine);
     }
 
     private RunConfig with(
@@ -86,6 +98,8 @@ record RunConfig(
             long newSteps,
             int newEpochs,
             TextTask.Settings newText,
+            SeriesTask.Settings newSeries,
+            SequencesTask.Settings newSequences,
             String newFingerprint,
             String newEngine) {
         return new RunConfig(
@@ -106,6 +120,8 @@ record RunConfig(
                 clip,
                 seed,
                 newText,
+                newSeries,
+                newSequences,
                 newFingerprint,
                 newEngine);
     }
@@ -127,12 +143,7 @@ record RunConfig(
         if (taskKind().needsData() && data == null || fingerprint == null || engine == null) {
             throw new IllegalArgumentException("the data, its fingerprint or the engine is missing");
         }
-        if (taskKind() instanceof TextTask) {
-            Check.range("embedding", text.embedding(), 1, Integer.MAX_VALUE);
-            if (text.vocabulary() == null) {
-                throw new IllegalArgumentException("the vocabulary is missing");
-            }
-        }
+        taskKind().requireWhole(this);
         Check.choice("optimizer", String.valueOf(optimizer), Rule.class);
         Check.range("time steps", timeSteps, 1, Integer.MAX_VALUE);
         Check.range("batch", batch, 1, Integer.MAX_VALUE);

@@ -54,7 +54,8 @@ final class SavedRun {
                 throw new IllegalArgumentException("--data goes with a model of a task that reads data but '" + file
                         + "' is of the task " + config.task());
             }
-            config = config.withData(data.toAbsolutePath().normalize().toString());
+            config = config.taskKind()
+                    .usedOn(config, data.toAbsolutePath().normalize().toString());
         }
         return new Contents(model, config);
     }

@@ -31,12 +31,11 @@ import javax.imageio.stream.ImageInputStream;
  */
 record SequenceFile(int timeSteps, float[] values) {
     private static final int LARGEST_INPUT = 1 << 28;
-    private static final float FULL_INK = 255;
 
     /**
      * @param name the file, or {@code -} for the standard input
      * @param features numbers per time step that the model reads
-     * @param config what the model was trained for, or null: for a task of pictures, values are pixels in [0, 255]
+     * @param config what the model was trained for, or null: its task says how numbers are scaled, and reads pictures or not
      */
     static List<SequenceFile> read(String name, int features, RunConfig config) throws IOException {
         boolean standardInput = name.equals("-");
@@ -68,7 +67,7 @@ record SequenceFile(int timeSteps, float[] values) {
         } else if (pictures && isPicture(bytes)) {
             sequences = List.of(decoded(source, features, bytes));
         } else {
-            sequences = text(source, bytes, features, pictures);
+            sequences = text(source, bytes, features, Task.inputs(config));
         }
         if (pictures) {
             for (SequenceFile sequence : sequences) {
@@ -125,7 +124,7 @@ record SequenceFile(int timeSteps, float[] values) {
         }
         float[] values = new float[rows * columns];
         for (int k = 0; k < values.length; k++) {
-            values[k] = (pixels[index * values.length + k] & 0xff) / FULL_INK;
+            values[k] = InputScaling.PIXELS.scaled(k % features, pixels[index * values.length + k] & 0xff);
         }
         return new SequenceFile(values.length / features, values);
     }
@@ -175,7 +174,7 @@ record SequenceFile(int timeSteps, float[] values) {
         }
     }
 
-    private static List<SequenceFile> text(String source, byte[] bytes, int features, boolean pixels)
+    private static List<SequenceFile> text(String source, byte[] bytes, int features, InputScaling scaling)
             throws DataException {
         String text;
         try {
@@ -198,7 +197,7 @@ record SequenceFile(int timeSteps, float[] values) {
             if (line.isBlank()) {
                 add(sequences, steps, features);
             } else {
-                steps.add(step(source, number, line.strip(), features, pixels));
+                steps.add(step(source, number, line.strip(), features, scaling));
             }
         }
         add(sequences, steps, features);
@@ -220,8 +219,9 @@ record SequenceFile(int timeSteps, float[] values) {
         steps.clear();
     }
 
-    /** The numbers of one line. */
-    static float[] step(String source, int number, String line, int features, boolean pixels) throws DataException {
+    /** The numbers of one line, scaled. */
+    static float[] step(String source, int number, String line, int features, InputScaling scaling)
+            throws DataException {
         String[] fields = line.split("\\s*[,;]\\s*|\\s+");
         if (fields.length != features) {
             throw new DataException(source + ", line " + number + ": a time step should have " + features
@@ -235,13 +235,11 @@ record SequenceFile(int timeSteps, float[] values) {
                 String shown = fields[k].length() > 40 ? fields[k].substring(0, 40) + "..." : fields[k];
                 throw new DataException(source + ", line " + number + ": '" + shown + "' is not a number", e);
             }
-            if (!Float.isFinite(values[k]) || pixels && (values[k] < 0 || values[k] > FULL_INK)) {
-                throw new DataException(source + ", line " + number + ": a number should be "
-                        + (pixels ? "a pixel in the [0, 255] range" : "finite") + " but is " + fields[k]);
+            if (!scaling.allows(values[k])) {
+                throw new DataException(source + ", line " + number + ": a number should be " + scaling.allowed()
+                        + " but is " + fields[k]);
             }
-            if (pixels) {
-                values[k] /= FULL_INK;
-            }
+            values[k] = scaling.scaled(k, values[k]);
         }
         return values;
     }

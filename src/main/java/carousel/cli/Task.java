@@ -2,13 +2,16 @@ package carousel.cli;
 
 import carousel.data.Batch;
 import carousel.data.BatchSource;
+import carousel.data.PreparedSeries;
 import carousel.data.SequenceDataset;
 import carousel.data.SequentialBatches;
 import carousel.engine.Direction;
 import carousel.engine.Loss;
 import carousel.engine.LstmSpec;
+import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.training.Evaluation;
+import com.google.gson.JsonObject;
 import java.io.IOException;
 import java.util.List;
 import java.util.Locale;
@@ -18,8 +21,13 @@ import java.util.zip.CRC32;
 
 /** What a model is trained for: its data, its model, and how it is measured. */
 abstract class Task {
-    private static final List<Task> ALL =
-            List.of(PictureTask.DIGITS, PictureTask.MNIST, new AddingTask(), new TextTask());
+    private static final List<Task> ALL = List.of(
+            PictureTask.DIGITS,
+            PictureTask.MNIST,
+            new AddingTask(),
+            new TextTask(),
+            new SeriesTask(),
+            new SequencesTask());
 
     private static final int EVALUATION_BATCH = 250;
 
@@ -65,7 +73,7 @@ abstract class Task {
         return options;
     }
 
-    /** Whether its inputs are pixels, scaled from [0, 255] to [0, 1]. */
+    /** Whether its inputs are pictures. */
     boolean pictures() {
         return false;
     }
@@ -105,6 +113,12 @@ abstract class Task {
             } else {
                 add(sum, batch.targets());
             }
+            // What is fitted to the training data knows of all of it.
+            if (config.series() != null) {
+                add(sum, config.series().fitted().hashCode());
+            } else if (config.sequences() != null) {
+                add(sum, config.sequences().fitted().hashCode());
+            }
             return String.format("%08x", sum.getValue());
         }
 
@@ -127,8 +141,13 @@ abstract class Task {
      * Test data.
      *
      * @param size what there is of it, for people: {@code 2000 sequences of digits}
+     * @param series what forecasts are compared in; null for other data
      */
-    record Test(BatchSource source, String size) {
+    record Test(BatchSource source, String size, PreparedSeries series) {
+        Test(BatchSource source, String size) {
+            this(source, size, null);
+        }
+
         static Test of(SequenceDataset dataset) {
             return new Test(sequential(dataset), dataset.size() + " sequences of " + dataset.name());
         }
@@ -152,6 +171,41 @@ abstract class Task {
 
     /** The line that every run ends with. */
     abstract String testLine(RunConfig config, Evaluation test);
+
+    /**
+     * What a test came to.
+     *
+     * @param lines for people, the last of them the one that every run ends with
+     * @param facts for programs, besides those of the evaluation; null where there are none
+     */
+    record Result(List<String> lines, JsonObject facts) {}
+
+    /**
+     * What a test came to, of a task that says more than its line.
+     *
+     * @param model to ask for the predictions themselves
+     */
+    Result result(RunConfig config, Test test, Evaluation evaluation, Model model) {
+        return new Result(List.of(testLine(config, evaluation)), null);
+    }
+
+    /** Where the data is to be taken from instead of where the model was trained on, to evaluate or to forecast. */
+    RunConfig usedOn(RunConfig config, String data) {
+        return config.withData(data);
+    }
+
+    /** Throws {@link IllegalArgumentException} unless what only this task has is such as a run can have. */
+    void requireWhole(RunConfig config) {}
+
+    /** How the numbers that {@code predict} is given are scaled. */
+    InputScaling inputScaling(RunConfig config) {
+        return InputScaling.NONE;
+    }
+
+    /** The same, of a model that may not say what it was trained for: null. */
+    static InputScaling inputs(RunConfig config) {
+        return config == null ? InputScaling.NONE : config.taskKind().inputScaling(config);
+    }
 
     /** The name of a class. */
     String className(RunConfig config, int index) {

@@ -72,6 +72,14 @@ final class TextTask extends Task {
         return new Defaults(256, 2, 0.3, 64, 100, 0, 20, "adam", 0.002, 1, 1);
     }
 
+    @Override
+    void requireWhole(RunConfig config) {
+        Check.range("embedding", config.text().embedding(), 1, Integer.MAX_VALUE);
+        if (config.text().vocabulary() == null) {
+            throw new IllegalArgumentException("the vocabulary is missing");
+        }
+    }
+
     private static TextCorpus corpus(RunConfig config) throws IOException {
         return TextCorpus.read(
                 Path.of(config.data()), config.text().kind(), config.text().vocabulary());

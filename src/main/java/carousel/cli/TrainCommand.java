@@ -53,14 +53,15 @@ final class TrainCommand implements Callable<Integer> {
             names = "--task",
             paramLabel = "NAME",
             description =
-                    "digits (drawn by the program), mnist (a folder of IDX files), adding or text (the next character of "
-                            + "a text file). Default: digits, or mnist where --data is given.")
+                    "digits (drawn by the program), mnist (a folder of IDX files), adding, text (the next character of a "
+                            + "text file), series (the next values of a CSV file) or sequences (a class for each sequence "
+                            + "of a CSV file). Default: digits, or mnist where --data is given.")
     private String task;
 
     @Option(
             names = "--data",
             paramLabel = "PATH",
-            description = "mnist: folder with the four IDX files, gzipped or not. text: the file.")
+            description = "mnist: folder with the four IDX files, gzipped or not. text, series, sequences: the file.")
     private Path data;
 
     @Option(names = "--preset", paramLabel = "NAME", description = "The tutorial's recipe: tensorflow or keras.")
@@ -80,6 +81,9 @@ final class TrainCommand implements Callable<Integer> {
 
     @Option(names = "--embedding", paramLabel = "N", description = "text: numbers per character. Default: 64.")
     private Integer embedding;
+
+    @Mixin
+    private TableOptions table;
 
     @Mixin
     private EngineChoice engineChoice;
@@ -203,6 +207,9 @@ final class TrainCommand implements Callable<Integer> {
         refuseOtherSettings(config);
         if (data != null) {
             config = config.withData(data.toAbsolutePath().normalize().toString());
+        }
+        if (table.test() != null && config.sequences() != null) {
+            config = config.withSequences(config.sequences().withTest(table.test()));
         }
         if (steps != null || epochs != null) {
             requireOneLength();
@@ -331,7 +338,10 @@ final class TrainCommand implements Callable<Integer> {
             screen.flush();
             return Main.FAILURE;
         }
-        screen.println(config.taskKind().testLine(config, test.get()));
+        config.taskKind()
+                .result(config, sources.test(), test.get(), trainer.model())
+                .lines()
+                .forEach(screen::println);
         screen.println("Run folder: " + run.folder());
         screen.flush();
         return 0;
@@ -383,6 +393,12 @@ final class TrainCommand implements Callable<Integer> {
         boolean tutorial = Preset.TENSORFLOW.is(recipe);
         Task kind = task != null ? Task.named("--task", task) : data != null ? PictureTask.MNIST : PictureTask.DIGITS;
         requireFitting(kind);
+        if (task == null && data != null && Files.isRegularFile(data)) {
+            throw new IllegalArgumentException("--data '" + data + "' is a file, but without --task it should be "
+                    + PictureTask.MNIST.dataNeeded()
+                    + ": add --task text for a text, --task series to forecast the columns of a CSV file, or --task "
+                    + "sequences to classify its sequences");
+        }
         if (kind.needsData() && data == null) {
             throw new IllegalArgumentException(
                     "--task " + kind.name() + " needs --data with " + kind.dataNeeded() + " but got none");
@@ -403,7 +419,7 @@ final class TrainCommand implements Callable<Integer> {
                 pixels,
                 kind.options().contains("--time-steps")
                         ? Check.range("--time-steps", orElse(timeSteps, defaults.timeSteps()), 2, 1_000_000)
-                        : 0,
+                        : table.window(),
                 Check.range("--hidden", orElse(hidden, defaults.hidden()), 1, LARGEST_SIZE),
                 Check.range("--layers", orElse(layers, defaults.layers()), 1, 1024),
                 bidirectional,
@@ -416,6 +432,8 @@ final class TrainCommand implements Callable<Integer> {
                 Check.notNegative("--clip", orElse(clip, defaults.clip())),
                 orElse(seed, 1L),
                 text ? textSettings() : null,
+                kind instanceof SeriesTask ? table.series() : null,
+                kind instanceof SequencesTask ? table.sequences() : null,
                 null,
                 null);
     }
@@ -472,6 +490,7 @@ final class TrainCommand implements Callable<Integer> {
             same("--unit", unit, config.text().unit(), value -> value.toLowerCase(Locale.ROOT));
             same("--embedding", embedding, config.text().embedding(), value -> value);
         }
+        table.refuseOtherSettings(config, this::same);
         same("--hidden", hidden, config.hidden(), value -> value);
         same("--layers", layers, config.layers(), value -> value);
         same("--bidirectional", bidirectional ? true : null, config.bidirectional(), value -> value);

@@ -88,7 +88,8 @@ public record SeriesScaling(Kind kind, List<Column> columns) {
             }
         }
 
-        double scaled(double y) {
+        /** The scaled value of a transformed one. */
+        public double scaled(double y) {
             return (y - offset) / scale;
         }
 
