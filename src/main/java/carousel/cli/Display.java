@@ -17,6 +17,8 @@ import me.tongfei.progressbar.ProgressBar;
  * or plain lines elsewhere, and a line for each epoch in Keras' words. What is shown also goes into the metrics.
  */
 final class Display implements Callback, AutoCloseable {
+    private static final int MOST_EPOCH_LINES = 100;
+
     private final PrintWriter out;
     private final RunFolder folder;
     private final boolean tutorial;
@@ -99,6 +101,11 @@ final class Display implements Callback, AutoCloseable {
         }
         endBar();
         long epochs = (trainer.totalSteps() + stepsPerEpoch - 1) / stepsPerEpoch;
+        // Small data has epochs by the hundred: then every so many have a line, and the last.
+        long spacing = bars ? 1 : (epochs + MOST_EPOCH_LINES - 1) / MOST_EPOCH_LINES;
+        if (report.epoch() % spacing != 0 && report.epoch() < epochs) {
+            return;
+        }
         print(
                 "Epoch %d/%d - %.1fs - loss: %s%s%s%s",
                 report.epoch(),

@@ -186,7 +186,18 @@ final class SeriesTask extends Task {
         return Math.max(1, Math.min(wanted, parts.trainingEnd() / 3));
     }
 
-    /** A series as a trained model sees it. */
+    /** Whether a series has a test part for a trained model. */
+    static boolean reachesTest(RunConfig config, Series series) {
+        return series.length() - config.series().validationEnd()
+                >= config.series().horizon();
+    }
+
+    /** A series as a trained model sees it, cut where its training cut it. */
+    static PreparedSeries prepared(RunConfig config, Series series) throws DataException {
+        return prepared(config, series, parts(series, config.series()));
+    }
+
+    /** The same, cut otherwise. */
     static PreparedSeries prepared(RunConfig config, Series series, SeriesParts parts) throws DataException {
         return PreparedSeries.with(
                 SeriesScaling.fromMap(config.series().fitted()),
@@ -213,7 +224,7 @@ final class SeriesTask extends Task {
     @Override
     Test test(RunConfig config) throws IOException {
         Series series = config.series().read(config.data());
-        return test(prepared(config, series, parts(series, config.series())));
+        return test(prepared(config, series));
     }
 
     @Override
