@@ -92,6 +92,11 @@ final class ForecastCommand implements Callable<Integer> {
             return series.label(series.length() - 1);
         }
 
+        /** What a label is: a row's number where there are no dates. */
+        String labelTitle() {
+            return series.times() == null ? "row" : "date";
+        }
+
         /** The numbers of a target: the forecasts, and where there is a band its lower and its upper ends. */
         double[][] columns(int target) {
             double[] forecast = values[target];
@@ -206,12 +211,12 @@ final class ForecastCommand implements Callable<Integer> {
         columns.add(column(
                 "step",
                 IntStream.rangeClosed(1, count).mapToObj(Integer::toString).toList()));
-        columns.add(column("date", outlook.labels()));
+        columns.add(column(outlook.labelTitle(), outlook.labels()));
         for (int target = 0; target < outlook.values().length; target++) {
             double[][] numbers = outlook.columns(target);
             for (int k = 0; k < numbers.length; k++) {
                 columns.add(column(
-                        outlook.titles(target).get(k),
+                        k == 0 ? outlook.name(target) : k == 1 ? "low" : "high",
                         Arrays.stream(numbers[k])
                                 .mapToObj(value -> Double.isNaN(value) ? "" : SeriesTask.figure(value))
                                 .toList()));
@@ -244,7 +249,7 @@ final class ForecastCommand implements Callable<Integer> {
     private static String csv(Outlook outlook) throws IOException {
         StringWriter text = new StringWriter();
         try (CsvWriter writer = CsvWriter.builder().build(text)) {
-            List<String> header = new ArrayList<>(List.of(outlook.series().times() == null ? "step" : "date"));
+            List<String> header = new ArrayList<>(List.of(outlook.labelTitle()));
             for (int target = 0; target < outlook.values().length; target++) {
                 header.addAll(outlook.titles(target));
             }
@@ -326,7 +331,7 @@ final class ForecastCommand implements Callable<Integer> {
             for (int step = 0; step < outlook.labels().size(); step++) {
                 JsonObject object = new JsonObject();
                 object.addProperty("step", step + 1);
-                object.addProperty("date", outlook.labels().get(step));
+                object.addProperty("label", outlook.labels().get(step));
                 object.addProperty("value", numbers[0][step]);
                 if (numbers.length > 1 && !Double.isNaN(numbers[1][step])) {
                     object.addProperty("low", numbers[1][step]);

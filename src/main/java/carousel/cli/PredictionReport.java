@@ -50,7 +50,11 @@ record PredictionReport(RunConfig config) {
             }
             object.add("probabilities", array(outputs));
             if (truth != null) {
-                object.addProperty("label", truth.labels()[0]);
+                int label = truth.labels()[0];
+                object.addProperty("label", label);
+                if (!name(label).equals(Integer.toString(label))) {
+                    object.addProperty("labelName", name(label));
+                }
             }
         } else {
             addOneOrMore(object, "value", outputs);

@@ -34,11 +34,8 @@ final class SeriesTask extends Task {
     /** The share of a series that is held out for validation, and that for the test. */
     private static final double HELD_OUT = 0.15;
 
-    /** The window where no season is found, or one too long for a window. */
-    private static final int USUAL_WINDOW = 30;
-
-    /** The longest window that is chosen for a season's sake. */
-    private static final int LONGEST_SEASONS = 60;
+    /** The window where two seasons are not shorter, or none is found. */
+    private static final int USUAL_WINDOW = 60;
 
     SeriesTask() {
         super(
@@ -133,7 +130,7 @@ final class SeriesTask extends Task {
 
     @Override
     Defaults defaults(String preset) {
-        return new Defaults(32, 1, 0, 32, 0, 2_000, 0, "adam", 0.002, 0.1, 1);
+        return new Defaults(32, 1, 0, 32, 0, 2_000, 0, "adam", 0.005, 0.1, 1);
     }
 
     @Override
@@ -141,6 +138,9 @@ final class SeriesTask extends Task {
         Settings settings = config.series();
         Series series = settings.read(config.data());
         SeriesParts parts = settings.trainingEnd() > 0 ? parts(series, settings) : newParts(series, settings);
+        if (settings.period() > 0) {
+            Check.range("--period", settings.period(), 2, parts.trainingEnd() - 1);
+        }
         int window = config.timeSteps() > 0 ? config.timeSteps() : window(series, parts, settings);
         PreparedSeries prepared = PreparedSeries.fit(series, parts, settings.prepared(window));
         SeriesWindows windows = prepared.windows(Part.TRAINING, 1);
@@ -182,7 +182,7 @@ final class SeriesTask extends Task {
         if (period == 0) {
             period = PreparedSeries.fit(series, parts, settings.prepared(1)).period(0);
         }
-        int wanted = period > 0 && 2 * period <= LONGEST_SEASONS ? 2 * period : USUAL_WINDOW;
+        int wanted = period > 0 && 2 * period < USUAL_WINDOW ? 2 * period : USUAL_WINDOW;
         return Math.max(1, Math.min(wanted, parts.trainingEnd() / 3));
     }
 
@@ -246,8 +246,8 @@ final class SeriesTask extends Task {
         List<ForecastComparison> comparisons = prepared.compare(
                 prepared.walkForward(Part.TEST), predictions, config.series().period());
         List<String> lines = new ArrayList<>();
-        lines.add("Forecasts of " + test.size() + " each from what was before it, "
-                + config.series().horizon() + (config.series().horizon() == 1 ? " step" : " steps") + " at a time:");
+        lines.add("Forecasts of " + test.size() + " " + config.series().horizon()
+                + (config.series().horizon() == 1 ? " step" : " steps") + " at a time:");
         comparisons.forEach(comparison -> addTable(lines, comparison));
         JsonArray targets = new JsonArray();
         for (ForecastComparison comparison : comparisons) {

@@ -32,8 +32,7 @@ final class TableOptions {
     @Option(
             names = "--window",
             paramLabel = "N",
-            description =
-                    "series: the steps that a forecast is made from. Default: two seasons of up to 30 steps, or 30.")
+            description = "series: the steps that a forecast is made from. Default: two seasons, at most 60.")
     private Integer window;
 
     @Option(
@@ -175,6 +174,18 @@ final class TableOptions {
         }
         return new SequencesTask.Settings(
                 table(), test(), label == null ? "first" : label, id, time, features, scale(), treatment(), null, null);
+    }
+
+    /** A run that is resumed, with another file to test with where one is given. */
+    RunConfig tested(RunConfig config) {
+        if (test() == null || config.sequences() == null) {
+            return config;
+        }
+        if (config.sequences().test() == null) {
+            throw new IllegalArgumentException("the run holds out some of its data to test with but got --test '" + test
+                    + "': leave it out, and test on the file with evaluate --data");
+        }
+        return config.withSequences(config.sequences().withTest(test()));
     }
 
     /** Compares an option's value, where one is given, with that of the run that is resumed. */

@@ -208,9 +208,7 @@ final class TrainCommand implements Callable<Integer> {
         if (data != null) {
             config = config.withData(data.toAbsolutePath().normalize().toString());
         }
-        if (table.test() != null && config.sequences() != null) {
-            config = config.withSequences(config.sequences().withTest(table.test()));
-        }
+        config = table.tested(config);
         if (steps != null || epochs != null) {
             requireOneLength();
             config = config.withLength(
@@ -507,7 +505,8 @@ final class TrainCommand implements Callable<Integer> {
 
     private <V> void same(String option, V given, V saved, Function<V, V> normalise) {
         if (given != null && !Objects.equals(normalise.apply(given), saved)) {
-            throw new IllegalArgumentException(option + " should be " + saved + " as in the run of '" + resume
+            throw new IllegalArgumentException(option + " should be "
+                    + (saved == null ? "left out" : saved) + " as in the run of '" + resume
                     + "' but got " + given + ": leave it out, or start a new run with --out");
         }
     }

@@ -14,7 +14,7 @@ final class SeasonalPeriod {
     private static final double LEAST = 0.2;
 
     /** How far from the calendar's period a peak may be: noise moves wide peaks. */
-    private static final double SNAP = 0.02;
+    private static final double SNAP = 0.05;
 
     private SeasonalPeriod() {}
 
