@@ -28,8 +28,6 @@ final class SequencesTask extends Task {
     /** One in so many is held out for the test, where no file is given for it. */
     private static final int TEST = 6;
 
-    private static final int EVALUATION_BATCH = 250;
-
     SequencesTask() {
         super(
                 "sequences",
@@ -144,7 +142,7 @@ final class SequencesTask extends Task {
     }
 
     private static BatchSource evaluation(SequenceDataset dataset) {
-        return BucketedBatches.sorted(dataset, EVALUATION_BATCH);
+        return BucketedBatches.sorted(dataset, evaluationBatch(dataset));
     }
 
     @Override

@@ -248,7 +248,14 @@ final class SeriesTask extends Task {
         List<String> lines = new ArrayList<>();
         lines.add("Forecasts of " + test.size() + " " + config.series().horizon()
                 + (config.series().horizon() == 1 ? " step" : " steps") + " at a time:");
-        comparisons.forEach(comparison -> addTable(lines, comparison));
+        boolean differences = prepared.settings().transform().differences();
+        for (ForecastComparison comparison : comparisons) {
+            addTable(lines, comparison);
+            if (comparison.skill() < 0 && !differences) {
+                lines.add(
+                        "Where the series has a trend, try --transform difference, or log-difference for one in percent.");
+            }
+        }
         JsonArray targets = new JsonArray();
         for (ForecastComparison comparison : comparisons) {
             lines.add(testLine(comparison, comparisons.size() > 1));

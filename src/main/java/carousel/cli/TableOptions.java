@@ -32,7 +32,8 @@ final class TableOptions {
     @Option(
             names = "--window",
             paramLabel = "N",
-            description = "series: the steps that a forecast is made from. Default: two seasons, at most 60.")
+            description =
+                    "series: the steps that a forecast is made from. Default: two seasons, but 60 where those are longer or none is found.")
     private Integer window;
 
     @Option(

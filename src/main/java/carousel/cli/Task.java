@@ -30,6 +30,7 @@ abstract class Task {
             new SequencesTask());
 
     private static final int EVALUATION_BATCH = 250;
+    private static final int EVALUATION_VALUES = 1 << 24;
 
     private final String name;
     private final Loss loss;
@@ -213,7 +214,13 @@ abstract class Task {
     }
 
     static BatchSource sequential(SequenceDataset dataset) {
-        return new SequentialBatches(dataset, Math.min(EVALUATION_BATCH, dataset.size()));
+        return new SequentialBatches(dataset, evaluationBatch(dataset));
+    }
+
+    /** So many sequences at once as are good for speed, fewer where they are very long. */
+    static int evaluationBatch(SequenceDataset dataset) {
+        long each = (long) dataset.timeSteps() * dataset.features();
+        return (int) Math.max(1, Math.min(Math.min(EVALUATION_BATCH, dataset.size()), EVALUATION_VALUES / each));
     }
 
     /** The stack that the options describe. */

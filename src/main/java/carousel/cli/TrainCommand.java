@@ -88,7 +88,7 @@ final class TrainCommand implements Callable<Integer> {
     @Mixin
     private EngineChoice engineChoice;
 
-    @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: by task, 64 to 256.")
+    @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: by task, 32 to 256.")
     private Integer hidden;
 
     @Option(names = "--layers", paramLabel = "N", description = "Stacked LSTM layers. Default: 1 (text: 2).")

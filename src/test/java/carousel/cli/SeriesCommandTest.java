@@ -16,6 +16,7 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.YearMonth;
@@ -381,6 +382,35 @@ class SeriesCommandTest {
                 .failsWith(2, "forecast takes a model of the task series but got one of the task adding: use predict");
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "'horizon\\\":1', 'horizon\\\":0', the horizon of a forecast should be 1 or more steps but got 0",
+        "'trainingEnd\\\":112', 'trainingEnd\\\":912', 'training end should be in the [1, 136] range but got 912'",
+        "'transform\\\":\\\"difference', 'transform\\\":\\\"integrated', --transform should be one of",
+        "'fitted\\\"', 'fatted\\\"', the scaling or the columns of the series are missing"
+    })
+    void damagedSettingsAreRefused(String from, String to, String sentence) throws IOException {
+        Path out = folder.resolve("run");
+        train(out, "--steps", 1).succeeds();
+        Path model = out.resolve(RunFolder.MODEL);
+        String before = Files.readString(model, StandardCharsets.ISO_8859_1);
+        String after = before.replaceFirst(Pattern.quote(from), Matcher.quoteReplacement(to));
+        assertNotEquals(before, after);
+        Files.writeString(model, after, StandardCharsets.ISO_8859_1);
+        CommandLineRun.of("forecast", "--model", out).failsWith(1, "has settings that cannot be read", sentence);
+    }
+
+    @Test
+    void aPictureThatNobodyAskedForMayFail() throws IOException {
+        Path out = folder.resolve("run");
+        train(out, "--steps", 1).succeeds();
+        Files.createDirectory(out.resolve("forecast.png"));
+        CommandLineRun run = CommandLineRun.of("forecast", "--model", out).succeeds();
+        assertTrue(run.out().contains("No picture: cannot write"), run.out());
+        CommandLineRun.of("forecast", "--model", out, "--png", out.resolve("forecast.png"))
+                .failsWith(1, "cannot write");
+    }
+
     @Test
     void aNaiveForecastThatWinsIsNamed() throws IOException {
         // A walk that nobody can tell the next step of.
@@ -398,6 +428,16 @@ class SeriesCommandTest {
                         .matcher(run.out())
                         .find(),
                 run.out());
+    }
+
+    @Test
+    void aTrendThatWasNotTakenAwayIsHintedAt() {
+        String hint = "try --transform difference";
+        CommandLineRun lost = train(folder.resolve("none"), "--steps", 1, "--transform", "none")
+                .succeeds();
+        assertTrue(lost.out().contains(hint), lost.out());
+        CommandLineRun won = train(folder.resolve("difference"), "--steps", 300).succeeds();
+        assertFalse(won.out().contains(hint), won.out());
     }
 
     @Test
