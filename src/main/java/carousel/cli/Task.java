@@ -21,14 +21,6 @@ import java.util.zip.CRC32;
 
 /** What a model is trained for: its data, its model, and how it is measured. */
 abstract class Task {
-    private static final List<Task> ALL = List.of(
-            PictureTask.DIGITS,
-            PictureTask.MNIST,
-            new AddingTask(),
-            new TextTask(),
-            new SeriesTask(),
-            new SequencesTask());
-
     private static final int EVALUATION_BATCH = 250;
     private static final int EVALUATION_VALUES = 1 << 24;
 
@@ -47,18 +39,29 @@ abstract class Task {
     }
 
     static List<Task> all() {
-        return ALL;
+        return Known.ALL;
+    }
+
+    /** Apart, because a task's class needs this one before it has its own constants. */
+    private static final class Known {
+        private static final List<Task> ALL = List.of(
+                PictureTask.DIGITS,
+                PictureTask.MNIST,
+                new AddingTask(),
+                new TextTask(),
+                new SeriesTask(),
+                new SequencesTask());
     }
 
     /** The task of this name, whatever its case. */
     static Task named(String option, String name) {
-        for (Task task : ALL) {
+        for (Task task : all()) {
             if (task.name.equalsIgnoreCase(name)) {
                 return task;
             }
         }
         throw new IllegalArgumentException(option + " should be one of "
-                + ALL.stream().map(Task::name).collect(Collectors.joining(", ")) + " but got '" + name + "'");
+                + all().stream().map(Task::name).collect(Collectors.joining(", ")) + " but got '" + name + "'");
     }
 
     final String name() {
