@@ -200,14 +200,16 @@ final class MathOperators {
         return (run, in) -> {
             long[] condition = truth(in[0]);
             requireSameType(in[1], in[2]);
-            Shape shape =
-                    Strides.broadcast(in[0].shape(), Strides.broadcast(in[1].shape(), in[2].shape()));
+            Shape shape = Strides.broadcast(in[0].shape(), Strides.broadcast(in[1].shape(), in[2].shape()));
             run.require(shape);
             OnnxValue yes = Strides.pick(run, in[1], shape, 0, Strides.repeated(in[1].shape(), shape));
             OnnxValue no = Strides.pick(run, in[2], shape, 0, Strides.repeated(in[2].shape(), shape));
             Object to = run.array(in[1], shape);
-            pairs(shape, in[0], no, (k, i, j) -> System.arraycopy(
-                    condition[i] != 0 ? yes.array() : no.array(), k, to, k, 1));
+            pairs(
+                    shape,
+                    in[0],
+                    no,
+                    (k, i, j) -> System.arraycopy(condition[i] != 0 ? yes.array() : no.array(), k, to, k, 1));
             return one(in[1].like(shape, to));
         };
     }
@@ -536,8 +538,7 @@ final class MathOperators {
                     }
                 }
             }
-            return one(OnnxValue.integers(
-                    OnnxType.INT64, keep ? kept : reduced(shape, reduced, false), y));
+            return one(OnnxValue.integers(OnnxType.INT64, keep ? kept : reduced(shape, reduced, false), y));
         };
     }
 }

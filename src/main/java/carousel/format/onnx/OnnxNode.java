@@ -198,7 +198,8 @@ final class OnnxNode {
                             default -> true;
                         };
         if (!fits) {
-            throw refused("has an attribute " + attribute + " of type " + found.getType() + " but it should be " + type);
+            throw refused(
+                    "has an attribute " + attribute + " of type " + found.getType() + " but it should be " + type);
         }
         return found;
     }

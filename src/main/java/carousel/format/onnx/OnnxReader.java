@@ -27,8 +27,8 @@ final class OnnxReader {
     static ModelProto read(Path path) throws IOException {
         long size = Files.size(path);
         if (size > LARGEST_FILE) {
-            throw new FormatException("'" + path + "' has " + size + " bytes but an ONNX file has at most " + LARGEST_FILE
-                    + ": tensors stored outside of it are not supported");
+            throw new FormatException("'" + path + "' has " + size + " bytes but an ONNX file has at most "
+                    + LARGEST_FILE + ": tensors stored outside of it are not supported");
         }
         byte[] bytes;
         try {
@@ -45,13 +45,14 @@ final class OnnxReader {
             in.enableAliasing(true);
             model = ModelProto.parseFrom(in);
         } catch (InvalidProtocolBufferException e) {
-            throw new FormatException("'" + path + "' is not an ONNX file or is cut off: " + oneLine(e.getMessage()), e);
+            throw new FormatException(
+                    "'" + path + "' is not an ONNX file or is cut off: " + oneLine(e.getMessage()), e);
         } catch (FormatException e) {
             throw new FormatException("'" + path + "' is not an ONNX file that can be read here: " + e.getMessage(), e);
         }
         if (!model.hasGraph() || model.getOpsetImportCount() == 0) {
-            throw new FormatException("'" + path + "' is not an ONNX model: it has no "
-                    + (model.hasGraph() ? "operator set" : "graph"));
+            throw new FormatException(
+                    "'" + path + "' is not an ONNX model: it has no " + (model.hasGraph() ? "operator set" : "graph"));
         }
         if (model.getIrVersion() < OLDEST_IR || model.getIrVersion() > NEWEST_IR) {
             throw new FormatException("'" + path + "' has the IR version " + model.getIrVersion() + " but " + OLDEST_IR

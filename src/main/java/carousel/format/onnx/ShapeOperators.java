@@ -135,8 +135,7 @@ final class ShapeOperators {
                         "has the axis " + axis + " but it should be in the [" + -rank + ", " + rank + "] range");
             }
             int at = (int) (axis < 0 ? axis + rank : axis);
-            return one(in[0].reshaped(
-                    Shape.of(Strides.product(shape, 0, at), Strides.product(shape, at, rank))));
+            return one(in[0].reshaped(Shape.of(Strides.product(shape, 0, at), Strides.product(shape, at, rank))));
         };
     }
 
@@ -183,8 +182,8 @@ final class ShapeOperators {
     }
 
     private static IllegalArgumentException misfit(Shape shape, long[] wanted) {
-        return new IllegalArgumentException("cannot see a tensor " + shape + " as " + Arrays.toString(wanted)
-                + ": the number of elements differs");
+        return new IllegalArgumentException(
+                "cannot see a tensor " + shape + " as " + Arrays.toString(wanted) + ": the number of elements differs");
     }
 
     static Operation expand(OnnxNode node) {
@@ -403,8 +402,8 @@ final class ShapeOperators {
                 total += in[k].extent(axis);
             }
             if (total > Integer.MAX_VALUE) {
-                throw new IllegalArgumentException("joins tensors to an extent of " + total + " but it should be in the [0, "
-                        + Integer.MAX_VALUE + "] range");
+                throw new IllegalArgumentException("joins tensors to an extent of " + total
+                        + " but it should be in the [0, " + Integer.MAX_VALUE + "] range");
             }
             int[] extents = shape.toArray();
             extents[axis] = (int) total;
@@ -497,8 +496,7 @@ final class ShapeOperators {
         node.requireInputs(input ? 2 : 1, node.opset() >= 18 ? 4 : input ? 3 : 1);
         String mode = node.text("mode", "constant");
         if (!mode.equals("constant")) {
-            throw node.refused("pads in the mode " + FormatException.quote(mode)
-                    + " but only 'constant' is supported");
+            throw node.refused("pads in the mode " + FormatException.quote(mode) + " but only 'constant' is supported");
         }
         long[] attribute = input ? null : node.integers("pads");
         double value = input ? 0 : node.real("value", 0);
@@ -586,7 +584,8 @@ final class ShapeOperators {
         long batchAxis = node.integer("batch_axis", 1);
         long timeAxis = node.integer("time_axis", 0);
         if (batchAxis + timeAxis != 1 || batchAxis * timeAxis != 0) {
-            throw node.refused("should have the axes 0 and 1 of batch and time but has " + batchAxis + " and " + timeAxis);
+            throw node.refused(
+                    "should have the axes 0 and 1 of batch and time but has " + batchAxis + " and " + timeAxis);
         }
         return (run, in) -> {
             Shape shape = in[0].shape();
@@ -601,8 +600,8 @@ final class ShapeOperators {
             for (int n = 0; n < batch; n++) {
                 long length = in[1].whole()[n];
                 if (length < 0 || length > steps) {
-                    throw new IllegalArgumentException("has a sequence of length " + length
-                            + " but it should be in the [0, " + steps + "] range");
+                    throw new IllegalArgumentException(
+                            "has a sequence of length " + length + " but it should be in the [0, " + steps + "] range");
                 }
                 for (int t = 0; t < steps; t++) {
                     int source = t < length ? (int) length - 1 - t : t;

@@ -28,7 +28,8 @@ final class TensorReader {
                     + ", and tensors outside of the file are not supported: save the model with them inside");
         }
         if (tensor.hasSegment()) {
-            throw new IllegalArgumentException("is cut into segments, which is not supported: save the model without them");
+            throw new IllegalArgumentException(
+                    "is cut into segments, which is not supported: save the model without them");
         }
         OnnxType type;
         try {
