@@ -1,7 +1,9 @@
 package carousel.format;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.LstmSpec;
+import carousel.layer.Activation;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
 import carousel.layer.Embedding;
@@ -65,6 +67,8 @@ public final class ModelJson {
             json.add("initializer", write(embedding.initializer()));
         } else if (layer instanceof Dropout dropout) {
             json.addProperty("rate", dropout.rate());
+        } else if (layer instanceof Activation activation) {
+            json.addProperty("function", activation.function().word());
         }
         return json;
     }
@@ -168,10 +172,25 @@ public final class ModelJson {
                         initializer(object(json, "biasInitializer")));
             case "embedding" -> new Embedding(integer(json, "width"), initializer(object(json, "initializer")));
             case "dropout" -> new Dropout(number(json, "rate"));
+            case "activation" -> new Activation(function(text(json, "function")));
             default ->
-                throw new IllegalArgumentException("a layer's type should be lstm, dense, embedding or dropout but got "
-                        + FormatException.quote(type));
+                throw new IllegalArgumentException(
+                        "a layer's type should be lstm, dense, embedding, dropout or activation but got "
+                                + FormatException.quote(type));
         };
+    }
+
+    private static ActivationFunction function(String word) {
+        for (ActivationFunction function : ActivationFunction.values()) {
+            if (function.word().equals(word)) {
+                return function;
+            }
+        }
+        throw new IllegalArgumentException("'function' should be one of "
+                + Arrays.stream(ActivationFunction.values())
+                        .map(ActivationFunction::word)
+                        .collect(Collectors.joining(", "))
+                + " but got " + FormatException.quote(word));
     }
 
     private static LstmSpec spec(JsonObject json) {
