@@ -40,6 +40,16 @@ final class GraphBuilder {
         return this;
     }
 
+    /** An output of which only the type is known. */
+    GraphBuilder outputWithoutShape(String name, OnnxType type) {
+        TypeProto.Tensor tensor =
+                TypeProto.Tensor.newBuilder().setElemType(type.code()).build();
+        graph.addOutput(ValueInfoProto.newBuilder()
+                .setName(name)
+                .setType(TypeProto.newBuilder().setTensorType(tensor)));
+        return this;
+    }
+
     private static ValueInfoProto info(String name, OnnxType type, Object... extents) {
         TensorShapeProto.Builder shape = TensorShapeProto.newBuilder();
         for (Object extent : extents) {
