@@ -26,7 +26,7 @@ import java.util.Map;
  */
 public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String, Content> tensors, Path path) {
     /** The metadata's key for the specification. */
-    private static final String SPECIFICATION = "carousel.model";
+    public static final String SPECIFICATION = "carousel.model";
 
     private static final String OUR_BIAS = "bias_l";
     private static final String INPUT_BIAS = "bias_ih_l";

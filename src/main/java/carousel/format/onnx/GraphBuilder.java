@@ -24,6 +24,7 @@ final class GraphBuilder {
     static final String NONE = "";
 
     private final GraphProto.Builder graph;
+    private int names;
 
     GraphBuilder(String name) {
         graph = GraphProto.newBuilder().setName(name);
@@ -67,6 +68,11 @@ final class GraphBuilder {
                 .setName(name)
                 .setType(TypeProto.newBuilder().setTensorType(tensor))
                 .build();
+    }
+
+    /** A name that no other value has whose name was made here. */
+    String newName(String stem) {
+        return stem + "_" + names++;
     }
 
     /** Returns the name. */
@@ -116,11 +122,6 @@ final class GraphBuilder {
                 .sorted(Map.Entry.comparingByKey())
                 .forEach(entry -> node.addAttribute(attribute(entry.getKey(), entry.getValue())));
         return outputs.get(0);
-    }
-
-    /** A node with one output. */
-    String node(String operator, List<String> inputs, String output, Map<String, ?> attributes) {
-        return node(operator, inputs, List.of(output), attributes);
     }
 
     private static AttributeProto attribute(String name, Object value) {

@@ -4,6 +4,8 @@ import carousel.engine.Gate;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
+import java.util.Arrays;
+import java.util.List;
 
 /**
  * ONNX's order of an LSTM cell's weights and ours. ONNX has the gates i, o, f, c and the peepholes i, o, f; here they are i, f, g, o
@@ -84,6 +86,13 @@ final class OnnxGates {
             put(flat, views.peepholes(), readPeepholes(p, cell * PEEPHOLES.length * hidden, hidden));
         }
         return flat;
+    }
+
+    /** The parameters of one cell one by one. */
+    static List<double[]> split(LstmSpec spec, double[] flat) {
+        return LstmLayout.of(spec).views().stream()
+                .map(view -> Arrays.copyOfRange(flat, (int) view.offset(), (int) view.end()))
+                .toList();
     }
 
     private static void put(double[] flat, ParameterView view, double[] values) {
