@@ -113,9 +113,10 @@ final class GraphBuilder {
      *     {@code TensorProto}
      */
     String node(String operator, List<String> inputs, List<String> outputs, Map<String, ?> attributes) {
+        String name = operator.toLowerCase(Locale.ROOT) + "_" + graph.getNodeCount();
         NodeProto.Builder node = graph.addNodeBuilder()
                 .setOpType(operator)
-                .setName(operator.toLowerCase(Locale.ROOT) + "_" + graph.getNodeCount())
+                .setName(name)
                 .addAllInput(inputs)
                 .addAllOutput(outputs);
         attributes.entrySet().stream()

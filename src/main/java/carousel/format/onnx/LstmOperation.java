@@ -64,6 +64,10 @@ final class LstmOperation implements Operation {
         this.direction = direction(node);
         this.batchMajor = node.opset() >= 14 && node.flag("layout");
         this.coupled = node.flag("input_forget");
+        if (node.opset() < 7) {
+            // Whether there may be an output Y, which its name says as well.
+            node.flag("output_sequence");
+        }
         this.clip = node.real("clip", 0);
         if (node.has("clip") && !(clip > 0 && clip < Double.POSITIVE_INFINITY)) {
             throw node.refused("has the clip " + clip + " but it should be a positive finite number");

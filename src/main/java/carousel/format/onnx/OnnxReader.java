@@ -2,10 +2,12 @@ package carousel.format.onnx;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.OperatorSetIdProto;
+import ai.onnx.proto.OnnxMl.TensorProto;
 import carousel.format.FileErrors;
 import carousel.format.FormatException;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.CodedInputStream;
+import com.google.protobuf.Descriptors.Descriptor;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.UnsafeByteOperations;
 import java.io.IOException;
@@ -14,7 +16,9 @@ import java.nio.file.Path;
 
 /** Reads ONNX files and checks what holds for the file as a whole. */
 final class OnnxReader {
-    static final int OLDEST_OPSET = 7;
+    /** Where nodes of version 6 say how they broadcast, in attributes that are gone since, they are refused. */
+    static final int OLDEST_OPSET = 6;
+
     static final int NEWEST_OPSET = 23;
     private static final int OLDEST_IR = 3;
     private static final int NEWEST_IR = 13;
@@ -25,31 +29,7 @@ final class OnnxReader {
 
     /** @throws FormatException when it is no ONNX model or one of a version that is not read here */
     static ModelProto read(Path path) throws IOException {
-        long size = Files.size(path);
-        if (size > LARGEST_FILE) {
-            throw new FormatException("'" + path + "' has " + size + " bytes but an ONNX file has at most "
-                    + LARGEST_FILE + ": tensors stored outside of it are not supported");
-        }
-        byte[] bytes;
-        try {
-            bytes = Files.readAllBytes(path);
-        } catch (IOException e) {
-            throw new IOException(FileErrors.sentence(path, e), e);
-        }
-        ModelProto model;
-        try {
-            ByteString content = UnsafeByteOperations.unsafeWrap(bytes);
-            WireScan.check(content.newCodedInput(), ModelProto.getDescriptor());
-            CodedInputStream in = content.newCodedInput();
-            // Tensors' bytes are views of the file's.
-            in.enableAliasing(true);
-            model = ModelProto.parseFrom(in);
-        } catch (InvalidProtocolBufferException e) {
-            throw new FormatException(
-                    "'" + path + "' is not an ONNX file or is cut off: " + oneLine(e.getMessage()), e);
-        } catch (FormatException e) {
-            throw new FormatException("'" + path + "' is not an ONNX file that can be read here: " + e.getMessage(), e);
-        }
+        ModelProto model = parse(path, ModelProto.getDescriptor(), ModelProto::parseFrom);
         if (!model.hasGraph() || model.getOpsetImportCount() == 0) {
             throw new FormatException(
                     "'" + path + "' is not an ONNX model: it has no " + (model.hasGraph() ? "operator set" : "graph"));
@@ -64,6 +44,44 @@ final class OnnxReader {
             throw new FormatException("'" + path + "' " + e.getMessage(), e);
         }
         return model;
+    }
+
+    /** A tensor in a file of its own. */
+    static TensorProto readTensor(Path path) throws IOException {
+        return parse(path, TensorProto.getDescriptor(), TensorProto::parseFrom);
+    }
+
+    private interface Parser<M> {
+        M parse(CodedInputStream in) throws IOException;
+    }
+
+    private static <M> M parse(Path path, Descriptor type, Parser<M> parser) throws IOException {
+        byte[] bytes;
+        try {
+            long size = Files.size(path);
+            if (size > LARGEST_FILE) {
+                throw new FormatException("'" + path + "' has " + size + " bytes but an ONNX file has at most "
+                        + LARGEST_FILE + ": tensors stored outside of it are not supported");
+            }
+            bytes = Files.readAllBytes(path);
+        } catch (FormatException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new IOException(FileErrors.sentence(path, e), e);
+        }
+        try {
+            ByteString content = UnsafeByteOperations.unsafeWrap(bytes);
+            WireScan.check(content.newCodedInput(), type);
+            CodedInputStream in = content.newCodedInput();
+            // Tensors' bytes are views of the file's.
+            in.enableAliasing(true);
+            return parser.parse(in);
+        } catch (InvalidProtocolBufferException e) {
+            throw new FormatException(
+                    "'" + path + "' is not an ONNX file or is cut off: " + oneLine(e.getMessage()), e);
+        } catch (FormatException e) {
+            throw new FormatException("'" + path + "' is not an ONNX file that can be read here: " + e.getMessage(), e);
+        }
     }
 
     /** The version of ONNX's own operators that the model uses. */

@@ -1,6 +1,9 @@
 package carousel.format.onnx;
 
+import carousel.format.FormatException;
 import carousel.tensor.Shape;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Arrays;
 
 /** A tensor of an ONNX graph in host memory, row-major. It never changes. */
@@ -53,6 +56,19 @@ public final class OnnxValue {
     /** An INT64 tensor. */
     public static OnnxValue of(long[] values, int... extents) {
         return new OnnxValue(OnnxType.INT64, Shape.of(extents), null, values.clone());
+    }
+
+    /**
+     * Reads a tensor from a file of its own ({@code input_0.pb}), as ONNX's operator tests and the model zoo have them.
+     *
+     * @throws FormatException when it is no tensor, or one of a type that is not supported
+     */
+    public static OnnxValue read(Path path) throws IOException {
+        try {
+            return TensorReader.read(OnnxReader.readTensor(path));
+        } catch (IllegalArgumentException e) {
+            throw new FormatException("the tensor in '" + path + "' " + e.getMessage(), e);
+        }
     }
 
     /** A tensor of a real type, whose values are rounded to it in the array itself, which must not change later. */

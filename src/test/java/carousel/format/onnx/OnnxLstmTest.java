@@ -315,7 +315,7 @@ class OnnxLstmTest {
             graph.run(engine, lstm.inputs);
             assertEquals(1, graph.notes().size(), graph.notes()::toString);
             assertTrue(
-                    graph.notes().get(0).startsWith("the node 'lstm_1' (LSTM) runs on the reference engine: "),
+                    graph.notes().get(0).startsWith("the node 'lstm_0' (LSTM) runs on the reference engine: "),
                     graph.notes()::toString);
             assertEquals(0, engine.memory().inUse());
         }
@@ -371,7 +371,7 @@ class OnnxLstmTest {
 
     @Test
     void attributesOutOfTheirRangeAreRefused() {
-        refusedAtReading(new Case(1).weights().with("direction", "up"), "the node 'lstm_1' (LSTM)", "'up'", "forward");
+        refusedAtReading(new Case(1).weights().with("direction", "up"), "the node 'lstm_0' (LSTM)", "'up'", "forward");
         refusedAtReading(new Case(1).weights().with("clip", -1f), "clip -1.0", "positive");
         refusedAtReading(new Case(1).weights().with("layout", 2L), "layout = 2", "0 or 1");
         refusedAtReading(new Case(1).weights().opset(13).with("layout", 1L), "'layout'", "version 13");
@@ -389,7 +389,7 @@ class OnnxLstmTest {
         Case lstm = new Case(11).weights();
         lstm.inputs.put("W", OnnxValue.of(new float[4], 1, 4, 1));
         lstm.attributes.put("hidden_size", 3L);
-        refusedAtRunning(lstm, "the node 'lstm_1' (LSTM)", "W [1, 12, 1]", "[1, 4, 1]");
+        refusedAtRunning(lstm, "the node 'lstm_0' (LSTM)", "W [1, 12, 1]", "[1, 4, 1]");
         Case lengths = new Case(12).weights().lengths();
         int[] late = new int[lengths.batch];
         late[0] = lengths.steps + 1;
