@@ -229,6 +229,10 @@ final class ChainReader {
     private static Flow transpose(OnnxNode node, Flow flow) {
         int rank = flow.axes().size();
         long[] perm = node.integers("perm");
+        if (perm != null && perm.length != rank) {
+            throw new IllegalArgumentException(
+                    "has the permutation " + Arrays.toString(perm) + " for the axes " + flow.inWords());
+        }
         List<Axis> axes = new ArrayList<>();
         for (int k = 0; k < rank; k++) {
             axes.add(flow.axes().get(perm == null ? rank - 1 - k : Strides.axis(perm[k], rank)));
@@ -400,6 +404,12 @@ final class ChainReader {
         long[] steps = input ? optional(in[4], "steps") : null;
         if (steps != null && Arrays.stream(steps).anyMatch(step -> step != 1)) {
             throw new IllegalArgumentException("goes over what a layer puts out with steps other than 1");
+        }
+        if (ends.length != starts.length
+                || axes != null && axes.length != starts.length
+                || starts.length > flow.axes().size()) {
+            throw new IllegalArgumentException(
+                    "should have as many starts, ends and axes, at most one for each of " + flow.inWords());
         }
         Flow result = flow;
         for (int k = 0; k < starts.length; k++) {

@@ -24,6 +24,7 @@ final class OnnxNode {
     private final List<String> outputs;
     private final Map<String, AttributeProto> attributes = new LinkedHashMap<>();
     private final Set<String> asked = new HashSet<>();
+    private boolean outputsRequired;
 
     /**
      * @param index the node's place in the graph
@@ -95,7 +96,9 @@ final class OnnxNode {
         }
     }
 
+    /** One output is required where this is not called. */
     void requireOutputs(int least, int most) {
+        outputsRequired = true;
         if (outputs.size() < least || outputs.size() > most) {
             throw refused("should have " + range(least, most) + " outputs but has " + outputs.size());
         }
@@ -204,8 +207,11 @@ final class OnnxNode {
         return found;
     }
 
-    /** Refuses attributes that the operator does not have. */
+    /** Refuses attributes and outputs that the operator does not have. */
     void requireNoOthers() {
+        if (!outputsRequired) {
+            requireOutputs(1, 1);
+        }
         for (String attribute : attributes.keySet()) {
             if (!asked.contains(attribute)) {
                 throw refused("has an attribute " + FormatException.quote(attribute) + ", which " + operator
