@@ -93,7 +93,12 @@ public final class OnnxGraph {
      * @throws FormatException when it is no ONNX model, or has what cannot be run here; the message names the node
      */
     public static OnnxGraph read(Path path) throws IOException {
-        ModelProto model = OnnxReader.read(path);
+        return read(path, OnnxReader.bytes(path));
+    }
+
+    /** The same from the bytes of the file; the path is for messages. */
+    static OnnxGraph read(Path path, byte[] bytes) throws FormatException {
+        ModelProto model = OnnxReader.model(path, bytes);
         try {
             return of(path, model);
         } catch (IllegalArgumentException e) {

@@ -22,14 +22,23 @@ public final class OnnxImport {
      * @throws FormatException when it is no ONNX file, or one that is no such chain
      */
     public static Imported read(Path path) throws IOException {
-        OnnxGraph graph = OnnxGraph.read(path);
+        return of(OnnxGraph.read(path));
+    }
+
+    /**
+     * The same for a graph that has been read already.
+     *
+     * @throws FormatException when it is no such chain
+     */
+    public static Imported of(OnnxGraph graph) throws FormatException {
         try {
             ChainReader reader = new ChainReader(graph);
             Fact.Flow output = reader.read();
             return new ChainModel(graph, output, reader.time()).assemble();
         } catch (IllegalArgumentException e) {
             throw new FormatException(
-                    "'" + path + "' cannot be imported as a model: " + e.getMessage() + "; OnnxGraph runs it as it is",
+                    "'" + graph.path() + "' cannot be imported as a model: " + e.getMessage()
+                            + "; OnnxGraph runs it as it is",
                     e);
         }
     }

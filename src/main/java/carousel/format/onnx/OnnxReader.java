@@ -8,7 +8,6 @@ import carousel.format.FormatException;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.CodedInputStream;
 import com.google.protobuf.Descriptors.Descriptor;
-import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.UnsafeByteOperations;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -27,9 +26,13 @@ final class OnnxReader {
 
     private OnnxReader() {}
 
-    /** @throws FormatException when it is no ONNX model or one of a version that is not read here */
-    static ModelProto read(Path path) throws IOException {
-        ModelProto model = parse(path, ModelProto.getDescriptor(), ModelProto::parseFrom);
+    /**
+     * A model in the bytes of a file.
+     *
+     * @throws FormatException when it is no ONNX model or one of a version that is not read here
+     */
+    static ModelProto model(Path path, byte[] bytes) throws FormatException {
+        ModelProto model = parse(path, bytes, ModelProto.getDescriptor(), ModelProto::parseFrom);
         if (!model.hasGraph() || model.getOpsetImportCount() == 0) {
             throw new FormatException(
                     "'" + path + "' is not an ONNX model: it has no " + (model.hasGraph() ? "operator set" : "graph"));
@@ -46,29 +49,32 @@ final class OnnxReader {
         return model;
     }
 
-    /** A tensor in a file of its own. */
-    static TensorProto readTensor(Path path) throws IOException {
-        return parse(path, TensorProto.getDescriptor(), TensorProto::parseFrom);
+    /** A tensor in the bytes of a file of its own. */
+    static TensorProto tensor(Path path, byte[] bytes) throws FormatException {
+        return parse(path, bytes, TensorProto.getDescriptor(), TensorProto::parseFrom);
     }
 
-    private interface Parser<M> {
-        M parse(CodedInputStream in) throws IOException;
-    }
-
-    private static <M> M parse(Path path, Descriptor type, Parser<M> parser) throws IOException {
-        byte[] bytes;
+    /** The bytes of a file. */
+    static byte[] bytes(Path path) throws IOException {
         try {
             long size = Files.size(path);
             if (size > LARGEST_FILE) {
                 throw new FormatException("'" + path + "' has " + size + " bytes but an ONNX file has at most "
                         + LARGEST_FILE + ": tensors stored outside of it are not supported");
             }
-            bytes = Files.readAllBytes(path);
+            return Files.readAllBytes(path);
         } catch (FormatException e) {
             throw e;
         } catch (IOException e) {
             throw new IOException(FileErrors.sentence(path, e), e);
         }
+    }
+
+    private interface Parser<M> {
+        M parse(CodedInputStream in) throws IOException;
+    }
+
+    private static <M> M parse(Path path, byte[] bytes, Descriptor type, Parser<M> parser) throws FormatException {
         try {
             ByteString content = UnsafeByteOperations.unsafeWrap(bytes);
             WireScan.check(content.newCodedInput(), type);
@@ -76,11 +82,11 @@ final class OnnxReader {
             // Tensors' bytes are views of the file's.
             in.enableAliasing(true);
             return parser.parse(in);
-        } catch (InvalidProtocolBufferException e) {
-            throw new FormatException(
-                    "'" + path + "' is not an ONNX file or is cut off: " + oneLine(e.getMessage()), e);
         } catch (FormatException e) {
             throw new FormatException("'" + path + "' is not an ONNX file that can be read here: " + e.getMessage(), e);
+        } catch (IOException e) {
+            throw new FormatException(
+                    "'" + path + "' is not an ONNX file or is cut off: " + oneLine(e.getMessage()), e);
         }
     }
 

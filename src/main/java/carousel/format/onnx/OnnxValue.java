@@ -65,7 +65,7 @@ public final class OnnxValue {
      */
     public static OnnxValue read(Path path) throws IOException {
         try {
-            return TensorReader.read(OnnxReader.readTensor(path));
+            return TensorReader.read(OnnxReader.tensor(path, OnnxReader.bytes(path)));
         } catch (IllegalArgumentException e) {
             throw new FormatException("the tensor in '" + path + "' " + e.getMessage(), e);
         }
