@@ -2,7 +2,6 @@ package carousel.format.onnx;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 
 /** What is known about a value of a graph while a chain of layers is looked for in it. */
 sealed interface Fact {
@@ -24,13 +23,24 @@ sealed interface Fact {
     /** What an axis of a flow stands for. */
     enum Axis {
         /** The first two axes of what the graph reads: time and batch, in an order that the first LSTM tells. */
-        FIRST,
-        SECOND,
+        FIRST("input axis 0"),
+        SECOND("input axis 1"),
         /** The cells of LSTM nodes, one or two of each. */
-        CELLS,
-        FEATURES,
+        CELLS("directions"),
+        FEATURES("features"),
         /** Of extent 1. */
-        ONE
+        ONE("1");
+
+        private final String word;
+
+        Axis(String word) {
+            this.word = word;
+        }
+
+        /** For messages. */
+        String word() {
+            return word;
+        }
     }
 
     /** Which time steps of a cell's outputs there are. */
@@ -95,9 +105,9 @@ sealed interface Fact {
             return new Flow(next, axes, width, null, last, source);
         }
 
-        /** For messages, for instance {@code [FIRST, CELLS, SECOND, FEATURES]} in words. */
+        /** For messages, for instance {@code [input axis 0, directions, input axis 1, features]}. */
         String inWords() {
-            return axes.toString().toLowerCase(Locale.ROOT);
+            return axes.stream().map(Axis::word).toList().toString();
         }
     }
 }

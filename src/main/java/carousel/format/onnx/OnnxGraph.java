@@ -35,7 +35,10 @@ import org.slf4j.LoggerFactory;
  * }
  * }</pre>
  *
- * It never changes, and several threads may run it, each on its own engine.
+ * Where ONNX's text is silent, results are those of ONNX Runtime, but for a sequence of length 0, whose last state is its initial
+ * one here and zero there.
+ *
+ * <p>It never changes, and several threads may run it, each on its own engine.
  */
 public final class OnnxGraph {
     private static final Logger LOG = LoggerFactory.getLogger(OnnxGraph.class);

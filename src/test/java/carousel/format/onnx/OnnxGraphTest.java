@@ -16,8 +16,10 @@ import carousel.format.FormatException;
 import carousel.format.SmallFloats;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.CodedOutputStream;
+import com.sun.management.ThreadMXBean;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -323,6 +325,22 @@ class OnnxGraphTest {
         out.writeByteArray(ModelProto.GRAPH_FIELD_NUMBER, nodes.toByteArray());
         out.flush();
         refused(model.toByteArray(), "more than " + WireScan.LARGEST_COUNT + " fields");
+    }
+
+    /** The file, and its numbers as doubles. */
+    @Test
+    void readingTakesASmallMultipleOfTheFile() throws IOException {
+        int count = 1 << 21;
+        GraphBuilder graph = new GraphBuilder("large");
+        graph.initializer("large", OnnxValue.of(new float[count], count));
+        graph.node("Identity", List.of("large"), List.of("y"), Map.of());
+        Path file = write(build(graph.outputWithoutShape("y", OnnxType.FLOAT)).toByteArray());
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        OnnxGraph.read(file);
+        long before = threads.getCurrentThreadAllocatedBytes();
+        OnnxGraph.read(file);
+        long taken = threads.getCurrentThreadAllocatedBytes() - before;
+        assertTrue(taken < 4 * Files.size(file), taken + " bytes for " + Files.size(file));
     }
 
     @Test

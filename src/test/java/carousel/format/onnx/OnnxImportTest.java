@@ -381,6 +381,36 @@ class OnnxImportTest {
         check(sketch, sketch.squeeze(first, 0), "(time, batch, 4) -> LSTM(3, reverse) -> Dense(2, no bias)");
     }
 
+    /** Layout 1, which ONNX Runtime refuses: the graph and the model must agree. */
+    @Test
+    void nodesWithBatchBeforeTime() throws IOException {
+        Sketch sketch = new Sketch();
+        sketch.graph.input("x", OnnxType.FLOAT, "batch", "time", FEATURES);
+        String state =
+                sketch.lstm("x", FEATURES, "bidirectional", null, "layout", 1L).get(1);
+        String out = sketch.node("Reshape", List.of(state, sketch.longs(0, 2 * HIDDEN)));
+        Imported imported = read(sketch.build(out));
+        assertEquals(
+                "(time, batch, 4) -> LSTM(3, bidirectional)",
+                imported.weights().spec().toString());
+        float[] values = new float[BATCH * STEPS * FEATURES];
+        for (int k = 0; k < values.length; k++) {
+            values[k] = random.nextFloat();
+        }
+        try (Engine engine = Engines.open("reference");
+                Model model = imported.weights().open(engine);
+                Scope scope = engine.openScope("test")) {
+            Tensor x = scope.allocate("x", STEPS, BATCH, FEATURES);
+            engine.write(x, swapped(values, BATCH, STEPS, FEATURES));
+            float[] result = new float[BATCH * 2 * HIDDEN];
+            engine.read(model.forward(Pass.inference(engine, scope, x, null)), result);
+            OnnxGraph graph = OnnxGraph.read(folder.resolve("model.onnx"));
+            OnnxValue expected = graph.run(engine, Map.of("x", OnnxValue.of(values, BATCH, STEPS, FEATURES)))
+                    .get(out);
+            Ort.assertSame("model", expected, OnnxValue.of(result, BATCH, 2 * HIDDEN), ALLOWED);
+        }
+    }
+
     @Test
     void moreOutputsAreLeftOutAndSaidSo() throws IOException {
         Sketch torch = new Sketch();

@@ -350,6 +350,22 @@ class OnnxLstmTest {
         }
     }
 
+    /** ONNX does not say what the last state of no steps is; ONNX Runtime puts out zeros. */
+    @Test
+    void aSequenceOfLengthZeroKeepsItsInitialState() throws IOException, OrtException {
+        Case lstm = new Case(21).direction("bidirectional").weights().initial();
+        lstm.inputs.put("sequence_lens", OnnxValue.of(new int[lstm.batch], lstm.batch));
+        try (Engine engine = Engines.open("vector")) {
+            Map<String, OnnxValue> outputs = read(lstm.model()).run(engine, lstm.inputs);
+            Ort.assertSame("Y_h", lstm.inputs.get("initial_h"), outputs.get("Y_h"), 0);
+            Ort.assertSame("Y_c", lstm.inputs.get("initial_c"), outputs.get("Y_c"), 0);
+            Ort.assertSame("Y", Ort.run(lstm.model(), lstm.inputs).get("Y"), outputs.get("Y"), 0);
+        }
+        lstm.inputs.remove("initial_h");
+        lstm.inputs.remove("initial_c");
+        check(lstm);
+    }
+
     private void refusedAtReading(Case lstm, String... parts) {
         IOException refusal = assertThrows(IOException.class, () -> read(lstm.model()));
         for (String part : parts) {
