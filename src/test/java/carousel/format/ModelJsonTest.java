@@ -14,7 +14,9 @@ import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Initializer;
 import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.ModelSpec;
+import carousel.layer.TimeReversal;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -50,7 +52,14 @@ class ModelJsonTest {
                 EVERYTHING,
                 ModelSpec.of(Form.sequence(28), Lstm.of(128), Dense.of(10)),
                 ModelSpec.of(Form.vector(1), new Dropout(0)),
-                ModelSpec.of(Form.tokens(3), Embedding.of(2)));
+                ModelSpec.of(Form.tokens(3), Embedding.of(2)),
+                ModelSpec.of(Form.tokens(3), Embedding.of(2).withMaskZero(true), Lstm.of(2)),
+                ModelSpec.of(
+                        Form.sequence(2),
+                        new Masking(-0.1),
+                        Lstm.of(LstmSpec.of(1, 2).withDirection(Direction.REVERSE))
+                                .withReturnSequences(true),
+                        new TimeReversal()));
     }
 
     /** The smallest model there is, in full. */
@@ -137,7 +146,7 @@ class ModelJsonTest {
                 "\"glorotUniform\" | \"glorot\" | but got 'glorot'",
                 "\"glorotUniform\" | \"normal\" | 'mean' is missing",
                 "{\"type\":\"orthogonal\"} | \"orthogonal\" | 'recurrentInitializer' should be an object",
-                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding or dropout but got 'gru'",
+                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, masking or time_reversal but got 'gru'",
                 "\"type\":\"lstm\", | `` | 'type' is missing",
                 "\"layers\":[{ | \"layers\":[7,{ | a layer should be an object but got '7'",
                 "\"layers\":[ | \"layers\":{},\"other\":[ | 'layers' should be an array but got '{}'",
