@@ -23,7 +23,7 @@ public final class FormatException extends IOException {
      * Text out of a file as a message may show it: in quotes, cut to {@value #LONGEST_QUOTE} characters, and without
      * anything that could move the cursor or break the sentence into lines.
      */
-    static String quote(String text) {
+    public static String quote(String text) {
         StringBuilder quoted = new StringBuilder("'");
         int shown = Math.min(text.length(), LONGEST_QUOTE);
         for (int k = 0; k < shown; k++) {
