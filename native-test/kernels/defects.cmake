@@ -52,6 +52,11 @@ defect(barrier_in_a_branch embedding embedding.cu "Embedding*"
 defect(largest_without_barrier loss loss.cu "Losses*"
   "    }\n    __syncthreads();\n    largest = {values[0]" "    }\n    largest = {values[0]")
 
+defect(row_largest_reused_too_early activation activation.cu "Activations*"
+  "    // The last row's may still be read.\n    __syncthreads();\n" "")
+defect(row_largest_without_barrier activation activation.cu "Activations*"
+  "    }\n    __syncthreads();\n    R largest = ofWarps[0]" "    }\n    R largest = ofWarps[0]")
+
 # Ends and pitches.
 defect(fill_one_too_many elementwise elementwise.cu "Elementwise*" "e < n; e += elementStride()) {\n        y[e] = static_cast<R>(value)"
   "e <= n; e += elementStride()) {\n        y[e] = static_cast<R>(value)")
@@ -81,4 +86,9 @@ defect(overflow_passes_for_zero update update.cu "Updates*" "return notANumber<R
 defect(philox_nine_rounds elementwise elementwise.cu "Elementwise*" "round < 10" "round < 9")
 defect(later_of_equal_logits loss loss.cu "Losses*" "b.index < a.index" "b.index > a.index")
 defect(softmax_not_shifted loss loss.cu "Losses*" "sum += exp(p[k] - largest.value)" "sum += exp(p[k])")
+defect(activation_not_shifted activation activation.cu "Activations*" "sum += exp(from[k] - largest)" "sum += exp(from[k])")
+defect(relu_hides_not_a_number activation activation.cu "Activations*" "y[e] = x[e] < R(0) ? R(0) : x[e];" "y[e] = fmax(x[e], R(0));")
+defect(relu_gradient_at_zero activation activation.cu "Activations*" "dx[e] = y[e] > R(0) ? dy[e] : R(0);" "dx[e] = y[e] < R(0) ? R(0) : dy[e];")
+defect(softmax_gradient_without_sum activation activation.cu "Activations*" "y[row + k] * (dy[row + k] - sum)" "y[row + k] * dy[row + k]")
+defect(softmax_gradient_row_ignored activation activation.cu "Activations*" "sum += dy[row + k] * y[row + k];" "sum += dy[row + k] * y[k];")
 defect(half_truncated elementwise elementwise.cu "Half*" "__float2half_rn(x[e])" "__half{static_cast<uint16_t>(__float2half_rn(x[e] * 0.9998f).bits)}")

@@ -68,6 +68,53 @@ void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dT
     }
 }
 
+Vector activation(Activation function, const Vector& x, int rows, int columns) {
+    Vector y(x.size());
+    for (size_t e = 0; e < x.size(); e++) {
+        // std::max gives its first argument where one is not a number.
+        y[e] = function == Activation::relu ? std::max(x[e], 0.0)
+                : function == Activation::sigmoid ? logistic(x[e])
+                                                  : std::tanh(x[e]);
+    }
+    for (int m = 0; function == Activation::softmax && m < rows; m++) {
+        auto row = [=](int k) { return static_cast<size_t>(m) * columns + k; };
+        double largest = -INFINITY;
+        for (int k = 0; k < columns; k++) {
+            largest = std::max(largest, x[row(k)]);
+        }
+        double sum = 0;
+        for (int k = 0; k < columns; k++) {
+            sum += std::exp(x[row(k)] - largest);
+        }
+        for (int k = 0; k < columns; k++) {
+            y[row(k)] = std::exp(x[row(k)] - largest) / sum;
+        }
+    }
+    return y;
+}
+
+Vector activationBackward(Activation function, const Vector& y, const Vector& dy, int rows, int columns) {
+    Vector dx(y.size());
+    for (int m = 0; m < rows; m++) {
+        size_t row = static_cast<size_t>(m) * columns;
+        for (int k = 0; k < columns; k++) {
+            double value = y[row + k];
+            if (function == Activation::softmax) {
+                // The Jacobian diag(y) - y y^T, term by term.
+                for (int j = 0; j < columns; j++) {
+                    dx[row + k] += dy[row + j] * y[row + j] * ((j == k) - value);
+                }
+            } else {
+                double slope = function == Activation::relu ? value > 0
+                        : function == Activation::sigmoid ? value * (1 - value)
+                                                          : 1 - value * value;
+                dx[row + k] = dy[row + k] * slope;
+            }
+        }
+    }
+    return dx;
+}
+
 Loss loss(LossKind kind, const Vector& p, const Vector& targets, const std::vector<int>& labels, const Vector& weights,
         int rows, int columns) {
     Loss result{{0, 0, 0}, Vector(p.size(), 0)};

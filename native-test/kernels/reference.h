@@ -22,6 +22,12 @@ double halfValue(uint16_t bits);
 // Adds to dTable.
 void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width);
 
+enum class Activation { relu, sigmoid, tanh, softmax };
+
+Vector activation(Activation function, const Vector& x, int rows, int columns);
+// From the function's values y.
+Vector activationBackward(Activation function, const Vector& y, const Vector& dy, int rows, int columns);
+
 struct Loss {
     Vector report;
     Vector gradient;

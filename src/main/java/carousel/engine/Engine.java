@@ -126,6 +126,23 @@ public interface Engine extends AutoCloseable {
     void dropout(Tensor x, double rate, RandomKey key, Tensor y);
 
     /**
+     * {@code y = f(x)}: see {@link ActivationFunction}.
+     *
+     * @param x {@code [M, K]}
+     * @param y {@code [M, K]}; may be x
+     */
+    void activationForward(ActivationFunction function, Tensor x, Tensor y);
+
+    /**
+     * The gradient of x, from what the forward pass gave.
+     *
+     * @param y {@code [M, K]}, the output of {@link #activationForward}
+     * @param dy {@code [M, K]}
+     * @param dx {@code [M, K]}; may be dy
+     */
+    void activationBackward(ActivationFunction function, Tensor y, Tensor dy, Tensor dx);
+
+    /**
      * Loss, its gradient, and how often the predictions were right: see {@link Loss}.
      *
      * @param predictions {@code [M, K]}, before softmax or sigmoid

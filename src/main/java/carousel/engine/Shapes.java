@@ -205,6 +205,19 @@ public final class Shapes {
         requireElements("y", y, x.elements());
     }
 
+    /** Checks {@code y [M, K] = f(x [M, K])}. */
+    public static void requireActivation(Tensor x, Tensor y) {
+        requireRank("x", x, 2);
+        require("y", y, x.shape());
+    }
+
+    /** Checks the way back. */
+    public static void requireActivationBackward(Tensor y, Tensor dy, Tensor dx) {
+        requireRank("y", y, 2);
+        require("dy", dy, y.shape());
+        require("dx", dx, y.shape());
+    }
+
     /** Checks a loss call. */
     public static void requireLoss(
             Loss loss, Tensor predictions, Tensor targets, Tensor rowWeights, Tensor report, Tensor dPredictions) {

@@ -1,7 +1,9 @@
 package carousel.format;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.LstmSpec;
+import carousel.layer.Activation;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
 import carousel.layer.Embedding;
@@ -70,6 +72,8 @@ public final class ModelJson {
             }
         } else if (layer instanceof Dropout dropout) {
             json.addProperty("rate", dropout.rate());
+        } else if (layer instanceof Activation activation) {
+            json.addProperty("function", activation.function().word());
         } else if (layer instanceof Masking masking) {
             json.addProperty("value", masking.value());
         }
@@ -179,13 +183,27 @@ public final class ModelJson {
                         initializer(object(json, "initializer")),
                         json.has("maskZero") && truth(json, "maskZero"));
             case "dropout" -> new Dropout(number(json, "rate"));
+            case "activation" -> new Activation(function(text(json, "function")));
             case "masking" -> new Masking(number(json, "value"));
             case "time_reversal" -> new TimeReversal();
             default ->
                 throw new IllegalArgumentException(
-                        "a layer's type should be lstm, dense, embedding, dropout, masking or time_reversal but got "
+                        "a layer's type should be lstm, dense, embedding, dropout, activation, masking or time_reversal but got "
                                 + FormatException.quote(type));
         };
+    }
+
+    private static ActivationFunction function(String word) {
+        for (ActivationFunction function : ActivationFunction.values()) {
+            if (function.word().equals(word)) {
+                return function;
+            }
+        }
+        throw new IllegalArgumentException("'function' should be one of "
+                + Arrays.stream(ActivationFunction.values())
+                        .map(ActivationFunction::word)
+                        .collect(Collectors.joining(", "))
+                + " but got " + FormatException.quote(word));
     }
 
     private static LstmSpec spec(JsonObject json) {

@@ -38,6 +38,8 @@ abstract class Node {
             return new EmbeddingNode(embedding, index, name, input, layout);
         } else if (layer instanceof Dropout dropout) {
             return new DropoutNode(dropout, index, name);
+        } else if (layer instanceof Activation activation) {
+            return new ActivationNode(activation, index, name);
         } else if (layer instanceof Masking masking) {
             return new MaskingNode(masking, index, name);
         } else if (layer instanceof TimeReversal) {
@@ -394,6 +396,42 @@ abstract class Node {
                 }
             }
             return StepRows.of(pass, name, rows).take(pass, name + " " + what, x);
+        }
+    }
+
+    private static final class ActivationNode extends Node {
+        private final Activation layer;
+
+        ActivationNode(Activation layer, int index, String name) {
+            super(index, name);
+            this.layer = layer;
+        }
+
+        @Override
+        void initialize(double[] parameters, RandomSequence random) {
+            // No parameters.
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            Tensor y = pass.scope().allocate(name + " y", input.shape().toArray());
+            pass.engine().activationForward(layer.function(), Model.rows(input), Model.rows(y));
+            if (pass.recorded()) {
+                pass.keepResult(index, y);
+            }
+            return y;
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            if (!wanted) {
+                return null;
+            }
+            Tensor dx = pass.scope().allocate(name + " dx", dOutput.shape().toArray());
+            pass.engine()
+                    .activationBackward(
+                            layer.function(), Model.rows(pass.result(index)), Model.rows(dOutput), Model.rows(dx));
+            return dx;
         }
     }
 }

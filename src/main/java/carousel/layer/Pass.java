@@ -18,6 +18,7 @@ public final class Pass {
     private final RandomKey random;
     private final boolean recorded;
     private Tensor[] inputs;
+    private Tensor[] results;
     private LstmTape[] tapes;
     private Tensor output;
     private StepMask mask;
@@ -91,6 +92,7 @@ public final class Pass {
 
     void prepare(int layers) {
         inputs = new Tensor[layers];
+        results = new Tensor[layers];
         tapes = new LstmTape[layers];
         output = null;
         mask = null;
@@ -123,6 +125,15 @@ public final class Pass {
 
     Tensor input(int layer) {
         return inputs[layer];
+    }
+
+    /** For a layer whose way back starts from what it put out. */
+    void keepResult(int layer, Tensor tensor) {
+        results[layer] = tensor;
+    }
+
+    Tensor result(int layer) {
+        return results[layer];
     }
 
     void keepTape(int layer, LstmTape tape) {

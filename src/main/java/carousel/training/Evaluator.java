@@ -2,10 +2,14 @@ package carousel.training;
 
 import carousel.data.Batch;
 import carousel.data.BatchSource;
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.Loss;
+import carousel.layer.Activation;
 import carousel.layer.Form;
+import carousel.layer.Layer;
 import carousel.layer.Model;
+import carousel.layer.ModelSpec;
 import carousel.layer.Pass;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
@@ -19,10 +23,27 @@ public final class Evaluator {
     private final Model model;
     private final Loss loss;
 
-    /** @param loss what the model was trained with: it says what the outputs mean */
+    /**
+     * @param loss what the model was trained with: it says what the outputs mean
+     * @throws IllegalArgumentException when the model ends with the softmax or sigmoid that this loss applies itself
+     */
     public Evaluator(Model model, Loss loss) {
+        requireAppliedOnce(model.spec(), loss);
         this.model = model;
         this.loss = loss;
+    }
+
+    private static void requireAppliedOnce(ModelSpec spec, Loss loss) {
+        ActivationFunction applied = switch (loss) {
+            case SOFTMAX_CROSS_ENTROPY -> ActivationFunction.SOFTMAX;
+            case SIGMOID_CROSS_ENTROPY -> ActivationFunction.SIGMOID;
+            case MEAN_SQUARED_ERROR -> null;
+        };
+        Layer last = spec.layers().get(spec.layers().size() - 1);
+        if (last instanceof Activation activation && activation.function() == applied) {
+            throw new IllegalArgumentException("the loss " + loss + " applies the " + applied.word()
+                    + " itself but the model ends with " + last.summary() + ": leave the last activation out");
+        }
     }
 
     /** Loss and accuracy over one epoch of a source. */

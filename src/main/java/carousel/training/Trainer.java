@@ -155,7 +155,11 @@ public final class Trainer implements AutoCloseable {
             return this;
         }
 
-        /** Allocates the optimizer's moments on the model's engine. Close the trainer before the model. */
+        /**
+         * Allocates the optimizer's moments on the model's engine. Close the trainer before the model.
+         *
+         * @throws IllegalArgumentException when the model ends with the softmax or sigmoid that the loss applies itself
+         */
         public Trainer open() {
             return new Trainer(this);
         }

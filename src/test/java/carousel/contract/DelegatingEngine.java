@@ -1,5 +1,6 @@
 package carousel.contract;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.Loss;
 import carousel.engine.LstmInput;
@@ -137,6 +138,16 @@ class DelegatingEngine implements Engine {
     @Override
     public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
         engine.dropout(x, rate, key, y);
+    }
+
+    @Override
+    public void activationForward(ActivationFunction function, Tensor x, Tensor y) {
+        engine.activationForward(function, x, y);
+    }
+
+    @Override
+    public void activationBackward(ActivationFunction function, Tensor y, Tensor dy, Tensor dx) {
+        engine.activationBackward(function, y, dy, dx);
     }
 
     @Override

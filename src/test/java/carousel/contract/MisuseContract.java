@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.Loss;
@@ -309,6 +310,27 @@ interface MisuseContract extends ContractPart {
                 refuses(() -> engine.dropout(x, rate, key, x), "dropout", "[0, 1)", "" + rate);
             }
             refuses(() -> engine.dropout(x, 0.5, key, bench.blank("y", 5)), "y", "6", "[5]");
+        });
+    }
+
+    @Test
+    default void activationRefusesWrongShapes() {
+        onBench((engine, bench) -> {
+            Tensor x = bench.blank("x", 2, 3);
+            Tensor wrong = bench.blank("wrong", 3, 2);
+            Tensor flat = bench.blank("flat", 6);
+            Tensor whole = bench.integers("whole", 1, 2, 3).reshape(1, 3);
+            for (ActivationFunction function : ActivationFunction.values()) {
+                refuses(() -> engine.activationForward(function, x, wrong), "y", "[2, 3]", "[3, 2]");
+                refuses(() -> engine.activationForward(function, flat, x), "x", "2 dimensions", "[6]");
+                refuses(() -> engine.activationForward(function, x, flat), "y", "[2, 3]", "[6]");
+                refuses(() -> engine.activationForward(function, x, null), "y", "missing");
+                refuses(() -> engine.activationForward(function, whole, whole), "'whole'", "INT32");
+                refuses(() -> engine.activationBackward(function, flat, x, x), "y", "2 dimensions", "[6]");
+                refuses(() -> engine.activationBackward(function, x, wrong, x), "dy", "[2, 3]", "[3, 2]");
+                refuses(() -> engine.activationBackward(function, x, x, wrong), "dx", "[2, 3]", "[3, 2]");
+                refuses(() -> engine.activationBackward(function, x, x, null), "dx", "missing");
+            }
         });
     }
 

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
+import carousel.engine.Engine;
 import carousel.engine.Loss;
 import carousel.engine.Philox;
 import carousel.engine.RandomKey;
@@ -12,10 +14,12 @@ import carousel.engine.Update;
 import carousel.engine.UpdateRule;
 import carousel.fixture.LstmData;
 import carousel.fixture.Tolerance;
+import carousel.fixture.Workbench;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -185,6 +189,103 @@ interface OperationContract extends ContractPart {
             assertTrue(kept > 680 && kept < 820, kept + " of 1000 elements kept at a rate of 0.25");
             return null;
         });
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    default void activationMatchesTheReference(ActivationFunction function) {
+        for (int[] size :
+                new int[][] {{1, 1}, {1, 2}, {3, 5}, {17, 10}, {131, 3}, {33, 65}, {2, 1000}, {3, 20_011}, {0, 4}}) {
+            RandomSequence random = new RandomSequence(39, function.ordinal(), size[1]);
+            double[] x = new double[size[0] * size[1]];
+            Arrays.setAll(x, e -> (float) (4 * random.nextGaussian()));
+            compareActivation(function, size[0], size[1], x);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    default void activationStandsExtremes(ActivationFunction function) {
+        double hidden = Double.NEGATIVE_INFINITY;
+        double[] x = {
+            1e4, -1e4, 0, 88, -88, 1e4, -1e4, -1e4, -1e4, -1e4, -1e4, -9e3, 0, -0.0, 0, 0, 0, 0, 104, -104, 1e-7f, 3e4,
+            3e4, -3e4, hidden, 2, 1, hidden, hidden, 3, 1e-40f, -1e-40f, 18, -18, 9.5, 710
+        };
+        Arrays.setAll(x, e -> (float) x[e]);
+        compareActivation(function, 6, 6, x);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    default void activationKeepsWhatIsNotANumber(ActivationFunction function) {
+        int columns = 7;
+        for (int at = 0; at < columns; at++) {
+            double[] x = LstmData.uniform(new RandomSequence(40, 0, at), 3 * columns);
+            x[columns + at] = Double.NaN;
+            double[] y = use((engine, bench) -> {
+                Tensor tensor = bench.real("x", x, 3, columns);
+                engine.activationForward(function, tensor, tensor);
+                return bench.read(tensor);
+            });
+            for (int e = 0; e < y.length; e++) {
+                boolean meant = function == ActivationFunction.SOFTMAX ? e / columns == 1 : e == columns + at;
+                assertEquals(meant, Double.isNaN(y[e]), function + " at " + e + ": " + y[e]);
+            }
+        }
+    }
+
+    /** Values worked out by hand, so that not all trust is in the reference. */
+    @Test
+    default void activationsHaveTheirKnownValues() {
+        double[] x = {-2, 0, Math.log(3), Math.log(4)};
+        double[][] expected = {
+            {0, 0, Math.log(3), Math.log(4)},
+            {1 / (1 + Math.exp(2)), 0.5, 0.75, 0.8},
+            {-Math.tanh(2), 0, 0.8, 15 / 17.0},
+            {Math.exp(-2) / (8 + Math.exp(-2)), 1 / (8 + Math.exp(-2)), 3 / (8 + Math.exp(-2)), 4 / (8 + Math.exp(-2))}
+        };
+        for (ActivationFunction function : ActivationFunction.values()) {
+            double[] y = use((engine, bench) -> {
+                Tensor tensor = bench.real("x", x, 1, 4);
+                engine.activationForward(function, tensor, tensor);
+                return bench.read(tensor);
+            });
+            tolerance().check(function.word(), expected[function.ordinal()], y, Tolerance.FUNCTION);
+        }
+    }
+
+    private void compareActivation(ActivationFunction function, int rows, int columns, double[] x) {
+        String what = function + " [" + rows + ", " + columns + "]";
+        double[] dy = LstmData.uniform(new RandomSequence(41, 0, rows), x.length);
+        BiFunction<Engine, Workbench, double[][]> passes = (engine, bench) -> {
+            Tensor input = bench.real("x", x, rows, columns);
+            Tensor y = bench.blank("y", rows, columns);
+            engine.activationForward(function, input, y);
+            double[] values = bench.read(y);
+            assertArrayEquals(x, bench.read(input), what + ": x stays");
+            engine.activationForward(function, input, input);
+            assertArrayEquals(values, bench.read(input), what + " in place");
+            Tensor gradient = bench.real("dy", dy, rows, columns);
+            Tensor dx = bench.blank("dx", rows, columns);
+            engine.activationBackward(function, y, gradient, dx);
+            double[] derivatives = bench.read(dx);
+            assertArrayEquals(values, bench.read(y), what + ": y stays");
+            assertArrayEquals(dy, bench.read(gradient), what + ": dy stays");
+            engine.activationBackward(function, y, gradient, gradient);
+            assertArrayEquals(derivatives, bench.read(gradient), what + " backwards in place");
+            return new double[][] {values, derivatives};
+        };
+        double[][] expected = ReferenceResults.of(passes);
+        double[][] actual = use(passes);
+        double reduction = columns + 4.0 * Tolerance.FUNCTION;
+        tolerance().check(what, expected[0], actual[0], reduction);
+        // Where a function is flat its slope is a small difference of y, which is as exact as y.
+        tolerance()
+                .checkWithin(
+                        what + " backwards",
+                        expected[1],
+                        actual[1],
+                        tolerance().relative(reduction) * Tolerance.largest(dy));
     }
 
     @ParameterizedTest

@@ -1,5 +1,6 @@
 package carousel.contract;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.Gate;
 import carousel.engine.Loss;
@@ -212,6 +213,53 @@ enum PlantedBug {
             double[] values = values(y);
             Arrays.setAll(values, e -> values[e] * (1 - rate));
             write(y, values);
+        }
+    }),
+    DOES_NOT_SHIFT_THE_SOFTMAX(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void activationForward(ActivationFunction function, Tensor x, Tensor y) {
+            double[] given = values(x);
+            super.activationForward(function, x, y);
+            if (function == ActivationFunction.SOFTMAX && Arrays.stream(given).anyMatch(value -> value > 709)) {
+                fill(y, Double.NaN);
+            }
+        }
+    }),
+    TAKES_A_SOFTMAX_OVER_ALL_ROWS(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void activationForward(ActivationFunction function, Tensor x, Tensor y) {
+            int elements = Math.toIntExact(x.elements());
+            boolean whole = function == ActivationFunction.SOFTMAX && x.shape().equals(y.shape()) && elements > 0;
+            super.activationForward(function, whole ? x.reshape(1, elements) : x, whole ? y.reshape(1, elements) : y);
+        }
+    }),
+    FORGETS_THE_SUM_IN_THE_SOFTMAX_GRADIENT(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void activationBackward(ActivationFunction function, Tensor y, Tensor dy, Tensor dx) {
+            double[] gradient = values(dy);
+            super.activationBackward(function, y, dy, dx);
+            if (function == ActivationFunction.SOFTMAX) {
+                double[] values = values(y);
+                Arrays.setAll(values, e -> values[e] * gradient[e]);
+                write(dx, values);
+            }
+        }
+    }),
+    PASSES_A_GRADIENT_WHERE_RECTIFIERS_ARE_ZERO(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void activationBackward(ActivationFunction function, Tensor y, Tensor dy, Tensor dx) {
+            double[] gradient = values(dy);
+            super.activationBackward(function, y, dy, dx);
+            if (function == ActivationFunction.RELU) {
+                write(dx, gradient);
+            }
+        }
+    }),
+    OVERWRITES_WHAT_AN_ACTIVATION_READS(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void activationForward(ActivationFunction function, Tensor x, Tensor y) {
+            super.activationForward(function, x, y);
+            write(x, values(y));
         }
     }),
     DIVIDES_THE_LOSS_GRADIENT_BY_ROWS(engine -> new DelegatingEngine(engine) {

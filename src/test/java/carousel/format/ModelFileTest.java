@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
@@ -13,6 +14,7 @@ import carousel.engine.Engines;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
+import carousel.layer.Activation;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
 import carousel.layer.Embedding;
@@ -47,6 +49,7 @@ class ModelFileTest {
             new Dropout(0.5),
             Lstm.of(LstmSpec.of(1, 3).withBias(false)),
             Dense.of(7),
+            new Activation(ActivationFunction.TANH),
             new Dense(2, false, new Initializer.GlorotUniform(), new Initializer.Constant(0)));
 
     @TempDir

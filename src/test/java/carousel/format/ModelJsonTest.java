@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomSequence;
+import carousel.layer.Activation;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
 import carousel.layer.Embedding;
@@ -52,6 +54,11 @@ class ModelJsonTest {
                 EVERYTHING,
                 ModelSpec.of(Form.sequence(28), Lstm.of(128), Dense.of(10)),
                 ModelSpec.of(Form.vector(1), new Dropout(0)),
+                ModelSpec.of(
+                        Form.vector(1),
+                        Arrays.stream(ActivationFunction.values())
+                                .map(Activation::new)
+                                .toArray(Layer[]::new)),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2)),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2).withMaskZero(true), Lstm.of(2)),
                 ModelSpec.of(
@@ -113,6 +120,18 @@ class ModelJsonTest {
                         Form.tokens(4),
                         Embedding.of(2),
                         Dense.of(3).withInitializers(new Initializer.Uniform(-1, 2), new Initializer.Constant(0)))));
+        assertEquals(
+                "{\"input\":{\"kind\":\"VECTOR\",\"features\":2},\"layers\":["
+                        + "{\"type\":\"activation\",\"function\":\"relu\"},"
+                        + "{\"type\":\"activation\",\"function\":\"sigmoid\"},"
+                        + "{\"type\":\"activation\",\"function\":\"tanh\"},"
+                        + "{\"type\":\"activation\",\"function\":\"softmax\"}]}",
+                ModelJson.write(ModelSpec.of(
+                        Form.vector(2),
+                        new Activation(ActivationFunction.RELU),
+                        new Activation(ActivationFunction.SIGMOID),
+                        new Activation(ActivationFunction.TANH),
+                        new Activation(ActivationFunction.SOFTMAX))));
         String spaced = SMALL.replace(":", " :\n\t").replace(",", " , ").replace("0.5", "5e-1");
         assertEquals(ModelJson.parse(SMALL), ModelJson.parse(spaced));
     }
@@ -146,7 +165,7 @@ class ModelJsonTest {
                 "\"glorotUniform\" | \"glorot\" | but got 'glorot'",
                 "\"glorotUniform\" | \"normal\" | 'mean' is missing",
                 "{\"type\":\"orthogonal\"} | \"orthogonal\" | 'recurrentInitializer' should be an object",
-                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, masking or time_reversal but got 'gru'",
+                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, activation, masking or time_reversal but got 'gru'",
                 "\"type\":\"lstm\", | `` | 'type' is missing",
                 "\"layers\":[{ | \"layers\":[7,{ | a layer should be an object but got '7'",
                 "\"layers\":[ | \"layers\":{},\"other\":[ | 'layers' should be an array but got '{}'",
@@ -163,6 +182,25 @@ class ModelJsonTest {
         assertRefused(
                 FormatException.class,
                 () -> ModelJson.parse(broken),
+                "the model's specification cannot be read: ",
+                sentence);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "\"function\":\"gelu\" | 'function' should be one of relu, sigmoid, tanh, softmax but got 'gelu'",
+                "\"function\":\"RELU\" | 'function' should be one of relu, sigmoid, tanh, softmax but got 'RELU'",
+                "\"function\":3 | 'function' should be text but got '3'",
+                "\"units\":3 | 'function' is missing",
+            })
+    void activationsThatAreNoneAreRefused(String entry, String sentence) {
+        String text = SMALL.replace("\"type\":\"dropout\",\"rate\":0.5", "\"type\":\"activation\"," + entry);
+        assertRefused(
+                FormatException.class,
+                () -> ModelJson.parse(text),
                 "the model's specification cannot be read: ",
                 sentence);
     }

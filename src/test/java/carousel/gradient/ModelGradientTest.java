@@ -3,6 +3,7 @@ package carousel.gradient;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
@@ -10,6 +11,7 @@ import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
 import carousel.fixture.LstmData;
+import carousel.layer.Activation;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
 import carousel.layer.Embedding;
@@ -68,6 +70,23 @@ class ModelGradientTest {
                         Dense.of(2),
                         new TimeReversal()),
                 model("vectors", Form.vector(3), Dense.of(4), new Dropout(0.3), Dense.of(2)),
+                model(
+                        "activations on vectors",
+                        Form.vector(3),
+                        new Activation(ActivationFunction.TANH),
+                        Dense.of(5),
+                        new Activation(ActivationFunction.RELU),
+                        Dense.of(3),
+                        new Activation(ActivationFunction.SOFTMAX)),
+                model(
+                        "activations at each step",
+                        Form.sequence(2),
+                        Lstm.of(lstm).withReturnSequences(true),
+                        new Activation(ActivationFunction.SIGMOID),
+                        new Activation(ActivationFunction.SOFTMAX),
+                        Lstm.of(lstm),
+                        new Activation(ActivationFunction.TANH),
+                        Dense.of(2)),
                 model(
                         "all at once",
                         Form.sequence(3),

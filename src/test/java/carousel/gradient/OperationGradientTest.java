@@ -1,5 +1,6 @@
 package carousel.gradient;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
@@ -15,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Linear maps, embeddings, dropout and the losses of the reference engine. */
+/** Linear maps, embeddings, dropout, activation functions and the losses of the reference engine. */
 class OperationGradientTest {
     private static final int M = 5;
     private static final int K = 4;
@@ -99,6 +100,30 @@ class OperationGradientTest {
                 perturbed -> use((engine, bench) -> {
                     Tensor y = bench.real("x", x, M, K);
                     engine.dropout(y, 0.5, key, y);
+                    return FiniteDifferences.dot(bench.read(y), dy);
+                }));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void activation(ActivationFunction function) {
+        double[] x = new double[M * K];
+        Arrays.setAll(x, e -> 2 * random.nextGaussian());
+        double[] dy = LstmData.uniform(random, M * K);
+        double[] gradient = use((engine, bench) -> {
+            Tensor y = bench.real("x", x, M, K);
+            engine.activationForward(function, y, y);
+            Tensor dx = bench.blank("dx", M, K);
+            engine.activationBackward(function, y, bench.real("dy", dy, M, K), dx);
+            return bench.read(dx);
+        });
+        FiniteDifferences.check(
+                function.word(),
+                gradient,
+                x,
+                perturbed -> use((engine, bench) -> {
+                    Tensor y = bench.blank("y", M, K);
+                    engine.activationForward(function, bench.real("x", x, M, K), y);
                     return FiniteDifferences.dot(bench.read(y), dy);
                 }));
     }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
@@ -209,6 +210,47 @@ class ModelTest {
     }
 
     @Test
+    void anActivationIsAppliedToWhatTheLayerBeforePutsOut() {
+        ModelSpec spec = ModelSpec.of(
+                Form.sequence(3),
+                new Activation(ActivationFunction.RELU),
+                Dense.of(2),
+                new Activation(ActivationFunction.SOFTMAX),
+                new Activation(ActivationFunction.RELU));
+        assertEquals(Form.sequence(2), spec.output());
+        use(spec, (model, scope) -> {
+            assertEquals(
+                    List.of("dense.weight", "dense.bias"),
+                    model.views().stream().map(ParameterView::name).toList());
+            assertTrue(
+                    model.summary()
+                            .replaceAll(" +", " ")
+                            .contains("activation_1: Activation(softmax) (time, batch, 2) 0"),
+                    model.summary());
+            model.writeParameters(parameters(model, 1, 0, 0, 0, 0, 0, Math.log(2), 0));
+            Tensor x = scope.allocate("x", 1, 3, 3);
+            double[] given = {-5, 7, 7, Math.log(6), 7, 7, 0, 7, 7};
+            model.engine().write(x, given);
+            double[] y = infer(model, scope, x);
+            assertArrayEquals(new double[] {2 / 3.0, 1 / 3.0, 12 / 13.0, 1 / 13.0, 2 / 3.0, 1 / 3.0}, y, 1e-12);
+            assertArrayEquals(given, read(model, x), "what the model reads stays");
+        });
+    }
+
+    /** The parameters in the order of their views; what lies between them is zero. */
+    private static double[] parameters(Model model, double... values) {
+        double[] all = new double[Math.toIntExact(model.parameters().elements())];
+        int next = 0;
+        for (ParameterView view : model.views()) {
+            for (int e = (int) view.offset(); e < view.end(); e++) {
+                all[e] = values[next++];
+            }
+        }
+        assertEquals(values.length, next);
+        return all;
+    }
+
+    @Test
     void layersThatDoNotFitTogetherAreRefused() {
         assertRefused(
                 IllegalArgumentException.class,
@@ -233,6 +275,11 @@ class ModelTest {
                 "put an embedding before it");
         assertRefused(
                 IllegalArgumentException.class,
+                () -> ModelSpec.of(Form.tokens(5), new Activation(ActivationFunction.RELU)),
+                "an activation reads numbers",
+                "put an embedding before it");
+        assertRefused(
+                IllegalArgumentException.class,
                 () -> ModelSpec.of(Form.sequence(5), Embedding.of(3)),
                 "an embedding reads tokens",
                 "(time, batch, 5)");
@@ -241,6 +288,7 @@ class ModelTest {
 
     @Test
     void sizesOutOfRangeAreRefused() {
+        assertRefused(IllegalArgumentException.class, () -> new Activation(null), "missing", "choose relu");
         assertRefused(IllegalArgumentException.class, () -> Dense.of(0), "units", "1 or more", "got 0");
         assertRefused(IllegalArgumentException.class, () -> Embedding.of(-1), "width", "1 or more", "got -1");
         assertRefused(IllegalArgumentException.class, () -> Form.sequence(0), "features", "1 or more", "got 0");

@@ -1,5 +1,6 @@
 package carousel.property;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.Loss;
 import carousel.engine.RandomKey;
@@ -43,6 +44,12 @@ final class OtherOperations {
             Tensor table = bench.real("table", LstmData.uniform(random, 9 * O), 9, O);
             engine.embeddingBackward(bench.integers("ids", ids), y, table);
             outcomes.add(bench.read(table));
+            for (ActivationFunction function : ActivationFunction.values()) {
+                Tensor activated = bench.blank("activated", M, I);
+                engine.activationForward(function, x, activated);
+                engine.activationBackward(function, activated, x, dx);
+                outcomes.addAll(List.of(bench.read(activated), bench.read(dx)));
+            }
             for (Loss loss : Loss.values()) {
                 Tensor report = bench.blank("report", 3);
                 Tensor gradient = bench.blank("dp", M, O);

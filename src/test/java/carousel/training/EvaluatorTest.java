@@ -9,12 +9,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import carousel.data.Batch;
 import carousel.data.SequenceDataset;
 import carousel.data.SequentialBatches;
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomSequence;
+import carousel.layer.Activation;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
 import carousel.layer.Embedding;
@@ -102,6 +104,37 @@ class EvaluatorTest {
 
     private static ModelSpec eachStep() {
         return ModelSpec.of(Form.sequence(FEATURES), Lstm.of(6).withReturnSequences(true), Dense.of(OUTPUTS));
+    }
+
+    /** Softmax and sigmoid come with their losses: twice would be another model. */
+    @ParameterizedTest
+    @EnumSource
+    void functionsThatTheLossAppliesAreRefusedAtTheEndOfAModel(Loss loss) {
+        for (ActivationFunction function : ActivationFunction.values()) {
+            boolean twice = loss == Loss.SOFTMAX_CROSS_ENTROPY && function == ActivationFunction.SOFTMAX
+                    || loss == Loss.SIGMOID_CROSS_ENTROPY && function == ActivationFunction.SIGMOID;
+            Activation last = new Activation(function);
+            ModelSpec inside = ModelSpec.of(Form.sequence(FEATURES), Lstm.of(2), last, Dense.of(OUTPUTS));
+            use("reference", inside, model -> new Evaluator(model, loss));
+            use("reference", ModelSpec.of(Form.sequence(FEATURES), Lstm.of(OUTPUTS), last), model -> {
+                if (!twice) {
+                    new Evaluator(model, loss);
+                    Trainer.of(model).loss(loss).open().close();
+                    return;
+                }
+                String[] words = {
+                    loss.name(),
+                    "applies the " + function.word() + " itself",
+                    last.summary(),
+                    "leave the last activation out"
+                };
+                assertRefused(IllegalArgumentException.class, () -> new Evaluator(model, loss), words);
+                assertRefused(
+                        IllegalArgumentException.class,
+                        () -> Trainer.of(model).loss(loss).open(),
+                        words);
+            });
+        }
     }
 
     private static void use(String name, ModelSpec spec, Consumer<Model> use) {

@@ -117,14 +117,14 @@ public class KernelBenchmark {
 
     @Benchmark
     public float[] logistic(Work work) {
-        chosen.logistic(numbers, results, NUMBERS);
+        chosen.logistic(numbers, 0, results, 0, NUMBERS);
         work.gflop += LOGISTIC * NUMBERS;
         return results;
     }
 
     @Benchmark
     public float[] tanh(Work work) {
-        chosen.tanh(numbers, results, NUMBERS);
+        chosen.tanh(numbers, 0, results, 0, NUMBERS);
         work.gflop += TANH * NUMBERS;
         return results;
     }

@@ -1,5 +1,6 @@
 package carousel.engine.cuda;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
@@ -29,6 +30,8 @@ public abstract class CudaEngine implements Engine {
     private static final int MOST_ROWS_OF_BLOCKS = 65_535;
     /** Numbers in a loss's report. */
     private static final int REPORT = 3;
+    /** Threads for a row of a softmax. */
+    private static final int SOFTMAX_THREADS = 128;
     /** Threads for a row of a loss. */
     private static final int LOSS_THREADS = 128;
 
@@ -449,6 +452,37 @@ public abstract class CudaEngine implements Engine {
                 .number(key.call())
                 .varies()
                 .over(elements);
+    }
+
+    @Override
+    public final void activationForward(ActivationFunction function, Tensor x, Tensor y) {
+        begin();
+        Shapes.requireActivation(x, y);
+        Kernels.Launch launch = kernels.launch("activation_" + function.word())
+                .address(input(x))
+                .address(output(y));
+        over(launch, function, y);
+    }
+
+    @Override
+    public final void activationBackward(ActivationFunction function, Tensor y, Tensor dy, Tensor dx) {
+        begin();
+        Shapes.requireActivationBackward(y, dy, dx);
+        Kernels.Launch launch = kernels.launch("activation_" + function.word() + "_backward")
+                .address(input(y))
+                .address(input(dy))
+                .address(output(dx));
+        over(launch, function, dx);
+    }
+
+    /** Adds the sizes: a softmax takes a row at a time, the others any element by itself. */
+    private static void over(Kernels.Launch launch, ActivationFunction function, Tensor result) {
+        if (function == ActivationFunction.SOFTMAX) {
+            int rows = result.shape().extent(0);
+            launch.integer(rows).integer(result.shape().extent(1)).blocks(rows, 1, SOFTMAX_THREADS);
+        } else {
+            launch.number(result.elements()).over(result.elements());
+        }
     }
 
     @Override

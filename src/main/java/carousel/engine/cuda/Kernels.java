@@ -27,7 +27,7 @@ public final class Kernels implements AutoCloseable {
 
     private static final long LARGEST_GRID = 1 << 20;
     private static final List<String> FILES =
-            List.of("elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise");
+            List.of("activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise");
 
     private final CudaContext context;
     private final String suffix;

@@ -4,6 +4,7 @@ import static carousel.tensor.HostStorage.doubles;
 import static carousel.tensor.HostStorage.integers;
 import static carousel.tensor.HostStorage.start;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.HostEngine;
 import carousel.engine.Loss;
 import carousel.engine.LstmInput;
@@ -277,6 +278,33 @@ public final class ReferenceEngine extends HostEngine {
             }
             boolean drops = RandomKey.drops(words[e % Philox.WORDS], threshold);
             doubles(y)[start(y) + e] = drops ? 0 : doubles(x)[start(x) + e] / (1 - rate);
+        }
+    }
+
+    @Override
+    public void activationForward(ActivationFunction function, Tensor x, Tensor y) {
+        Shapes.requireActivation(x, y);
+        int columns = x.shape().extent(1);
+        for (int m = 0; m < x.shape().extent(0); m++) {
+            ReferenceActivation.forward(
+                    function, doubles(x), start(x) + m * columns, columns, doubles(y), start(y) + m * columns);
+        }
+    }
+
+    @Override
+    public void activationBackward(ActivationFunction function, Tensor y, Tensor dy, Tensor dx) {
+        Shapes.requireActivationBackward(y, dy, dx);
+        int columns = y.shape().extent(1);
+        for (int m = 0; m < y.shape().extent(0); m++) {
+            ReferenceActivation.backward(
+                    function,
+                    doubles(y),
+                    start(y) + m * columns,
+                    columns,
+                    doubles(dy),
+                    start(dy) + m * columns,
+                    doubles(dx),
+                    start(dx) + m * columns);
         }
     }
 

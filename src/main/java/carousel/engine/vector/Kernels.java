@@ -171,7 +171,8 @@ interface Kernels {
     /** {@code x_e += y_e} for {@code e < count}. */
     void add(float[] x, int xAt, float[] y, int yAt, int count);
 
-    /** {@code y_e = exp(x_e - shift)} for {@code e < count}, for differences of 0 or less; at most 4 units in the last place off. */
+    /** {@code y_e = exp(x_e - shift)} for {@code e < count}, for differences of 0 or less; at most 4 units in the last
+     * place off. x and y may be the same. */
     void exponentials(float[] x, int xAt, float shift, float[] y, int yAt, int count);
 
     /** {@code y_e = x_e * factor} for {@code e < count}; x and y may be the same. */
@@ -184,11 +185,11 @@ interface Kernels {
     void update(
             UpdateStep step, float[] p, int pAt, float[] d, int dAt, float[] m, int mAt, float[] v, int vAt, int count);
 
-    /** {@code y_e = tanh(x_e)} for {@code e < count}; at most 4 units in the last place off. */
-    void tanh(float[] x, float[] y, int count);
+    /** {@code y_e = tanh(x_e)} for {@code e < count}; at most 4 units in the last place off. x and y may be the same. */
+    void tanh(float[] x, int xAt, float[] y, int yAt, int count);
 
-    /** {@code y_e = 1 / (1 + exp(-x_e))} for {@code e < count}; at most 4 units in the last place off. */
-    void logistic(float[] x, float[] y, int count);
+    /** {@code y_e = 1 / (1 + exp(-x_e))} for {@code e < count}; at most 4 units in the last place off. x and y may be the same. */
+    void logistic(float[] x, int xAt, float[] y, int yAt, int count);
 
     /** Those on {@value #MODULE} where the JVM has it, the compiler's otherwise. */
     static Kernels best() {

@@ -389,16 +389,16 @@ final class LoopKernels implements Kernels {
     }
 
     @Override
-    public void tanh(float[] x, float[] y, int count) {
+    public void tanh(float[] x, int xAt, float[] y, int yAt, int count) {
         for (int e = 0; e < count; e++) {
-            y[e] = Activations.tanh(x[e]);
+            y[yAt + e] = Activations.tanh(x[xAt + e]);
         }
     }
 
     @Override
-    public void logistic(float[] x, float[] y, int count) {
+    public void logistic(float[] x, int xAt, float[] y, int yAt, int count) {
         for (int e = 0; e < count; e++) {
-            y[e] = Activations.logistic(x[e]);
+            y[yAt + e] = Activations.logistic(x[xAt + e]);
         }
     }
 }

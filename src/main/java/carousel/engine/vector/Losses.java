@@ -100,7 +100,7 @@ final class Losses implements Workers.Task {
             double share = totalWeight == 0 ? 0 : weight / totalWeight;
             switch (loss) {
                 case SOFTMAX_CROSS_ENTROPY -> {
-                    int largest = largest(m);
+                    int largest = largest(predictions, predictionsAt + m * columns, columns);
                     lossSum += weight * softmaxCrossEntropy(m, largest, share, buffers[worker]);
                     rightSum += largest == labels[targetsAt + m] ? weight : 0;
                 }
@@ -115,11 +115,11 @@ final class Losses implements Workers.Task {
         partials[2 * index + 1] = rightSum;
     }
 
-    private int largest(int m) {
-        int at = predictionsAt + m * columns;
+    /** Where in a row its largest element is, the first one among equals. */
+    static int largest(float[] values, int at, int count) {
         int largest = 0;
-        for (int k = 1; k < columns; k++) {
-            if (predictions[at + k] > predictions[at + largest]) {
+        for (int k = 1; k < count; k++) {
+            if (values[at + k] > values[at + largest]) {
                 largest = k;
             }
         }
@@ -148,7 +148,7 @@ final class Losses implements Workers.Task {
     }
 
     /** Two sums side by side, so that one addition need not wait for the last. */
-    private static double sum(float[] values, int at, int count) {
+    static double sum(float[] values, int at, int count) {
         double even = 0;
         double odd = 0;
         int e = 0;

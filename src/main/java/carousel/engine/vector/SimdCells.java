@@ -222,23 +222,23 @@ final class SimdCells {
         }
     }
 
-    static void tanh(float[] x, float[] y, int count) {
+    static void tanh(float[] x, int xAt, float[] y, int yAt, int count) {
         int whole = SPECIES.loopBound(count);
         for (int e = 0; e < whole; e += VECTOR) {
-            tanh(FloatVector.fromArray(SPECIES, x, e)).intoArray(y, e);
+            tanh(FloatVector.fromArray(SPECIES, x, xAt + e)).intoArray(y, yAt + e);
         }
         for (int e = whole; e < count; e++) {
-            y[e] = Activations.tanh(x[e]);
+            y[yAt + e] = Activations.tanh(x[xAt + e]);
         }
     }
 
-    static void logistic(float[] x, float[] y, int count) {
+    static void logistic(float[] x, int xAt, float[] y, int yAt, int count) {
         int whole = SPECIES.loopBound(count);
         for (int e = 0; e < whole; e += VECTOR) {
-            logistic(FloatVector.fromArray(SPECIES, x, e)).intoArray(y, e);
+            logistic(FloatVector.fromArray(SPECIES, x, xAt + e)).intoArray(y, yAt + e);
         }
         for (int e = whole; e < count; e++) {
-            y[e] = Activations.logistic(x[e]);
+            y[yAt + e] = Activations.logistic(x[xAt + e]);
         }
     }
 }

@@ -205,12 +205,12 @@ final class SimdKernels implements Kernels {
     }
 
     @Override
-    public void tanh(float[] x, float[] y, int count) {
-        SimdCells.tanh(x, y, count);
+    public void tanh(float[] x, int xAt, float[] y, int yAt, int count) {
+        SimdCells.tanh(x, xAt, y, yAt, count);
     }
 
     @Override
-    public void logistic(float[] x, float[] y, int count) {
-        SimdCells.logistic(x, y, count);
+    public void logistic(float[] x, int xAt, float[] y, int yAt, int count) {
+        SimdCells.logistic(x, xAt, y, yAt, count);
     }
 }

@@ -3,6 +3,7 @@ package carousel.engine.vector;
 import static carousel.tensor.HostStorage.floats;
 import static carousel.tensor.HostStorage.start;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.EngineOptions;
 import carousel.engine.HostEngine;
 import carousel.engine.Loss;
@@ -40,6 +41,7 @@ public final class VectorEngine extends HostEngine {
 
     private final Linear linear;
     private final Elementwise elementwise;
+    private final ActivationRows activations;
     private final Losses losses;
 
     /** Opens an engine with these threads; its threads end with {@link #close()}. */
@@ -60,6 +62,7 @@ public final class VectorEngine extends HostEngine {
         between = new Scratch[] {new Scratch(guards), new Scratch(guards)};
         linear = new Linear(kernels, workers, buffers, guards);
         elementwise = new Elementwise(kernels, workers, buffers);
+        activations = new ActivationRows(kernels, workers);
         losses = new Losses(kernels, workers, buffers);
     }
 
@@ -231,6 +234,20 @@ public final class VectorEngine extends HostEngine {
         Shapes.requireDropout(x, rate, y);
         HostStorage.changed(y);
         elementwise.dropout(floats(x), start(x), Math.toIntExact(x.elements()), rate, key, floats(y), start(y));
+    }
+
+    @Override
+    public void activationForward(ActivationFunction function, Tensor x, Tensor y) {
+        Shapes.requireActivation(x, y);
+        HostStorage.changed(y);
+        activations.forward(function, x, y);
+    }
+
+    @Override
+    public void activationBackward(ActivationFunction function, Tensor y, Tensor dy, Tensor dx) {
+        Shapes.requireActivationBackward(y, dy, dx);
+        HostStorage.changed(dx);
+        activations.backward(function, y, dy, dx);
     }
 
     @Override

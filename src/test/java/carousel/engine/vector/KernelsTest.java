@@ -194,8 +194,12 @@ class KernelsTest {
         for (int e = 0; e < count; e++) {
             differences[e] = 3 - Math.abs(x[e]);
         }
-        kernels.tanh(x, tanh, count);
-        kernels.logistic(x, logistic, count);
+        // In two parts, the second of which begins at no vector's beginning.
+        int part = 50_007;
+        kernels.tanh(x, 0, tanh, 0, part);
+        kernels.tanh(x, part, tanh, part, count - part);
+        kernels.logistic(x, 0, logistic, 0, part);
+        kernels.logistic(x, part, logistic, part, count - part);
         kernels.exponentials(differences, 0, 3, exponentials, 0, count);
         for (int e = 0; e < count; e++) {
             assertEquals(Activations.tanh(x[e]), tanh[e], "tanh of " + x[e]);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
@@ -273,6 +274,13 @@ class VectorEngineTest {
             Tensor dropped = scope.allocate("dropped", rows, inputs);
             engine.dropout(x, 0.3, new RandomKey(seed, 1, 2), dropped);
             LstmCase.put(engine, results, "dropout", dropped);
+
+            for (ActivationFunction function : ActivationFunction.values()) {
+                engine.activationForward(function, x, dropped);
+                LstmCase.put(engine, results, function.word(), dropped);
+                engine.activationBackward(function, dropped, x, dx);
+                LstmCase.put(engine, results, function.word() + " backwards", dx);
+            }
 
             losses(engine, scope, random, ids, y, results);
             updates(engine, scope, random, results);
