@@ -37,9 +37,9 @@ public abstract class HostEngine implements Engine {
 
     /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
     protected final void requireSupported(LstmSpec spec) {
-        if (spec.extension().isPresent()) {
-            throw new EngineException(refusal(spec).orElseThrow());
-        }
+        refusal(spec).ifPresent(reason -> {
+            throw new EngineException(reason);
+        });
     }
 
     @Override

@@ -12,12 +12,16 @@ import java.util.List;
  *   weight_hh_l{l}  R [4H, P]
  *   bias_l{l}       b [4H]        where the specification has a bias
  *   weight_hr_l{l}  W_p [P, H]    where it has a projection
+ *   peephole_l{l}   p [3, H]      where it has peepholes; rows i, f, o
  * </pre>
  *
  * with {@code _reverse} behind the names of the second cell of a bidirectional layer, as PyTorch has it. PyTorch keeps two
- * biases that are only ever added; here there is their sum, and files hold the sum and a zero.
+ * biases that are only ever added; here there is their sum, and files hold the sum and a zero. It has no peepholes.
  */
 public final class LstmLayout {
+    /** Rows of the peepholes: all gates but the candidate have one. */
+    private static final int PEEPHOLES = Gate.COUNT - 1;
+
     private final List<Cell> cells;
     private final ParameterLayout layout;
 
@@ -40,7 +44,8 @@ public final class LstmLayout {
                         spec.bias() ? layout.add("bias" + suffix, rows) : null,
                         spec.projected()
                                 ? layout.add("weight_hr" + suffix, spec.projectionSize(), spec.hiddenSize())
-                                : null));
+                                : null,
+                        spec.peepholes() ? layout.add("peephole" + suffix, PEEPHOLES, spec.hiddenSize()) : null));
             }
         }
         return new LstmLayout(List.copyOf(cells), layout);
@@ -66,11 +71,17 @@ public final class LstmLayout {
     }
 
     /**
-     * The weights of one cell: {@code W [4H, D]}, {@code R [4H, P]}, {@code b [4H]}, {@code W_p [P, H]}.
+     * The weights of one cell: {@code W [4H, D]}, {@code R [4H, P]}, {@code b [4H]}, {@code W_p [P, H]},
+     * {@code p [3, H]}.
      *
      * @param bias null without a bias
      * @param projection null without a projection
+     * @param peepholes of i, f and o, null without peepholes
      */
     public record Cell(
-            ParameterView inputWeights, ParameterView recurrentWeights, ParameterView bias, ParameterView projection) {}
+            ParameterView inputWeights,
+            ParameterView recurrentWeights,
+            ParameterView bias,
+            ParameterView projection,
+            ParameterView peepholes) {}
 }

@@ -15,7 +15,19 @@ import java.util.function.Consumer;
  * </pre>
  *
  * (Hochreiter &amp; Schmidhuber 1997; the forget gate from Gers, Schmidhuber &amp; Cummins 2000.) The other components vary
- * this. An engine that does not compute one of them says so: see {@link Engine#refusal(LstmSpec)}.
+ * this. With peepholes {@code p}, a projection {@code W_p}, the limits {@code clip_c} and {@code clip_a} and other functions
+ * {@code sigma, phi, psi}, all of which may be combined,
+ *
+ * <pre>
+ *   a_i += p_i * c_prev     a_f += p_f * c_prev     a_o += p_o * c            peepholes; a_o sees the new cell
+ *   a  = clip_a(a)                                                            before every activation, a_g's too
+ *   i = sigma(a_i)          g = phi(a_g)            o = sigma(a_o)
+ *   f = sigma(a_f)          or, where the gates are coupled, f = 1 - i
+ *   c = clip_c(f * c_prev + i * g)
+ *   h = W_p (o * psi(c))
+ * </pre>
+ *
+ * An engine that does not compute one of the components says so: see {@link Engine#refusal(LstmSpec)}.
  *
  * <p>Make one with {@link #of(int, int)} and the {@code with} methods, so that further components can be added.
  *
@@ -31,10 +43,17 @@ import java.util.function.Consumer;
  *     2016), in [0, 1)
  * @param zoneoutHidden probability that an element of {@code h} keeps its previous value (Krueger et al. 2017), in [0, 1)
  * @param zoneoutCell the same for {@code c}, in [0, 1)
- * @param peepholes whether gates also see the cell state (Gers &amp; Schmidhuber 2000)
+ * @param peepholes whether gates also see the cell state, each the element of its own cell (Gers &amp; Schmidhuber 2000)
  * @param layerNormalization whether the pre-activations are normalised (Ba, Kiros &amp; Hinton 2016)
  * @param cellClip {@code c} is limited to {@code [-cellClip, cellClip]} at every step and the gradient is zero where the
  *     limit acts; 0 for no limit
+ * @param gateClip every pre-activation, its peephole's share included, is limited to {@code [-gateClip, gateClip]} before its
+ *     activation and its gradient is zero where the limit acts; 0 for no limit. ONNX calls this {@code clip}; it limits the
+ *     candidate like the gates, and never the cell.
+ * @param coupledGates whether {@code f = 1 - i}, as Greff et al. 2017 couple the gates; what the forget gate would have been
+ *     computed from keeps its place among the parameters, counts for nothing and has a zero gradient. ONNX calls this {@code
+ *     input_forget}.
+ * @param activations what is put for the logistic function and the hyperbolic tangents
  */
 public record LstmSpec(
         int inputSize,
@@ -49,7 +68,10 @@ public record LstmSpec(
         double zoneoutCell,
         boolean peepholes,
         boolean layerNormalization,
-        double cellClip) {
+        double cellClip,
+        double gateClip,
+        boolean coupledGates,
+        LstmActivations activations) {
 
     /** The largest input or hidden size: beyond it no index of a weight fits any engine. */
     public static final int LARGEST_WIDTH = 1 << 20;
@@ -72,15 +94,33 @@ public record LstmSpec(
         probability("recurrent dropout", recurrentDropout);
         probability("zoneout of the hidden state", zoneoutHidden);
         probability("zoneout of the cell state", zoneoutCell);
-        if (!(cellClip >= 0) || Double.isInfinite(cellClip)) {
+        limit("cell clip", cellClip);
+        limit("gate clip", gateClip);
+        if (activations == null) {
             throw new IllegalArgumentException(
-                    "cell clip should be 0 (none) or a positive finite number but got " + cellClip);
+                    "the activations must be given: LstmActivations.STANDARD for the usual ones");
         }
     }
 
     /** One forward layer with bias and nothing else. */
     public static LstmSpec of(int inputSize, int hiddenSize) {
-        return new LstmSpec(inputSize, hiddenSize, 1, Direction.FORWARD, true, 0, 0, 0, 0, 0, false, false, 0);
+        return new LstmSpec(
+                inputSize,
+                hiddenSize,
+                1,
+                Direction.FORWARD,
+                true,
+                0,
+                0,
+                0,
+                0,
+                0,
+                false,
+                false,
+                0,
+                0,
+                false,
+                LstmActivations.STANDARD);
     }
 
     public LstmSpec withInputSize(int value) {
@@ -130,10 +170,31 @@ public record LstmSpec(
         return with(draft -> draft.cellClip = value);
     }
 
-    /** In words, what goes beyond the cell as it is written above with its projection and limit; nothing for such a cell. */
+    public LstmSpec withGateClip(double value) {
+        return with(draft -> draft.gateClip = value);
+    }
+
+    public LstmSpec withCoupledGates(boolean value) {
+        return with(draft -> draft.coupledGates = value);
+    }
+
+    public LstmSpec withActivations(LstmActivations value) {
+        return with(draft -> draft.activations = value);
+    }
+
+    /**
+     * In words, the first component that goes beyond the cell as it is written first above with a projection and a limit of the
+     * cell; nothing for such a cell.
+     */
     public Optional<String> extension() {
         if (peepholes) {
             return Optional.of("peepholes");
+        } else if (gateClip > 0) {
+            return Optional.of("a clip of the gates");
+        } else if (coupledGates) {
+            return Optional.of("coupled gates");
+        } else if (!activations.equals(LstmActivations.STANDARD)) {
+            return Optional.of("the activations " + activations);
         } else if (layerNormalization) {
             return Optional.of("layer normalization");
         } else if (recurrentDropout > 0) {
@@ -185,6 +246,13 @@ public record LstmSpec(
         }
     }
 
+    private static void limit(String what, double value) {
+        if (!(value >= 0) || Double.isInfinite(value)) {
+            throw new IllegalArgumentException(
+                    what + " should be 0 (none) or a positive finite number but got " + value);
+        }
+    }
+
     /** The components while one of them changes. */
     private static final class Draft {
         private int inputSize;
@@ -200,6 +268,9 @@ public record LstmSpec(
         private boolean peepholes;
         private boolean layerNormalization;
         private double cellClip;
+        private double gateClip;
+        private boolean coupledGates;
+        private LstmActivations activations;
 
         Draft(LstmSpec spec) {
             inputSize = spec.inputSize;
@@ -215,6 +286,9 @@ public record LstmSpec(
             peepholes = spec.peepholes;
             layerNormalization = spec.layerNormalization;
             cellClip = spec.cellClip;
+            gateClip = spec.gateClip;
+            coupledGates = spec.coupledGates;
+            activations = spec.activations;
         }
 
         LstmSpec finish() {
@@ -231,7 +305,10 @@ public record LstmSpec(
                     zoneoutCell,
                     peepholes,
                     layerNormalization,
-                    cellClip);
+                    cellClip,
+                    gateClip,
+                    coupledGates,
+                    activations);
         }
     }
 }

@@ -1,7 +1,9 @@
 package carousel.format;
 
 import carousel.engine.ActivationFunction;
+import carousel.engine.CellActivation;
 import carousel.engine.Direction;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
 import carousel.layer.Activation;
 import carousel.layer.Dense;
@@ -32,7 +34,7 @@ import java.util.stream.Collectors;
 
 /** A model's specification as JSON, as it stands in the metadata of a model file. */
 public final class ModelJson {
-    /** A specification nests four deep. */
+    /** A specification nests six deep. */
     private static final int MAX_DEPTH = 16;
 
     private ModelJson() {}
@@ -94,6 +96,25 @@ public final class ModelJson {
         json.addProperty("peepholes", spec.peepholes());
         json.addProperty("layerNormalization", spec.layerNormalization());
         json.addProperty("cellClip", spec.cellClip());
+        json.addProperty("gateClip", spec.gateClip());
+        json.addProperty("coupledGates", spec.coupledGates());
+        JsonObject activations = new JsonObject();
+        activations.add("gates", write(spec.activations().gates()));
+        activations.add("candidate", write(spec.activations().candidate()));
+        activations.add("output", write(spec.activations().output()));
+        json.add("activations", activations);
+        return json;
+    }
+
+    private static JsonObject write(CellActivation activation) {
+        JsonObject json = new JsonObject();
+        json.addProperty("type", activation.kind().name());
+        if (activation.kind().takesAlpha()) {
+            json.addProperty("alpha", activation.alpha());
+        }
+        if (activation.kind().takesBeta()) {
+            json.addProperty("beta", activation.beta());
+        }
         return json;
     }
 
@@ -207,7 +228,7 @@ public final class ModelJson {
     }
 
     private static LstmSpec spec(JsonObject json) {
-        return LstmSpec.of(1, integer(json, "hiddenSize"))
+        LstmSpec spec = LstmSpec.of(1, integer(json, "hiddenSize"))
                 .withLayers(integer(json, "layers"))
                 .withDirection(choice(json, "direction", Direction.class))
                 .withBias(truth(json, "bias"))
@@ -218,6 +239,24 @@ public final class ModelJson {
                 .withPeepholes(truth(json, "peepholes"))
                 .withLayerNormalization(truth(json, "layerNormalization"))
                 .withCellClip(number(json, "cellClip"));
+        // What follows is not in the oldest files, whose cells have none of it.
+        return spec.withGateClip(json.has("gateClip") ? number(json, "gateClip") : spec.gateClip())
+                .withCoupledGates(json.has("coupledGates") ? truth(json, "coupledGates") : spec.coupledGates())
+                .withActivations(
+                        json.has("activations") ? activations(object(json, "activations")) : spec.activations());
+    }
+
+    private static LstmActivations activations(JsonObject json) {
+        return new LstmActivations(
+                activation(object(json, "gates")),
+                activation(object(json, "candidate")),
+                activation(object(json, "output")));
+    }
+
+    private static CellActivation activation(JsonObject json) {
+        CellActivation.Kind kind = choice(json, "type", CellActivation.Kind.class);
+        return new CellActivation(
+                kind, kind.takesAlpha() ? number(json, "alpha") : 0, kind.takesBeta() ? number(json, "beta") : 0);
     }
 
     private static Initializer initializer(JsonObject json) {

@@ -1,11 +1,12 @@
 package carousel.layer;
 
 import carousel.engine.Direction;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
 import java.util.Locale;
 
 /**
- * A stack of LSTM layers.
+ * A stack of LSTM layers. Peepholes, where it has them, start at zero: the gates see the cell as far as they learn to.
  *
  * @param spec what it computes; its input size counts for nothing and is set to 1, for the model knows what it is put on
  * @param returnSequences whether the output is {@code [T, N, cells * P]}, one vector a time step, or {@code [N, cells * P]},
@@ -106,6 +107,13 @@ public record Lstm(
         }
         if (spec.cellClip() > 0) {
             text.append(", cell clip ").append(spec.cellClip());
+        }
+        if (spec.gateClip() > 0) {
+            text.append(", gate clip ").append(spec.gateClip());
+        }
+        text.append(spec.coupledGates() ? ", coupled gates" : "");
+        if (!spec.activations().equals(LstmActivations.STANDARD)) {
+            text.append(", activations ").append(spec.activations());
         }
         text.append(spec.peepholes() ? ", peepholes" : "");
         text.append(spec.layerNormalization() ? ", layer normalization" : "");

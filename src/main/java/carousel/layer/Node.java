@@ -109,6 +109,7 @@ abstract class Node {
                 if (cell.projection() != null) {
                     draw(layer.recurrentInitializer(), parameters, moved(cell.projection()), random);
                 }
+                // Peepholes start at zero, so that the stack starts as one without, whatever its initialisers are.
             }
         }
 

@@ -1,10 +1,15 @@
 package carousel.contract;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.EngineProvider;
 import carousel.engine.Engines;
+import carousel.engine.LstmActivations;
+import carousel.engine.LstmLayout;
+import carousel.engine.LstmSpec;
+import carousel.engine.ParameterView;
 import carousel.fixture.AvailableEngines;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
@@ -14,8 +19,10 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import java.lang.reflect.Modifier;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
@@ -69,6 +76,40 @@ class ContractCoverageTest {
             }
         }
         assertTrue(acting >= clipped.size() - 2, "the clip acts in " + acting + " of " + clipped.size() + " cases");
+    }
+
+    /** A case whose option makes no difference would pass on an engine without that option. */
+    @Test
+    void everyExtensionChangesTheCasesThatHaveIt() {
+        Map<String, UnaryOperator<LstmSpec>> without = Map.of(
+                "gate clip", spec -> spec.withGateClip(0),
+                "coupled gates", spec -> spec.withCoupledGates(false),
+                "activations", spec -> spec.withActivations(LstmActivations.STANDARD));
+        without.forEach((option, remove) -> {
+            List<LstmCase> cases = LstmCases.all()
+                    .filter(lstm -> !remove.apply(lstm.spec()).equals(lstm.spec()))
+                    .toList();
+            assertTrue(cases.size() >= 9, () -> cases.size() + " cases of " + option);
+            for (LstmCase lstm : cases) {
+                LstmCase usual = lstm.withSpec(remove.apply(lstm.spec()));
+                LstmResult other = ReferenceResults.of((engine, bench) -> bench.run(usual, LstmData.of(lstm), null));
+                assertFalse(Arrays.equals(other.y(), ReferenceResults.of(lstm).y()), option + " in " + lstm);
+            }
+        });
+        // Peepholes are parameters: without them, that is, with zeros for them.
+        List<LstmCase> seeing =
+                LstmCases.all().filter(lstm -> lstm.spec().peepholes()).toList();
+        assertTrue(seeing.size() >= 9);
+        for (LstmCase lstm : seeing) {
+            LstmData data = LstmData.of(lstm);
+            for (ParameterView view : LstmLayout.of(lstm.spec()).views()) {
+                if (view.name().startsWith("peephole")) {
+                    Arrays.fill(data.parameters(), (int) view.offset(), (int) view.end(), 0);
+                }
+            }
+            LstmResult other = ReferenceResults.of((engine, bench) -> bench.run(lstm, data, null));
+            assertFalse(Arrays.equals(other.y(), ReferenceResults.of(lstm).y()), "peepholes in " + lstm);
+        }
     }
 
     @Test

@@ -1,6 +1,9 @@
 package carousel.contract;
 
+import carousel.engine.CellActivation;
+import carousel.engine.CellActivation.Kind;
 import carousel.engine.Direction;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomKey;
 import carousel.engine.RandomSequence;
@@ -16,10 +19,25 @@ final class LstmCases {
     private static final int DRAWN = 40;
     private static final RandomKey KEY = new RandomKey(0x5eed_1234_abcdL, 3, 0x1_0000_0007L);
 
+    /** One of each kind, with parameters that keep a few steps of a small stack in range. */
+    private static final List<CellActivation> ACTIVATIONS = List.of(
+            CellActivation.SIGMOID,
+            CellActivation.TANH,
+            CellActivation.of(Kind.RELU),
+            new CellActivation(Kind.AFFINE, 0.4, 0.1),
+            CellActivation.of(Kind.LEAKY_RELU),
+            new CellActivation(Kind.THRESHOLDED_RELU, 0.2, 0),
+            new CellActivation(Kind.SCALED_TANH, 1.7, 0.6),
+            CellActivation.of(Kind.HARD_SIGMOID),
+            CellActivation.of(Kind.ELU),
+            CellActivation.of(Kind.SOFTSIGN),
+            CellActivation.of(Kind.SOFTPLUS));
+
     private LstmCases() {}
 
     static Stream<LstmCase> all() {
-        return Stream.of(sizes(), options(), lengths(), omissions(), drawn()).flatMap(cases -> cases);
+        return Stream.of(sizes(), options(), extensions(), lengths(), omissions(), drawn())
+                .flatMap(cases -> cases);
     }
 
     /** A case with all that a stack can have at once, small. */
@@ -31,6 +49,20 @@ final class LstmCases {
                 .withCellClip(0.3)
                 .withDropout(0.4);
         return LstmCase.of(spec, 5, 4).withLengths(3, 0, 5, 1).withInitial().withDropout(KEY);
+    }
+
+    /** The same with all that goes beyond the usual cell: not every engine computes it. */
+    static LstmCase everyExtension() {
+        return everything()
+                .withSpec(everything()
+                        .spec()
+                        .withPeepholes(true)
+                        .withGateClip(0.8)
+                        .withCoupledGates(true)
+                        .withActivations(new LstmActivations(
+                                CellActivation.of(Kind.HARD_SIGMOID),
+                                CellActivation.of(Kind.SOFTSIGN),
+                                CellActivation.of(Kind.ELU))));
     }
 
     /** One, primes, powers of two and their neighbours, and more than any tile holds. */
@@ -73,6 +105,40 @@ final class LstmCases {
         cases.add(LstmCase.of(base.withDropout(0.5).withLayers(3), 4, 3));
         cases.add(LstmCase.of(base.withDropout(0.9).withLayers(3), 4, 3).withDropout(KEY.substream(5)));
         cases.add(everything());
+        return cases.stream();
+    }
+
+    /** What goes beyond the usual cell, one by one, in pairs, and all at once. An engine may refuse any of it. */
+    private static Stream<LstmCase> extensions() {
+        LstmSpec base = LstmSpec.of(5, 7);
+        List<LstmCase> cases = new ArrayList<>();
+        for (Direction direction : Direction.values()) {
+            LstmSpec spec = base.withDirection(direction).withLayers(2);
+            for (LstmSpec extended : List.of(
+                    spec.withPeepholes(true),
+                    spec.withPeepholes(true).withProjectionSize(3).withBias(false),
+                    spec.withPeepholes(true).withCellClip(0.25),
+                    spec.withGateClip(0.4),
+                    spec.withGateClip(0.4).withCellClip(0.25),
+                    spec.withGateClip(0.4).withPeepholes(true),
+                    spec.withCoupledGates(true),
+                    spec.withCoupledGates(true).withPeepholes(true),
+                    spec.withCoupledGates(true).withGateClip(0.4).withBias(false))) {
+                cases.add(LstmCase.of(extended, 5, 3).withLengths(5, 2, 0).withInitial());
+            }
+        }
+        for (CellActivation activation : ACTIVATIONS) {
+            for (LstmActivations activations : List.of(
+                    new LstmActivations(activation, CellActivation.TANH, CellActivation.TANH),
+                    new LstmActivations(CellActivation.SIGMOID, activation, CellActivation.TANH),
+                    new LstmActivations(CellActivation.SIGMOID, CellActivation.TANH, activation))) {
+                cases.add(LstmCase.of(base.withActivations(activations), 4, 3)
+                        .withLengths(4, 1, 3)
+                        .withInitial());
+            }
+        }
+        cases.add(everyExtension());
+        cases.add(everyExtension().withSeed(8));
         return cases.stream();
     }
 

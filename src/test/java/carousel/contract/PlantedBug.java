@@ -1,9 +1,11 @@
 package carousel.contract;
 
 import carousel.engine.ActivationFunction;
+import carousel.engine.CellActivation;
 import carousel.engine.Engine;
 import carousel.engine.Gate;
 import carousel.engine.Loss;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -109,17 +111,34 @@ enum PlantedBug {
             FORGOTTEN.add(forgotten);
         }
     }),
-    FORGETS_THE_CELL_CLIP(engine -> new DelegatingEngine(engine) {
-        @Override
-        public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
-            return super.openTape(scope, spec.withCellClip(0), timeSteps, batchSize);
+    FORGETS_THE_CELL_CLIP(engine -> new OtherSpec(engine, spec -> spec.withCellClip(0))),
+    FORGETS_THE_GATE_CLIP(engine -> new OtherSpec(engine, spec -> spec.withGateClip(0))),
+    CLIPS_THE_CELL_WITH_THE_GATES(engine -> new OtherSpec(
+            engine, spec -> spec.gateClip() > 0 && spec.cellClip() == 0 ? spec.withCellClip(spec.gateClip()) : spec)),
+    DOES_NOT_COUPLE_GATES(engine -> new OtherSpec(engine, spec -> spec.withCoupledGates(false))),
+    // Since 1 - sigma(a) = sigma(-a), with i from -a_f the forget gate 1 - i is sigma(a_f).
+    COUPLES_GATES_THE_OTHER_WAY(engine -> new OtherWeights(engine, (spec, weights) -> {
+        if (spec.coupledGates()) {
+            swapGates(spec, weights, 0, 1);
+            negateGate(spec, weights, 0);
         }
-
-        @Override
-        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
-            super.lstmForward(spec.withCellClip(0), parameters, input, output, tape);
-        }
-    }),
+    })),
+    SWAPS_THE_ACTIVATIONS_OF_CANDIDATE_AND_OUTPUT(engine -> new OtherSpec(
+            engine,
+            spec -> spec.withActivations(new LstmActivations(
+                    spec.activations().gates(),
+                    spec.activations().output(),
+                    spec.activations().candidate())))),
+    FORGETS_THE_ACTIVATION_OF_THE_GATES(engine -> new OtherSpec(
+            engine,
+            spec -> spec.withActivations(new LstmActivations(
+                    CellActivation.SIGMOID,
+                    spec.activations().candidate(),
+                    spec.activations().output())))),
+    SWAPS_PEEPHOLES_OF_INPUT_AND_FORGET_GATE(
+            engine -> new OtherWeights(engine, (spec, weights) -> swapPeepholes(spec, weights, 0, 1))),
+    SWAPS_PEEPHOLES_OF_FORGET_AND_OUTPUT_GATE(
+            engine -> new OtherWeights(engine, (spec, weights) -> swapPeepholes(spec, weights, 1, 2))),
 
     OVERWRITES_PARAMETER_GRADIENTS(engine -> new DelegatingEngine(engine) {
         @Override
@@ -357,6 +376,26 @@ enum PlantedBug {
         }
     }
 
+    private static void swapPeepholes(LstmSpec spec, double[] weights, int one, int other) {
+        for (int state = 0; state < spec.states() && spec.peepholes(); state++) {
+            int first = (int) LstmLayout.of(spec).cell(state).peepholes().offset();
+            int hidden = spec.hiddenSize();
+            swap(weights, first + one * hidden, first + other * hidden, hidden);
+        }
+    }
+
+    private static void negateGate(LstmSpec spec, double[] weights, int gate) {
+        for (int state = 0; state < spec.states(); state++) {
+            LstmLayout.Cell cell = LstmLayout.of(spec).cell(state);
+            for (ParameterView view : Arrays.asList(cell.inputWeights(), cell.recurrentWeights(), cell.bias())) {
+                int block = view == null ? 0 : (int) view.shape().elements() / Gate.COUNT;
+                for (int e = 0; e < block; e++) {
+                    weights[(int) view.offset() + gate * block + e] *= -1;
+                }
+            }
+        }
+    }
+
     private static void swapRows(LstmSpec spec, double[] weights, ParameterView view, int one, int other) {
         int block = (int) view.shape().elements() / Gate.COUNT;
         swap(weights, (int) view.offset() + one * block, (int) view.offset() + other * block, block);
@@ -436,6 +475,26 @@ enum PlantedBug {
             double[] weights = values(parameters);
             scramble.apply(spec, weights);
             write(parameters, weights);
+        }
+    }
+
+    /** Computes another specification than it was asked for. */
+    private static final class OtherSpec extends DelegatingEngine {
+        private final UnaryOperator<LstmSpec> change;
+
+        OtherSpec(Engine engine, UnaryOperator<LstmSpec> change) {
+            super(engine);
+            this.change = change;
+        }
+
+        @Override
+        public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
+            return super.openTape(scope, change.apply(spec), timeSteps, batchSize);
+        }
+
+        @Override
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+            super.lstmForward(change.apply(spec), parameters, input, output, tape);
         }
     }
 

@@ -24,11 +24,13 @@ class LstmLayoutTest {
             for (int layers = 1; layers <= 3; layers++) {
                 for (boolean bias : new boolean[] {true, false}) {
                     for (int projection : new int[] {0, 3}) {
-                        specs.add(LstmSpec.of(5, 7)
+                        LstmSpec spec = LstmSpec.of(5, 7)
                                 .withDirection(direction)
                                 .withLayers(layers)
                                 .withBias(bias)
-                                .withProjectionSize(projection));
+                                .withProjectionSize(projection);
+                        specs.add(spec);
+                        specs.add(spec.withPeepholes(true));
                     }
                 }
             }
@@ -38,7 +40,7 @@ class LstmLayoutTest {
         return specs.stream();
     }
 
-    /** As the documentation of {@code torch.nn.LSTM} counts, less its second bias. */
+    /** As the documentation of {@code torch.nn.LSTM} counts, less its second bias; peepholes as ONNX has them. */
     private static long count(LstmSpec spec) {
         long hidden = spec.hiddenSize();
         long shown = spec.projectionSize() == 0 ? hidden : spec.projectionSize();
@@ -50,7 +52,8 @@ class LstmLayoutTest {
                     * (4 * hidden * read
                             + 4 * hidden * shown
                             + (spec.bias() ? 4 * hidden : 0)
-                            + (spec.projectionSize() == 0 ? 0 : spec.projectionSize() * hidden));
+                            + (spec.projectionSize() == 0 ? 0 : spec.projectionSize() * hidden)
+                            + (spec.peepholes() ? 3 * hidden : 0));
         }
         return count;
     }
@@ -81,11 +84,12 @@ class LstmLayoutTest {
         List<ParameterView> views = new ArrayList<>();
         for (int state = 0; state < spec.states(); state++) {
             LstmLayout.Cell cell = layout.cell(state);
-            Stream.of(cell.inputWeights(), cell.recurrentWeights(), cell.bias(), cell.projection())
+            Stream.of(cell.inputWeights(), cell.recurrentWeights(), cell.bias(), cell.projection(), cell.peepholes())
                     .filter(Objects::nonNull)
                     .forEach(views::add);
             assertEquals(spec.bias(), cell.bias() != null);
             assertEquals(spec.projected(), cell.projection() != null);
+            assertEquals(spec.peepholes(), cell.peepholes() != null);
         }
         assertEquals(layout.views(), views);
     }
@@ -124,6 +128,30 @@ class LstmLayoutTest {
         LstmLayout reverse = LstmLayout.of(LstmSpec.of(5, 7).withDirection(Direction.REVERSE));
         assertEquals("weight_ih_l0", reverse.cell(0).inputWeights().name());
         assertNull(reverse.cell(0).projection());
+    }
+
+    /** PyTorch has none: the names are like its, and they come last. */
+    @Test
+    void peepholesComeLast() {
+        LstmLayout layout = LstmLayout.of(LstmSpec.of(5, 7)
+                .withDirection(Direction.BIDIRECTIONAL)
+                .withProjectionSize(3)
+                .withPeepholes(true));
+        assertEquals(
+                List.of(
+                        "weight_ih_l0 [28, 5]",
+                        "weight_hh_l0 [28, 3]",
+                        "bias_l0 [28]",
+                        "weight_hr_l0 [3, 7]",
+                        "peephole_l0 [3, 7]",
+                        "weight_ih_l0_reverse [28, 5]",
+                        "weight_hh_l0_reverse [28, 3]",
+                        "bias_l0_reverse [28]",
+                        "weight_hr_l0_reverse [3, 7]",
+                        "peephole_l0_reverse [3, 7]"),
+                layout.views().stream()
+                        .map(view -> view.name() + " " + view.shape())
+                        .toList());
     }
 
     @Test

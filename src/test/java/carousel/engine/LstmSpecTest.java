@@ -6,9 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.fixture.AvailableEngines;
 import java.lang.reflect.RecordComponent;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
@@ -16,9 +18,34 @@ import org.junit.jupiter.api.Test;
 class LstmSpecTest {
     private static final LstmSpec SPEC = LstmSpec.of(3, 5);
 
+    private static final LstmActivations RELUS =
+            new LstmActivations(CellActivation.SIGMOID, relu(), CellActivation.TANH);
+
+    private static CellActivation relu() {
+        return CellActivation.of(CellActivation.Kind.RELU);
+    }
+
     @Test
     void thePlainSpecificationIsPlain() {
-        assertEquals(new LstmSpec(3, 5, 1, Direction.FORWARD, true, 0, 0, 0, 0, 0, false, false, 0), LstmSpec.of(3, 5));
+        assertEquals(
+                new LstmSpec(
+                        3,
+                        5,
+                        1,
+                        Direction.FORWARD,
+                        true,
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                        false,
+                        false,
+                        0,
+                        0,
+                        false,
+                        LstmActivations.STANDARD),
+                LstmSpec.of(3, 5));
         assertFalse(SPEC.projected());
         assertEquals(5, SPEC.outputSize());
         assertEquals(5, SPEC.sequenceWidth());
@@ -28,7 +55,8 @@ class LstmSpecTest {
     /** A wither that set a neighbouring component, or forgot an earlier change, would show here. */
     @Test
     void eachWitherChangesItsComponentAndNoOther() throws ReflectiveOperationException {
-        LstmSpec everything = new LstmSpec(2, 9, 3, Direction.REVERSE, false, 4, 0.1, 0.2, 0.3, 0.4, true, true, 5);
+        LstmSpec everything =
+                new LstmSpec(2, 9, 3, Direction.REVERSE, false, 4, 0.1, 0.2, 0.3, 0.4, true, true, 5, 6, true, RELUS);
         Map<Set<String>, LstmSpec> changes = new LinkedHashMap<>();
         changes.put(Set.of("inputSize"), everything.withInputSize(7));
         changes.put(Set.of("layers"), everything.withLayers(7));
@@ -41,6 +69,9 @@ class LstmSpecTest {
         changes.put(Set.of("peepholes"), everything.withPeepholes(false));
         changes.put(Set.of("layerNormalization"), everything.withLayerNormalization(false));
         changes.put(Set.of("cellClip"), everything.withCellClip(7));
+        changes.put(Set.of("gateClip"), everything.withGateClip(7));
+        changes.put(Set.of("coupledGates"), everything.withCoupledGates(false));
+        changes.put(Set.of("activations"), everything.withActivations(LstmActivations.STANDARD));
         Set<String> seen = new TreeSet<>();
         for (Map.Entry<Set<String>, LstmSpec> change : changes.entrySet()) {
             Set<String> changed = new TreeSet<>();
@@ -73,6 +104,41 @@ class LstmSpecTest {
         assertEquals(8, spec.layerInputSize(2));
         assertEquals(6, spec.states());
         assertEquals(5, SPEC.withDirection(Direction.REVERSE).sequenceWidth());
+    }
+
+    /** What only the reference engine computes, or none, is named; the others compute the rest. */
+    @Test
+    void extensionsAreNamed() {
+        assertEquals(
+                Optional.empty(),
+                SPEC.withLayers(2)
+                        .withDirection(Direction.REVERSE)
+                        .withBias(false)
+                        .withProjectionSize(2)
+                        .withDropout(0.1)
+                        .withCellClip(3)
+                        .extension());
+        Map<String, LstmSpec> named = Map.of(
+                "peepholes", SPEC.withPeepholes(true),
+                "a clip of the gates", SPEC.withGateClip(0.5),
+                "coupled gates", SPEC.withCoupledGates(true),
+                "the activations Sigmoid, Relu, Tanh", SPEC.withActivations(RELUS),
+                "layer normalization", SPEC.withLayerNormalization(true),
+                "recurrent dropout", SPEC.withRecurrentDropout(0.1),
+                "zoneout", SPEC.withZoneout(0, 0.1));
+        named.forEach((words, spec) -> assertEquals(Optional.of(words), spec.extension()));
+        for (EngineProvider provider : AvailableEngines.providers()) {
+            try (Engine engine = provider.open(EngineOptions.defaults())) {
+                boolean wide = provider.name().equals("reference");
+                named.forEach((words, spec) -> {
+                    boolean computed = wide && !words.matches("layer normalization|recurrent dropout|zoneout");
+                    Optional<String> refusal = engine.refusal(spec);
+                    assertEquals(computed, refusal.isEmpty(), () -> engine.name() + " and " + words);
+                    refusal.ifPresent(
+                            reason -> assertTrue(reason.contains(words) && reason.contains(": leave it out"), reason));
+                });
+            }
+        }
     }
 
     @Test
@@ -129,7 +195,18 @@ class LstmSpecTest {
                     "cell clip",
                     "0 (none)",
                     "got " + clip);
+            assertRefused(
+                    IllegalArgumentException.class,
+                    () -> SPEC.withGateClip(clip),
+                    "gate clip",
+                    "0 (none)",
+                    "got " + clip);
         }
+        assertRefused(IllegalArgumentException.class, () -> SPEC.withActivations(null), "LstmActivations.STANDARD");
+        assertRefused(
+                IllegalArgumentException.class,
+                () -> new LstmActivations(null, CellActivation.TANH, CellActivation.TANH),
+                "gates, candidate and output");
         assertRefused(
                 IllegalArgumentException.class, () -> SPEC.withDirection(null), "FORWARD, REVERSE or BIDIRECTIONAL");
     }

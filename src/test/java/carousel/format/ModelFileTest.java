@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.ActivationFunction;
+import carousel.engine.CellActivation;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.Engines;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
@@ -25,6 +27,7 @@ import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.tensor.Shape;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -301,16 +304,53 @@ class ModelFileTest {
 
     @Test
     void whatTheEngineDoesNotComputeIsRefusedInItsWords() throws IOException {
-        Path path = folder.resolve("peepholes.safetensors");
+        Path path = folder.resolve("normalized.safetensors");
         ModelSpec spec =
-                ModelSpec.of(Form.sequence(1), Lstm.of(LstmSpec.of(1, 2).withPeepholes(true)));
+                ModelSpec.of(Form.sequence(1), Lstm.of(LstmSpec.of(1, 2).withLayerNormalization(true)));
         new SafetensorsWriter()
                 .metadata("carousel.model", ModelJson.write(spec))
                 .writeTo(path);
         try (Engine engine = Engines.open("reference")) {
-            assertRefused(EngineException.class, () -> ModelFile.read(path).open(engine), "peepholes", "leave it out");
+            assertRefused(
+                    EngineException.class,
+                    () -> ModelFile.read(path).open(engine),
+                    "layer normalization",
+                    "leave it out");
             assertEquals(0, engine.memory().inUse());
         }
+    }
+
+    /** PyTorch has no peepholes: they have a name of their own, and no second copy as the bias has. */
+    @Test
+    void everythingOnlyTheReferenceComputesComesBack() throws IOException {
+        LstmSpec cell = LstmSpec.of(1, 6)
+                .withDirection(Direction.BIDIRECTIONAL)
+                .withProjectionSize(4)
+                .withPeepholes(true)
+                .withGateClip(1.5)
+                .withCoupledGates(true)
+                .withActivations(new LstmActivations(
+                        CellActivation.of(CellActivation.Kind.HARD_SIGMOID),
+                        CellActivation.of(CellActivation.Kind.SOFTSIGN),
+                        CellActivation.TANH));
+        ModelSpec spec = ModelSpec.of(Form.sequence(3), Lstm.of(cell), Dense.of(2));
+        Path path = folder.resolve("model.safetensors");
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, spec, 1)) {
+            double[] written = distinct(model);
+            ModelFile.write(path, model, Map.of());
+            ModelFile file = ModelFile.read(path);
+            assertEquals(spec, file.spec());
+            try (Model back = file.open(engine)) {
+                assertArrayEquals(written, back.readParameters());
+            }
+        }
+        try (Engine engine = Engines.open("vector")) {
+            assertRefused(EngineException.class, () -> ModelFile.read(path).open(engine), "vector", "peepholes");
+        }
+        byte[] bytes = Files.readAllBytes(path);
+        String header = new String(bytes, 0, Math.min(bytes.length, 4096), StandardCharsets.ISO_8859_1);
+        assertTrue(header.contains("\"lstm.peephole_l0\"") && header.contains("\"lstm.peephole_l0_reverse\""), header);
     }
 
     /** The specification is the model's own: what a caller adds cannot replace it. */

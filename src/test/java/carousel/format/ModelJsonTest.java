@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.ActivationFunction;
+import carousel.engine.CellActivation;
 import carousel.engine.Direction;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomSequence;
 import carousel.layer.Activation;
@@ -29,13 +31,34 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ModelJsonTest {
+    private static final LstmActivations EXOTIC = new LstmActivations(
+            CellActivation.of(CellActivation.Kind.HARD_SIGMOID),
+            new CellActivation(CellActivation.Kind.ELU, -0.0, 0),
+            new CellActivation(CellActivation.Kind.AFFINE, 1e-300, Double.MAX_VALUE));
+
     /** Every layer and initialiser, and every component of an LSTM away from what it is by default. */
     private static final ModelSpec EVERYTHING = ModelSpec.of(
             Form.tokens(70_000),
             new Embedding(5, new Initializer.Uniform(-0.1, 1.0 / 3)),
             new Dropout(0.1 + 0.2),
             new Lstm(
-                    new LstmSpec(1, 9, 3, Direction.BIDIRECTIONAL, false, 4, 0.1, 0.2, 0.3, 0.4, true, true, 5.5),
+                    new LstmSpec(
+                            1,
+                            9,
+                            3,
+                            Direction.BIDIRECTIONAL,
+                            false,
+                            4,
+                            0.1,
+                            0.2,
+                            0.3,
+                            0.4,
+                            true,
+                            true,
+                            5.5,
+                            6.5,
+                            true,
+                            EXOTIC),
                     true,
                     new Initializer.Normal(-1e-300, Double.MIN_VALUE),
                     new Initializer.Orthogonal(),
@@ -105,7 +128,9 @@ class ModelJsonTest {
                 "{\"input\":{\"kind\":\"SEQUENCE\",\"features\":2},\"layers\":[{\"type\":\"lstm\",\"spec\":{"
                         + "\"hiddenSize\":3,\"layers\":1,\"direction\":\"FORWARD\",\"bias\":true,\"projectionSize\":0,"
                         + "\"dropout\":0.0,\"recurrentDropout\":0.0,\"zoneoutHidden\":0.0,\"zoneoutCell\":0.0,"
-                        + "\"peepholes\":false,\"layerNormalization\":false,\"cellClip\":0.0},"
+                        + "\"peepholes\":false,\"layerNormalization\":false,\"cellClip\":0.0,"
+                        + "\"gateClip\":0.0,\"coupledGates\":false,\"activations\":{\"gates\":{\"type\":\"SIGMOID\"},"
+                        + "\"candidate\":{\"type\":\"TANH\"},\"output\":{\"type\":\"TANH\"}}},"
                         + "\"returnSequences\":false,\"inputInitializer\":{\"type\":\"glorotUniform\"},"
                         + "\"recurrentInitializer\":{\"type\":\"orthogonal\"},\"forgetBias\":1.0}]}",
                 lstm());
@@ -132,8 +157,23 @@ class ModelJsonTest {
                         new Activation(ActivationFunction.SIGMOID),
                         new Activation(ActivationFunction.TANH),
                         new Activation(ActivationFunction.SOFTMAX))));
+        assertTrue(ModelJson.write(EVERYTHING)
+                .contains("\"gateClip\":6.5,\"coupledGates\":true,\"activations\":{"
+                        + "\"gates\":{\"type\":\"HARD_SIGMOID\",\"alpha\":0.2,\"beta\":0.5},"
+                        + "\"candidate\":{\"type\":\"ELU\",\"alpha\":-0.0},"
+                        + "\"output\":{\"type\":\"AFFINE\",\"alpha\":1.0E-300,\"beta\":1.7976931348623157E308}}"));
         String spaced = SMALL.replace(":", " :\n\t").replace(",", " , ").replace("0.5", "5e-1");
         assertEquals(ModelJson.parse(SMALL), ModelJson.parse(spaced));
+    }
+
+    /** The first files say nothing about a clip of the gates, coupled gates or activations: there were none. */
+    @Test
+    void specificationsWithoutTheLaterWordsAreRead() throws FormatException {
+        String later = ",\"gateClip\":0.0,\"coupledGates\":false,\"activations\":{\"gates\":{\"type\":\"SIGMOID\"},"
+                + "\"candidate\":{\"type\":\"TANH\"},\"output\":{\"type\":\"TANH\"}}";
+        String old = lstm().replace(later, "");
+        assertEquals(lstm().length() - later.length(), old.length());
+        assertEquals(ModelJson.parse(lstm()), ModelJson.parse(old));
     }
 
     /** What is there, what replaces it, and what the message has to say. */
@@ -161,6 +201,14 @@ class ModelJsonTest {
                 "\"bias\":true | \"bias\":tru | not JSON",
                 "\"dropout\":0.0 | \"dropout\":1 | dropout should be in the [0, 1) range but got 1.0",
                 "\"dropout\":0.0 | \"dropout\":NaN | not JSON",
+                "\"gateClip\":0.0 | \"gateClip\":-1 | gate clip should be 0 (none) or a positive finite number but got -1.0",
+                "\"gateClip\":0.0 | \"gateClip\":null | 'gateClip' should be a number but got 'null'",
+                "\"coupledGates\":false | \"coupledGates\":0 | 'coupledGates' should be true or false but got '0'",
+                "{\"type\":\"SIGMOID\"} | 7 | 'gates' should be an object but got '7'",
+                "\"gates\":{\"type\":\"SIGMOID\"}, | `` | 'gates' is missing",
+                "\"SIGMOID\" | \"SWISH\" | LEAKY_RELU, THRESHOLDED_RELU, SCALED_TANH, HARD_SIGMOID, ELU, SOFTSIGN, SOFTPLUS but got 'SWISH'",
+                "\"SIGMOID\" | \"ELU\" | 'alpha' is missing",
+                "\"SIGMOID\" | \"AFFINE\",\"alpha\":1e400,\"beta\":0 | alpha of the activation Affine should be a finite number but got Infinity",
                 "\"forgetBias\":1.0 | \"forgetBias\":1e400 | forget bias should be a finite number but got Infinity",
                 "\"glorotUniform\" | \"glorot\" | but got 'glorot'",
                 "\"glorotUniform\" | \"normal\" | 'mean' is missing",

@@ -9,10 +9,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.ActivationFunction;
+import carousel.engine.CellActivation;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.Engines;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
@@ -181,14 +183,43 @@ class ModelTest {
                     "the table's columns are straight");
         });
         assertEquals(
-                "LSTM(4, reverse, recurrent dropout 0.1, zoneout 0.2 and 0.3, peepholes, layer normalization)",
+                "LSTM(4, reverse, recurrent dropout 0.1, zoneout 0.2 and 0.3, gate clip 2.0, coupled gates,"
+                        + " activations HardSigmoid(0.2, 0.5), Elu(1.0), Relu, peepholes, layer normalization)",
                 Lstm.of(LstmSpec.of(1, 4)
                                 .withDirection(Direction.REVERSE)
                                 .withRecurrentDropout(0.1)
                                 .withZoneout(0.2, 0.3)
                                 .withPeepholes(true)
+                                .withGateClip(2)
+                                .withCoupledGates(true)
+                                .withActivations(new LstmActivations(
+                                        CellActivation.of(CellActivation.Kind.HARD_SIGMOID),
+                                        CellActivation.of(CellActivation.Kind.ELU),
+                                        CellActivation.of(CellActivation.Kind.RELU)))
                                 .withLayerNormalization(true))
                         .summary());
+    }
+
+    /** With peepholes at zero a stack starts as the same one without, of the same seed. */
+    @Test
+    void peepholesStartAtZero() {
+        LstmSpec cell = LstmSpec.of(1, 3).withDirection(Direction.BIDIRECTIONAL).withLayers(2);
+        use(ModelSpec.of(Form.sequence(2), Lstm.of(cell)), (plain, scope) -> {
+            double[] expected = infer(plain, scope, real(plain, scope, 4, 5, 2));
+            use(ModelSpec.of(Form.sequence(2), Lstm.of(cell.withPeepholes(true))), (model, inner) -> {
+                assertEquals(plain.parameterCount() + 4 * 9, model.parameterCount());
+                double[] parameters = model.readParameters();
+                for (ParameterView view : model.views()) {
+                    if (view.name().contains("peephole")) {
+                        assertEquals(Shape.of(3, 3), view.shape());
+                        for (int e = (int) view.offset(); e < view.end(); e++) {
+                            assertEquals(0, parameters[e], view.name());
+                        }
+                    }
+                }
+                assertArrayEquals(expected, infer(model, inner, real(model, inner, 4, 5, 2)));
+            });
+        });
     }
 
     @Test
@@ -367,12 +398,16 @@ class ModelTest {
     @ValueSource(strings = {"reference", "vector"})
     void whatTheEngineDoesNotComputeIsRefusedInItsWords(String name) {
         try (Engine engine = Engines.open(name)) {
-            LstmSpec peepholes = LstmSpec.of(2, 3).withPeepholes(true);
-            ModelSpec spec = ModelSpec.of(Form.sequence(2), Lstm.of(3).withReturnSequences(true), Lstm.of(peepholes));
+            LstmSpec normalized = LstmSpec.of(2, 3).withLayerNormalization(true);
+            ModelSpec spec = ModelSpec.of(Form.sequence(2), Lstm.of(3).withReturnSequences(true), Lstm.of(normalized));
             String message = assertRefused(
-                    EngineException.class, () -> Model.create(engine, spec, 1), name, "peepholes", "leave it out");
+                    EngineException.class,
+                    () -> Model.create(engine, spec, 1),
+                    name,
+                    "layer normalization",
+                    "leave it out");
             assertEquals(
-                    engine.refusal(peepholes.withInputSize(3)).orElseThrow(),
+                    engine.refusal(normalized.withInputSize(3)).orElseThrow(),
                     message,
                     "it is asked about the real spec");
             assertEquals(0, engine.memory().inUse());

@@ -1,6 +1,8 @@
 package carousel.engine.reference;
 
+import carousel.engine.CellActivation;
 import carousel.engine.Gate;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
@@ -9,13 +11,16 @@ import java.util.Arrays;
 /**
  * One LSTM cell, that is, one direction of one layer: its equations over one sequence, forward and backward.
  *
- * <p>Forward, for each step with input {@code x}, {@code sigma} the logistic function and {@code *} elementwise:
+ * <p>Forward, for each step with input {@code x}, {@code sigma} the logistic function, {@code phi} and {@code psi} the
+ * hyperbolic tangent unless other activations are asked for, and {@code *} elementwise:
  *
  * <pre>
  *   a = b + W x + R h_prev
- *   i = sigma(a_i)   f = sigma(a_f)   g = tanh(a_g)   o = sigma(a_o)
+ *   a_i += p_i * c_prev   a_f += p_f * c_prev   a_o += p_o * c      where there are peepholes
+ *   i = sigma(a_i)   f = sigma(a_f)   g = phi(a_g)   o = sigma(a_o)     of a limited, where the gates have a clip
+ *   f = 1 - i                          where the gates are coupled
  *   c = limit(f * c_prev + i * g)
- *   m = o * tanh(c)
+ *   m = o * psi(c)
  *   h = W_p m                          without a projection, h = m
  * </pre>
  *
@@ -24,28 +29,41 @@ import java.util.Arrays;
  *
  * <pre>
  *   dm   = W_p^T dh                    dW_p += dh m^T
- *   do   = dm * tanh(c)
- *   dc  += dm * o * (1 - tanh(c)^2)    then 0 where the limit acted
+ *   do   = dm * psi(c)                 da_o = do * sigma'(a_o)
+ *   dc  += dm * o * psi'(c) + da_o * p_o     then 0 where the limit acted
  *   di   = dc * g      df = dc * c_prev      dg = dc * i
- *   da_i = di * i * (1 - i)            and so for f and o;   da_g = dg * (1 - g^2)
+ *   di  -= df          df = 0          where the gates are coupled
+ *   da_i = di * sigma'(a_i)            and so for f;   da_g = dg * phi'(a_g);   each 0 where the clip acted
  *   db  += da          dW += da x^T    dR += da h_prev^T
- *   dx   = W^T da      dh_prev = R^T da      dc_prev = dc * f
+ *   dp_i += da_i * c_prev              dp_f += da_f * c_prev      dp_o += da_o * c
+ *   dx   = W^T da      dh_prev = R^T da      dc_prev = dc * f + da_i * p_i + da_f * p_f
  * </pre>
  *
- * The last equation is the carousel: from step to step, {@code dc} is only ever multiplied by {@code f}.
+ * with {@code sigma' = sigma (1 - sigma)} and {@code tanh' = 1 - tanh^2}. The last equation is the carousel: from step to
+ * step, without peepholes, {@code dc} is only ever multiplied by {@code f}.
  */
 final class ReferenceCell {
+    /** The rows of the peepholes. */
+    private static final int INPUT_SEES = 0;
+
+    private static final int FORGET_SEES = 1;
+    private static final int OUTPUT_SEES = 2;
+
     private final int inputs;
     private final int hidden;
     private final int outputs;
     private final boolean projected;
     private final double clip;
+    private final double gateClip;
+    private final boolean coupled;
+    private final LstmActivations activations;
     private final boolean reversed;
     private final double[] weights;
     private final int w;
     private final int r;
     private final int b;
     private final int p;
+    private final int peepholes;
 
     /**
      * @param state which cell: layer * cells + cell
@@ -59,12 +77,16 @@ final class ReferenceCell {
         this.outputs = spec.outputSize();
         this.projected = spec.projected();
         this.clip = spec.cellClip();
+        this.gateClip = spec.gateClip();
+        this.coupled = spec.coupledGates();
+        this.activations = spec.activations();
         this.reversed = spec.direction().reversed(state % spec.direction().cells());
         this.weights = parameters;
         this.w = at(start, cell.inputWeights());
         this.r = at(start, cell.recurrentWeights());
         this.b = at(start, cell.bias());
         this.p = at(start, cell.projection());
+        this.peepholes = at(start, cell.peepholes());
     }
 
     private static int at(int start, ParameterView view) {
@@ -99,15 +121,22 @@ final class ReferenceCell {
                 trace.before(t, n.index(), h, c);
             }
             for (int j = 0; j < hidden; j++) {
-                double i = sigmoid(a[Gate.INPUT.firstRow(hidden) + j]);
-                double f = sigmoid(a[Gate.FORGET.firstRow(hidden) + j]);
-                double g = Math.tanh(a[Gate.CANDIDATE.firstRow(hidden) + j]);
-                double o = sigmoid(a[Gate.OUTPUT.firstRow(hidden) + j]);
-                c[j] = limit(f * c[j] + i * g);
-                m[j] = o * Math.tanh(c[j]);
-                if (trace != null) {
-                    trace.gates(t, n.index(), j, i, f, g, o);
+                if (peepholes >= 0) {
+                    a[Gate.INPUT.firstRow(hidden) + j] += peephole(INPUT_SEES, j) * c[j];
+                    a[Gate.FORGET.firstRow(hidden) + j] += peephole(FORGET_SEES, j) * c[j];
                 }
+                double i = gate(a[Gate.INPUT.firstRow(hidden) + j]);
+                double f = coupled ? 1 - i : gate(a[Gate.FORGET.firstRow(hidden) + j]);
+                double g = candidate(a[Gate.CANDIDATE.firstRow(hidden) + j]);
+                c[j] = limit(f * c[j] + i * g, clip);
+                if (peepholes >= 0) {
+                    a[Gate.OUTPUT.firstRow(hidden) + j] += peephole(OUTPUT_SEES, j) * c[j];
+                }
+                double o = gate(a[Gate.OUTPUT.firstRow(hidden) + j]);
+                m[j] = o * activations.output().value(c[j]);
+            }
+            if (trace != null) {
+                trace.preActivations(t, n.index(), a);
             }
             if (projected) {
                 for (int k = 0; k < outputs; k++) {
@@ -157,10 +186,10 @@ final class ReferenceCell {
                     dh[k] += dy.values()[dy.at(t, n.index()) + column + k];
                 }
             }
-            int gates = trace.gates().at(t, n.index());
+            int aRow = trace.a().at(t, n.index());
             int hBefore = trace.h().at(t, n.index());
             int cBefore = trace.c().at(t, n.index());
-            double[] gate = trace.gates().values();
+            double[] a = trace.a().values();
             double[] cPrevious = trace.c().values();
             if (projected) {
                 for (int j = 0; j < hidden; j++) {
@@ -174,23 +203,45 @@ final class ReferenceCell {
                 System.arraycopy(dh, 0, dm, 0, hidden);
             }
             for (int j = 0; j < hidden; j++) {
-                double i = gate[gates + Gate.INPUT.firstRow(hidden) + j];
-                double f = gate[gates + Gate.FORGET.firstRow(hidden) + j];
-                double g = gate[gates + Gate.CANDIDATE.firstRow(hidden) + j];
-                double o = gate[gates + Gate.OUTPUT.firstRow(hidden) + j];
-                double unlimited = f * cPrevious[cBefore + j] + i * g;
-                double tanhC = Math.tanh(limit(unlimited));
-                m[j] = o * tanhC;
-                double dOutput = dm[j] * tanhC;
-                double dCell = dc[j] + dm[j] * o * (1 - tanhC * tanhC);
-                if (limit(unlimited) != unlimited) {
+                double aI = a[aRow + Gate.INPUT.firstRow(hidden) + j];
+                double aF = a[aRow + Gate.FORGET.firstRow(hidden) + j];
+                double aG = a[aRow + Gate.CANDIDATE.firstRow(hidden) + j];
+                double aO = a[aRow + Gate.OUTPUT.firstRow(hidden) + j];
+                double before = cPrevious[cBefore + j];
+                double i = gate(aI);
+                double f = coupled ? 1 - i : gate(aF);
+                double g = candidate(aG);
+                double o = gate(aO);
+                double unlimited = f * before + i * g;
+                double cell = limit(unlimited, clip);
+                double shown = activations.output().value(cell);
+                m[j] = o * shown;
+                double daO = gradient(activations.gates(), aO, o, dm[j] * shown);
+                double dCell = dc[j] + activations.output().gradient(cell, shown, dm[j] * o);
+                if (peepholes >= 0) {
+                    dCell += daO * peephole(OUTPUT_SEES, j);
+                }
+                if (cell != unlimited) {
                     dCell = 0;
                 }
-                da[Gate.INPUT.firstRow(hidden) + j] = dCell * g * i * (1 - i);
-                da[Gate.FORGET.firstRow(hidden) + j] = dCell * cPrevious[cBefore + j] * f * (1 - f);
-                da[Gate.CANDIDATE.firstRow(hidden) + j] = dCell * i * (1 - g * g);
-                da[Gate.OUTPUT.firstRow(hidden) + j] = dOutput * o * (1 - o);
+                double dI = coupled ? dCell * g - dCell * before : dCell * g;
+                double daI = gradient(activations.gates(), aI, i, dI);
+                double daF = coupled ? 0 : gradient(activations.gates(), aF, f, dCell * before);
+                da[Gate.INPUT.firstRow(hidden) + j] = daI;
+                da[Gate.FORGET.firstRow(hidden) + j] = daF;
+                da[Gate.CANDIDATE.firstRow(hidden) + j] = gradient(activations.candidate(), aG, g, dCell * i);
+                da[Gate.OUTPUT.firstRow(hidden) + j] = daO;
                 dc[j] = dCell * f;
+                if (peepholes >= 0) {
+                    dc[j] += daI * peephole(INPUT_SEES, j) + daF * peephole(FORGET_SEES, j);
+                    if (gradients != null) {
+                        double[] d = gradients.values();
+                        int dp = gradients.shift() + peepholes + j;
+                        d[dp + INPUT_SEES * hidden] += daI * before;
+                        d[dp + FORGET_SEES * hidden] += daF * before;
+                        d[dp + OUTPUT_SEES * hidden] += daO * cell;
+                    }
+                }
             }
             int xRow = x.at(t, n.index());
             if (gradients != null) {
@@ -244,12 +295,27 @@ final class ReferenceCell {
         }
     }
 
-    private double limit(double value) {
-        return clip == 0 ? value : Math.max(-clip, Math.min(clip, value));
+    /** The weight with which a gate, one of the rows of the peepholes, sees element j of the cell. */
+    private double peephole(int row, int j) {
+        return weights[peepholes + row * hidden + j];
     }
 
-    private static double sigmoid(double x) {
-        return 1 / (1 + Math.exp(-x));
+    private double gate(double a) {
+        return activations.gates().value(limit(a, gateClip));
+    }
+
+    private double candidate(double a) {
+        return activations.candidate().value(limit(a, gateClip));
+    }
+
+    /** The gradient of a pre-activation from that of its gate {@code y}. */
+    private double gradient(CellActivation activation, double a, double y, double dy) {
+        return limit(a, gateClip) == a ? activation.gradient(a, y, dy) : 0;
+    }
+
+    /** Limits a value to plus or minus the bound, 0 being none. */
+    private static double limit(double value, double bound) {
+        return bound == 0 ? value : Math.max(-bound, Math.min(bound, value));
     }
 
     /** One sequence of a batch and its number of valid steps. */

@@ -7,6 +7,7 @@ import static carousel.tensor.HostStorage.start;
 import carousel.engine.ActivationFunction;
 import carousel.engine.HostEngine;
 import carousel.engine.Loss;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -23,6 +24,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
+import java.util.Optional;
 
 /** The equations of the seam in plain double loops. Slow, and meant to be read. */
 public final class ReferenceEngine extends HostEngine {
@@ -44,6 +46,15 @@ public final class ReferenceEngine extends HostEngine {
     @Override
     public Precision precision() {
         return Precision.FP64;
+    }
+
+    @Override
+    public Optional<String> refusal(LstmSpec spec) {
+        // It computes these, so that only what else there is can be a reason.
+        return super.refusal(spec.withPeepholes(false)
+                .withGateClip(0)
+                .withCoupledGates(false)
+                .withActivations(LstmActivations.STANDARD));
     }
 
     @Override

@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.CellActivation;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Engines;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
 import carousel.engine.RandomKey;
@@ -130,6 +132,12 @@ class CudnnEngineTest {
         try (CudnnEngine engine = open()) {
             for (LstmSpec spec : List.of(
                     plain.withPeepholes(true),
+                    plain.withGateClip(1),
+                    plain.withCoupledGates(true),
+                    plain.withActivations(new LstmActivations(
+                            CellActivation.of(CellActivation.Kind.HARD_SIGMOID),
+                            CellActivation.TANH,
+                            CellActivation.TANH)),
                     plain.withLayerNormalization(true),
                     plain.withRecurrentDropout(0.5),
                     plain.withZoneout(0.1, 0))) {
