@@ -7,7 +7,6 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -88,7 +87,7 @@ final class KerasChain {
 
     private static List<Layer> functional(KerasJson config) {
         Map<String, Layer> layers = new LinkedHashMap<>();
-        Map<Layer, JsonObject> calls = new IdentityHashMap<>();
+        Map<String, JsonObject> calls = new LinkedHashMap<>();
         Map<String, String> after = new HashMap<>();
         Map<String, KerasJson> masks = new HashMap<>();
         for (JsonElement element : config.array("layers")) {
@@ -100,10 +99,10 @@ final class KerasChain {
                 masks.put(layer.name(), new KerasJson(layer.title(), element.getAsJsonObject()));
                 continue;
             }
-            calls.put(layer, element.getAsJsonObject());
+            calls.put(layer.name(), element.getAsJsonObject());
         }
-        for (Map.Entry<Layer, JsonObject> call : calls.entrySet()) {
-            Layer layer = call.getKey();
+        for (Map.Entry<String, JsonObject> call : calls.entrySet()) {
+            Layer layer = layers.get(call.getKey());
             String input = input(layer, call.getValue(), masks.keySet());
             String other = input == null ? null : after.put(input, layer.name());
             if (other != null) {
