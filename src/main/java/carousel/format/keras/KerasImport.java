@@ -36,7 +36,11 @@ public final class KerasImport {
      * @throws IOException when the file cannot be read
      */
     public static Imported read(Path path) throws IOException {
-        byte[] content = content(path);
+        return read(path, content(path));
+    }
+
+    /** The model in a file of this content. */
+    static Imported read(Path path, byte[] content) throws FormatException {
         try {
             if (KerasZip.begins(content)) {
                 return archive(content);
