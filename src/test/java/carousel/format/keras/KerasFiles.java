@@ -105,6 +105,11 @@ public final class KerasFiles {
         return Files.write(file, hdf5(file));
     }
 
+    /** Writes the datasets alone. */
+    Path writeWeights(Path file) throws IOException {
+        return Files.write(file, hdf5(file));
+    }
+
     private byte[] hdf5(Path beside) throws IOException {
         Path temporary = beside.resolveSibling(beside.getFileName() + ".part");
         try (WritableHdfFile file = HdfFile.write(temporary)) {

@@ -156,5 +156,65 @@ def keras_2():
     return dict(tokens=tokens.tolist(), y=y.tolist())
 
 
+def one_layer(name, put, **options):
+    """The smallest model, whose weights another function stores in the group of the layer, not all as Keras does."""
+    config = dict(class_name="Sequential", config=dict(name="model", layers=[dict(class_name="Dense", config=dict(
+        name="d", units=1, use_bias=True, activation="linear", batch_input_shape=[None, 2]))]))
+    with h5py.File(name, "w", **options) as file:
+        file.attrs["model_config"] = json.dumps(config)
+        group = file.create_group("model_weights")
+        group.attrs["keras_version"] = "2.11.0"
+        inside = group.create_group("d")
+        inside.attrs["weight_names"] = [b"kernel:0", b"bias:0"]
+        put(inside)
+
+
+def types(group):
+    group.create_dataset("kernel:0", data=np.array([[0.1], [-1e300]], ">f8"))
+    group.create_dataset("bias:0", data=np.array([0.25], np.float16))
+
+
+def soft_link(group):
+    group["elsewhere"] = np.zeros((2, 1), np.float32)
+    group["kernel:0"] = h5py.SoftLink("/model_weights/d/elsewhere")
+    group["bias:0"] = np.zeros(1, np.float32)
+
+
+def external_link(group):
+    group["kernel:0"] = h5py.ExternalLink("keras-2.h5", "/model_weights/out/out/kernel:0")
+    group["bias:0"] = np.zeros(1, np.float32)
+
+
+def chunks(group):
+    group.create_dataset("kernel:0", data=np.zeros((2, 1), np.float32), chunks=(2, 1), compression="gzip")
+    group["bias:0"] = np.zeros(1, np.float32)
+
+
+def many(group):
+    for k in range(12):
+        group[str(k)] = np.zeros(1, np.float32)
+    group["kernel:0"] = np.zeros((2, 1), np.float32)
+    group["bias:0"] = np.zeros(1, np.float32)
+
+
+def unwritten(group):
+    group.create_dataset("kernel:0", (2, 1), np.float32)
+    group["bias:0"] = np.zeros(1, np.float32)
+
+
+def integers(group):
+    group["kernel:0"] = np.zeros((2, 1), np.int32)
+    group["bias:0"] = np.zeros(1, np.float32)
+
+
+one_layer("types.h5", types)
+one_layer("soft-link.h5", soft_link)
+one_layer("external-link.h5", external_link)
+one_layer("chunks.h5", chunks)
+one_layer("many.h5", many, libver="latest")
+one_layer("unwritten.h5", unwritten)
+one_layer("integers.h5", integers)
+one_layer("user-block.h5", types, userblock_size=512)
+
 with open("h5py-files.json", "w") as file:
     json.dump({"keras-3.keras": keras_3(), "keras-2.h5": keras_2()}, file, indent=1)
