@@ -443,7 +443,7 @@ class KerasImportTest {
         Path weights =
                 KerasFiles.of("3").dataset("layers/dense/vars/0", KERNEL_2_1).writeWeights(file());
         assertRefused(FormatException.class, () -> KerasImport.read(weights), "no 'model_weights'", "model.save()");
-        Path keras1 = lstm("1.2.2", "").weights("cells").writeH5(file());
+        Path keras1 = lstm("1.2.2", "").weights("cells", "a", BIAS_8).writeH5(file());
         assertRefused(FormatException.class, () -> KerasImport.read(keras1), "of Keras '1.2.2'", "Keras 2 first");
         Path missing = lstm("2.9.0", "").weights("others", "a", BIAS_8).writeH5(file());
         assertRefused(
