@@ -123,10 +123,15 @@ abstract class Node {
             int timeSteps = input.shape().extent(0);
             int batchSize = input.shape().extent(1);
             Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, spec.sequenceWidth());
-            Tensor last = layer.returnSequences() ? null : allocateStates(pass, "last h");
+            ModelState state = pass.state();
+            Tensor last = state != null
+                    ? state.after(index).h()
+                    : layer.returnSequences() ? null : allocateStates(pass, "last h");
             LstmTape tape = pass.recorded() ? engine.openTape(pass.scope(), spec, timeSteps, batchSize) : null;
-            LstmInput lstmInput = new LstmInput(input, pass.lengths(), null, pass.random(index));
-            LstmOutput output = new LstmOutput(y, last == null ? null : new LstmState(last, null));
+            LstmInput lstmInput = new LstmInput(
+                    input, pass.lengths(), state == null ? null : state.before(index), pass.random(index));
+            LstmOutput output = new LstmOutput(
+                    y, state != null ? state.after(index) : last == null ? null : new LstmState(last, null));
             engine.lstmForward(spec, block.in(parameters), lstmInput, output, tape);
             if (pass.recorded()) {
                 pass.keepInput(index, input);

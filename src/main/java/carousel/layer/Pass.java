@@ -22,6 +22,7 @@ public final class Pass {
     private LstmTape[] tapes;
     private Tensor output;
     private StepMask mask;
+    private ModelState state;
 
     private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
         this.engine = engine;
@@ -47,6 +48,20 @@ public final class Pass {
     /** A pass forward only: nothing is saved and nothing dropped. */
     public static Pass inference(Engine engine, Scope scope, Tensor input, int[] lengths) {
         return new Pass(engine, scope, input, lengths, null, false);
+    }
+
+    /**
+     * Lets the LSTM layers start from a state instead of zeros and leave in it what they end with.
+     *
+     * @param value of this model and as many sequences
+     */
+    public Pass carrying(ModelState value) {
+        if (value != null && value.batchSize() != batchSize()) {
+            throw new IllegalArgumentException("the carried state is of " + value.batchSize()
+                    + " sequences but the pass has " + batchSize() + ": give batches of one size");
+        }
+        state = value;
+        return this;
     }
 
     public Tensor input() {
@@ -88,6 +103,11 @@ public final class Pass {
 
     int batchSize() {
         return input.shape().extent(1);
+    }
+
+    /** What the LSTM layers start from and where they leave their state; null for zeros. */
+    ModelState state() {
+        return state;
     }
 
     void prepare(int layers) {

@@ -285,6 +285,15 @@ class MaskingTest {
                 () -> ModelSpec.of(Form.tokens(3), new Masking(0)),
                 "masking reads sequences",
                 "embedding that masks token 0");
+        try (Engine engine = Engines.open("reference");
+                Model model =
+                        Model.create(engine, ModelSpec.of(Form.sequence(3), new TimeReversal(), Lstm.of(LSTM)), 3);
+                Scope scope = engine.openScope("state")) {
+            assertRefused(
+                    IllegalArgumentException.class,
+                    () -> new ModelState(model, scope, 1),
+                    "layer 1 is TimeReversal(): give it whole sequences");
+        }
         assertRefused(
                 IllegalArgumentException.class,
                 () -> ModelSpec.of(Form.vector(3), new TimeReversal()),
