@@ -126,6 +126,41 @@ class KerasImportTest {
         assertArrayEquals(new double[] {3}, imported.weights().get("dense.bias"));
     }
 
+    /** In an .h5 file a layer's weights are in one list, forward before backward; Keras 3 lists longer names there. */
+    @Test
+    void wrappedLayersOfH5Files() throws IOException {
+        float[][] other = new float[2][8];
+        other[1][7] = 9;
+        String inner = "\"layer\":{\"class_name\":\"LSTM\",\"config\":{\"name\":\"l\",\"units\":2,\"use_bias\":false,"
+                + "\"return_sequences\":true}}";
+        String dense =
+                "\"layer\":{\"class_name\":\"Dense\",\"config\":{\"name\":\"d\",\"units\":1,\"use_bias\":false}}";
+        KerasFiles keras = KerasFiles.of("3.8.0")
+                .layer("InputLayer", "in", "\"batch_shape\":[null,null,2]")
+                .layer("Bidirectional", "both", "\"merge_mode\":\"concat\"," + inner)
+                .layer("TimeDistributed", "each", dense)
+                .weights(
+                        "both",
+                        "model/both/forward_l/cell/kernel",
+                        KERNEL_2_8,
+                        "model/both/forward_l/cell/recurrent_kernel",
+                        KERNEL_2_8,
+                        "model/both/backward_l/cell/kernel",
+                        KERNEL_2_8,
+                        "model/both/backward_l/cell/recurrent_kernel",
+                        other)
+                .weights("each", "model/each/kernel", new float[][] {{1}, {2}, {3}, {4}});
+        Imported imported = KerasImport.read(keras.writeH5(file()));
+        assertEquals(
+                "(time, batch, 2) -> LSTM(2, bidirectional, no bias) -> Dense(1, no bias)",
+                imported.weights().spec().toString());
+        double[] reverse = imported.weights().get("lstm.weight_hh_l0_reverse");
+        assertEquals(9, reverse[7 * 2 + 1]);
+        assertEquals(9, Arrays.stream(reverse).sum());
+        assertEquals(-8, imported.weights().get("lstm.weight_hh_l0")[7 * 2 + 1]);
+        assertArrayEquals(new double[] {1, 2, 3, 4}, imported.weights().get("dense.weight"));
+    }
+
     @ParameterizedTest
     @CsvSource({"3.8.0, 0.16666666666666666", "2.13.1, 0.2"})
     void hardSigmoidIsThatOfTheVersion(String version, double slope) throws IOException {
