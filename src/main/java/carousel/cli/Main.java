@@ -27,6 +27,7 @@ import picocli.CommandLine.ScopeType;
             EvaluateCommand.class,
             PredictCommand.class,
             GenerateCommand.class,
+            ConvertCommand.class,
             GradientsCommand.class,
             DoctorCommand.class,
             BenchCommand.class
