@@ -29,6 +29,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -54,6 +55,10 @@ final class Hdf5 {
 
     private final MeteredBytes bytes;
     private final Group root;
+    /** What has been read: it would cost again. */
+    private final Map<String, Group> groups = new HashMap<>();
+
+    private final Map<Long, GlobalHeap> heaps = new HashMap<>();
 
     private Hdf5(ByteBuffer content) {
         Superblock superblock = Superblock.readSuperblock(content.duplicate().order(ByteOrder.LITTLE_ENDIAN));
@@ -176,12 +181,20 @@ final class Hdf5 {
                 if (!group.has(name)) {
                     return null;
                 }
-                Group parent = group;
-                group = guarded(
-                        "the group " + FormatException.quote(parent.below(name)),
-                        () -> new Group(parent.below(name), parent.address(name)));
+                group = group.child(name);
             }
             return group;
+        }
+
+        private Group child(String name) {
+            String below = below(name);
+            Group known = groups.get(below);
+            if (known != null) {
+                return known;
+            }
+            Group read = guarded("the group " + FormatException.quote(below), () -> new Group(below, address(name)));
+            groups.put(below, read);
+            return read;
         }
 
         private String below(String name) {
@@ -254,7 +267,8 @@ final class Hdf5 {
         if (length == 0) {
             return ByteBuffer.allocate(0);
         }
-        ByteBuffer data = new GlobalHeap(bytes, heap).getObjectData(index);
+        ByteBuffer data = heaps.computeIfAbsent(heap, address -> new GlobalHeap(bytes, address))
+                .getObjectData(index);
         data.limit(data.position() + length);
         bytes.charge(length);
         return data;

@@ -32,7 +32,7 @@ class KerasFuzzTest {
     /** What reading a file may allocate: for every byte of it so many, and a fixed amount. */
     private static final int BYTES_PER_BYTE = 64;
 
-    private static final int FIXED_BYTES = 8 << 20;
+    private static final int FIXED_BYTES = 4 << 20;
 
     private static final Path NAME = Path.of("model");
 
