@@ -274,6 +274,33 @@ class KerasImportTest {
         assertNotRead(keras, "'cells' (LSTM) has 'go_backwards' and returns sequences with masked steps");
     }
 
+    /** Keras sets it for both directions, and there it is what is computed here too. */
+    @Test
+    void maskedStepsOfBothDirectionsAreZeros() throws IOException {
+        String inner = "{\"class_name\":\"LSTM\",\"config\":{\"name\":\"l\",\"units\":2,\"use_bias\":false,"
+                + "\"return_sequences\":true,\"zero_output_for_mask\":true}}";
+        KerasFiles both = KerasFiles.of("3.8.0")
+                .layer("Masking", "m", "\"mask_value\":0.5,\"batch_input_shape\":[null,null,2]")
+                .layer("Bidirectional", "both", "\"merge_mode\":\"concat\",\"layer\":" + inner)
+                .layer("ReLU", "r", "\"negative_slope\":{\"class_name\":\"__numpy__\",\"config\":{\"value\":0.0}}")
+                .dataset("layers/bidirectional/forward_layer/cell/vars/0", KERNEL_2_8)
+                .dataset("layers/bidirectional/forward_layer/cell/vars/1", KERNEL_2_8)
+                .dataset("layers/bidirectional/backward_layer/cell/vars/0", KERNEL_2_8)
+                .dataset("layers/bidirectional/backward_layer/cell/vars/1", KERNEL_2_8);
+        assertEquals(
+                "(time, batch, 2) -> Masking(0.5) -> LSTM(2, bidirectional, no bias) -> Activation(relu)",
+                read(both).weights().spec().toString());
+        KerasFiles one = KerasFiles.of("3.8.0")
+                .layer("Masking", "m", "\"mask_value\":0.5,\"batch_input_shape\":[null,null,2]")
+                .layer(
+                        "LSTM",
+                        "cells",
+                        "\"units\":2,\"use_bias\":false,\"return_sequences\":true,\"zero_output_for_mask\":true")
+                .dataset("layers/lstm/cell/vars/0", KERNEL_2_8)
+                .dataset("layers/lstm/cell/vars/1", KERNEL_2_8);
+        assertNotRead(one, "'cells' (LSTM) has 'zero_output_for_mask' and returns sequences with masked steps");
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
