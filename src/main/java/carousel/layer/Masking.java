@@ -3,7 +3,8 @@ package carousel.layer;
 /**
  * Leaves out the steps of a sequence whose features all have one value, wherever they are: the layers after it, up to the last
  * LSTM, do not read them. Where that LSTM answers at every step, a step left out shows the output before it and zeros before the
- * first, as in Keras; a stack that reads in reverse or both ways shows zeros.
+ * first, as in Keras; a stack that reads in reverse or both ways shows zeros. A loss at every step counts those steps too, which
+ * Keras' does not: give the sequences' lengths where they should not count.
  *
  * @param value compared in single precision
  */

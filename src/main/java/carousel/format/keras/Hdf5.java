@@ -1,6 +1,7 @@
 package carousel.format.keras;
 
 import carousel.format.FormatException;
+import io.jhdf.FractalHeap;
 import io.jhdf.GlobalHeap;
 import io.jhdf.GroupSymbolTableNode;
 import io.jhdf.LocalHeap;
@@ -9,10 +10,15 @@ import io.jhdf.Superblock;
 import io.jhdf.SymbolTableEntry;
 import io.jhdf.Utils;
 import io.jhdf.btree.BTreeV1;
+import io.jhdf.btree.BTreeV2;
+import io.jhdf.btree.record.AttributeNameForIndexedAttributesRecord;
+import io.jhdf.btree.record.BTreeRecord;
+import io.jhdf.btree.record.LinkNameForIndexedGroupRecord;
 import io.jhdf.object.datatype.DataType;
 import io.jhdf.object.datatype.FloatingPoint;
 import io.jhdf.object.datatype.StringData;
 import io.jhdf.object.datatype.VariableLength;
+import io.jhdf.object.message.AttributeInfoMessage;
 import io.jhdf.object.message.AttributeMessage;
 import io.jhdf.object.message.DataLayoutMessage;
 import io.jhdf.object.message.DataLayoutMessage.CompactDataLayoutMessage;
@@ -29,6 +35,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,8 +43,8 @@ import java.util.Optional;
 import java.util.function.Supplier;
 
 /**
- * An HDF5 file in memory, as far as Keras uses the format: groups, text attributes, and datasets of floating point numbers stored
- * in one piece. Nothing outside of the file is ever opened: links other than hard ones are refused, as are chunked and
+ * An HDF5 file in memory, as far as Keras uses the format: groups, in the form of old files and in that of HDF5 1.8 and later,
+ * text attributes, and datasets of floating point numbers stored in one piece. Nothing outside of the file is ever opened: links other than hard ones are refused, as are chunked and
  * compressed datasets.
  *
  * <p>jHDF reads the structures; it trusts the file, and damaged or malicious ones could make it loop or ask for memory without
@@ -51,9 +58,15 @@ final class Hdf5 {
     private static final long UNDEFINED = -1;
     /** No name of a layer or a weight comes near. */
     private static final int LONGEST_NAME = 1024;
+    /** Of a tree of names: each level multiplies by ten or more. */
+    private static final int DEEPEST_TREE = 8;
 
     private final MeteredBytes bytes;
     private final Group root;
+    /** What has been read: it would cost again. */
+    private final Map<String, Group> groups = new HashMap<>();
+
+    private final Map<Long, GlobalHeap> heaps = new HashMap<>();
 
     private Hdf5(ByteBuffer content) {
         Superblock superblock = Superblock.readSuperblock(content.duplicate().order(ByteOrder.LITTLE_ENDIAN));
@@ -119,8 +132,7 @@ final class Hdf5 {
             this.path = path;
             ObjectHeader header = ObjectHeader.readObjectHeader(bytes, address);
             this.children = header.hasMessageOfType(SymbolTableMessage.class) ? symbols(header) : links(header);
-            header.getMessagesOfType(AttributeMessage.class)
-                    .forEach(attribute -> attributes.put(attribute.getName(), attribute));
+            attributes(header).forEach(attribute -> attributes.put(attribute.getName(), attribute));
         }
 
         /** The children's addresses; none for a link that is no hard one. */
@@ -148,15 +160,42 @@ final class Hdf5 {
                 throw new Refusal(
                         FormatException.quote(path) + " should be a group of the HDF5 file but is something else");
             }
-            if (header.getMessageOfType(LinkInfoMessage.class).getBTreeNameIndexAddress() != UNDEFINED) {
-                throw new Refusal("the group " + FormatException.quote(path)
-                        + " is stored in the dense form of newer HDF5 files, which Keras does not write: repack the file"
-                        + " with h5repack --low=0 --high=0");
-            }
+            LinkInfoMessage info = header.getMessageOfType(LinkInfoMessage.class);
             Map<String, Optional<Long>> found = new LinkedHashMap<>();
-            for (LinkMessage link : header.getMessagesOfType(LinkMessage.class)) {
+            List<LinkMessage> compact = header.getMessagesOfType(LinkMessage.class);
+            boolean dense = info.getBTreeNameIndexAddress() != UNDEFINED;
+            for (LinkMessage link : dense ? dense(info) : compact) {
                 boolean hard = link.getLinkType() == LinkMessage.LinkType.HARD;
                 found.put(link.getLinkName(), hard ? Optional.of(link.getHardLinkAddress()) : Optional.empty());
+            }
+            return found;
+        }
+
+        /** The links of a group of many in newer files: a tree of their names, and the links themselves in a heap. */
+        private List<LinkMessage> dense(LinkInfoMessage info) {
+            FractalHeap heap = fractalHeap(info.getFractalHeapAddress());
+            List<LinkMessage> links = new ArrayList<>();
+            for (BTreeRecord each : records(info.getBTreeNameIndexAddress())) {
+                ByteBuffer link = heap.getId(((LinkNameForIndexedGroupRecord) each).getId());
+                bytes.charge(link.remaining());
+                links.add(LinkMessage.fromBuffer(link, bytes.getSuperblock()));
+            }
+            return links;
+        }
+
+        /** The same for attributes. */
+        private List<AttributeMessage> attributes(ObjectHeader header) {
+            List<AttributeMessage> found = new ArrayList<>(header.getMessagesOfType(AttributeMessage.class));
+            for (AttributeInfoMessage info : header.getMessagesOfType(AttributeInfoMessage.class)) {
+                if (info.getAttributeNameBTreeAddress() != UNDEFINED) {
+                    FractalHeap heap = fractalHeap(info.getFractalHeapAddress());
+                    for (BTreeRecord each : records(info.getAttributeNameBTreeAddress())) {
+                        AttributeNameForIndexedAttributesRecord name = (AttributeNameForIndexedAttributesRecord) each;
+                        ByteBuffer attribute = heap.getId(name.getHeapId());
+                        bytes.charge(attribute.remaining());
+                        found.add(new AttributeMessage(attribute, bytes, name.getFlags()));
+                    }
+                }
             }
             return found;
         }
@@ -176,12 +215,20 @@ final class Hdf5 {
                 if (!group.has(name)) {
                     return null;
                 }
-                Group parent = group;
-                group = guarded(
-                        "the group " + FormatException.quote(parent.below(name)),
-                        () -> new Group(parent.below(name), parent.address(name)));
+                group = group.child(name);
             }
             return group;
+        }
+
+        private Group child(String name) {
+            String below = below(name);
+            Group known = groups.get(below);
+            if (known != null) {
+                return known;
+            }
+            Group read = guarded("the group " + FormatException.quote(below), () -> new Group(below, address(name)));
+            groups.put(below, read);
+            return read;
         }
 
         private String below(String name) {
@@ -246,6 +293,32 @@ final class Hdf5 {
         }
     }
 
+    /** jHDF makes a list of as many records as the header says, and powers of the depth. */
+    private List<BTreeRecord> records(long address) {
+        int offsets = bytes.getSizeOfOffsets();
+        ByteBuffer header = bytes.map(address, 18 + offsets + bytes.getSizeOfLengths());
+        long all = Utils.readBytesAsUnsignedLong(header.position(18 + offsets), bytes.getSizeOfLengths());
+        int depth = Short.toUnsignedInt(header.getShort(12));
+        if (all > bytes.size() || depth > DEEPEST_TREE) {
+            throw new IllegalStateException("a tree claims to have " + all + " records at a depth of " + depth);
+        }
+        return new BTreeV2<>(bytes, address).getRecords();
+    }
+
+    /** jHDF makes a list of as many blocks as the header says. */
+    private FractalHeap fractalHeap(long address) {
+        int offsets = bytes.getSizeOfOffsets();
+        int lengths = bytes.getSizeOfLengths();
+        int width = 14 + 10 * lengths + 2 * offsets;
+        int rows = width + 6 + 2 * lengths + offsets;
+        ByteBuffer header = bytes.map(address, rows + 2);
+        long blocks = (long) Short.toUnsignedInt(header.getShort(width)) * Short.toUnsignedInt(header.getShort(rows));
+        if (blocks > bytes.size()) {
+            throw new IllegalStateException("a heap claims to have " + blocks + " blocks");
+        }
+        return new FractalHeap(bytes, address);
+    }
+
     /** What an element of variable length refers to: its length, the address of a heap and an index there. */
     private ByteBuffer heapObject(ByteBuffer element) {
         int length = element.getInt();
@@ -254,7 +327,8 @@ final class Hdf5 {
         if (length == 0) {
             return ByteBuffer.allocate(0);
         }
-        ByteBuffer data = new GlobalHeap(bytes, heap).getObjectData(index);
+        ByteBuffer data = heaps.computeIfAbsent(heap, address -> new GlobalHeap(bytes, address))
+                .getObjectData(index);
         data.limit(data.position() + length);
         bytes.charge(length);
         return data;

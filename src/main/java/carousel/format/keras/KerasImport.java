@@ -21,7 +21,7 @@ import java.util.List;
  */
 public final class KerasImport {
     /** The layers that are read, as messages list them. */
-    static final String LAYERS =
+    public static final String LAYERS =
             "InputLayer, Embedding, Masking, LSTM, Bidirectional (of an LSTM), Dense, TimeDistributed (of a Dense),"
                     + " Activation, ReLU, Softmax, Dropout and SpatialDropout1D";
 

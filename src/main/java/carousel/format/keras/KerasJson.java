@@ -92,7 +92,11 @@ record KerasJson(String owner, JsonObject json) {
         if (value == null) {
             return otherwise;
         }
-        return requireNumber(key, value);
+        JsonElement numpy =
+                value.isJsonObject() && object(key).text("class_name", "").equals("__numpy__")
+                        ? object(key).object("config").get("value")
+                        : null;
+        return requireNumber(key, numpy == null ? value : numpy);
     }
 
     private double requireNumber(String key, JsonElement value) {

@@ -250,7 +250,9 @@ final class KerasReader {
                                 : "Keras 3 does not have it either"));
             }
         }
-        if (masked && sequences && (backwards || config.truth("zero_output_for_mask", false))) {
+        // Around both directions Keras sets zero_output_for_mask itself, and here too masked steps are zeros there.
+        boolean zeros = direction != Direction.BIDIRECTIONAL && config.truth("zero_output_for_mask", false);
+        if (masked && sequences && (backwards || zeros)) {
             throw new Refusal(layer.title() + " has '" + (backwards ? "go_backwards" : "zero_output_for_mask")
                     + "' and returns sequences with masked steps in them, which is not read");
         }

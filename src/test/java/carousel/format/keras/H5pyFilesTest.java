@@ -46,7 +46,12 @@ class H5pyFilesTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"keras-3.keras, reference, 1e-12", "keras-3.keras, vector, 1e-6", "keras-2.h5, reference, 1e-12"})
+    @CsvSource({
+        "keras-3.keras, reference, 1e-12",
+        "keras-3.keras, vector, 1e-6",
+        "keras-2.h5, reference, 1e-12",
+        "newer-format.h5, reference, 1e-12"
+    })
     void theModelComputesWhatNumPyComputes(String name, String engineName, double tolerance) throws IOException {
         JsonObject expected = JsonParser.parseString(new String(resource("h5py-files.json"), StandardCharsets.UTF_8))
                 .getAsJsonObject()

@@ -188,6 +188,17 @@ class KerasExportTest {
         }
     }
 
+    /** The budget of a reading is for files that lead nowhere; one of many parts does not use it up. */
+    @Test
+    void aModelOfManyLayersIsReadBack() throws IOException {
+        Layer[] layers = new Layer[1200];
+        Arrays.fill(layers, Dense.of(1));
+        ModelWeights model = weights(ModelSpec.of(Form.vector(1), layers));
+        Path file = folder.resolve("model.keras");
+        KerasExport.write(file, model);
+        assertEquals(all(model), all(KerasImport.read(file).weights()));
+    }
+
     /** What Keras' loader looks for, as keras/src/saving/saving_lib.py of Keras 3 has it. */
     @Test
     void theFileHasWhatKerasLooksFor() throws IOException {

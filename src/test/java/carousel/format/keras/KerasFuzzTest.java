@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 import carousel.engine.RandomSequence;
 import carousel.format.FormatException;
 import com.sun.management.ThreadMXBean;
+import io.jhdf.checksum.ChecksumUtils;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -32,7 +33,13 @@ class KerasFuzzTest {
     /** What reading a file may allocate: for every byte of it so many, and a fixed amount. */
     private static final int BYTES_PER_BYTE = 64;
 
-    private static final int FIXED_BYTES = 8 << 20;
+    private static final int FIXED_BYTES = 4 << 20;
+
+    /** OHDR, BTHD and FRHP. */
+    private static final int OBJECT_HEADER = 0x5244484f;
+
+    private static final int TREE_HEADER = 0x44485442;
+    private static final int HEAP_HEADER = 0x50485246;
 
     private static final Path NAME = Path.of("model");
 
@@ -63,7 +70,12 @@ class KerasFuzzTest {
                 .dataset("layers/lstm/cell/vars/1", kernel)
                 .dataset("layers/lstm/cell/vars/2", new float[8]);
         Path file = folder.resolve("file");
-        h5 = new byte[][] {Files.readAllBytes(small.writeH5(file)), H5pyFilesTest.resource("keras-2.h5")};
+        h5 = new byte[][] {
+            Files.readAllBytes(small.writeH5(file)),
+            H5pyFilesTest.resource("keras-2.h5"),
+            H5pyFilesTest.resource("newer-format.h5"),
+            H5pyFilesTest.resource("many.h5")
+        };
         archives = List.of(zipped.entries(file), entries(H5pyFilesTest.resource("keras-3.keras")));
     }
 
@@ -197,7 +209,38 @@ class KerasFuzzTest {
                 }
             }
         }
+        if (random.nextInt(4) != 0) {
+            repairChecksums(changed);
+        }
         return changed;
+    }
+
+    /** Whoever wants to do harm writes the right checksums; without them most damage would be found at once. */
+    private static void repairChecksums(byte[] file) {
+        ByteBuffer bytes = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
+        for (int at = 0; at + 16 < file.length; at++) {
+            if (file[at] == 'O' && bytes.getInt(at) == OBJECT_HEADER) {
+                int flags = file[at + 5];
+                int start = at + 6 + ((flags & 0x20) != 0 ? 16 : 0) + ((flags & 0x10) != 0 ? 4 : 0);
+                int width = 1 << (flags & 3);
+                if (start + 8 <= file.length) {
+                    long size = bytes.getLong(start) & (width == 8 ? -1L : (1L << 8 * width) - 1);
+                    repair(bytes, at, start + width - at + size);
+                }
+            } else if (file[at] == 'B' && bytes.getInt(at) == TREE_HEADER) {
+                repair(bytes, at, 34);
+            } else if (file[at] == 'F' && bytes.getInt(at) == HEAP_HEADER) {
+                repair(bytes, at, 142);
+            }
+        }
+    }
+
+    private static void repair(ByteBuffer bytes, int at, long length) {
+        if (length > 0 && length <= bytes.limit() - 4 - at) {
+            bytes.putInt(
+                    at + (int) length,
+                    ChecksumUtils.checksum(Arrays.copyOfRange(bytes.array(), at, at + (int) length)));
+        }
     }
 
     private static void put(byte[] bytes, int at, int width, long value) {

@@ -10,7 +10,10 @@ import carousel.engine.LstmActivations;
 import carousel.format.FormatException;
 import carousel.format.Imported;
 import carousel.layer.Lstm;
+import com.sun.management.ThreadMXBean;
+import io.jhdf.checksum.ChecksumUtils;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
@@ -274,6 +277,33 @@ class KerasImportTest {
         assertNotRead(keras, "'cells' (LSTM) has 'go_backwards' and returns sequences with masked steps");
     }
 
+    /** Keras sets it for both directions, and there it is what is computed here too. */
+    @Test
+    void maskedStepsOfBothDirectionsAreZeros() throws IOException {
+        String inner = "{\"class_name\":\"LSTM\",\"config\":{\"name\":\"l\",\"units\":2,\"use_bias\":false,"
+                + "\"return_sequences\":true,\"zero_output_for_mask\":true}}";
+        KerasFiles both = KerasFiles.of("3.8.0")
+                .layer("Masking", "m", "\"mask_value\":0.5,\"batch_input_shape\":[null,null,2]")
+                .layer("Bidirectional", "both", "\"merge_mode\":\"concat\",\"layer\":" + inner)
+                .layer("ReLU", "r", "\"negative_slope\":{\"class_name\":\"__numpy__\",\"config\":{\"value\":0.0}}")
+                .dataset("layers/bidirectional/forward_layer/cell/vars/0", KERNEL_2_8)
+                .dataset("layers/bidirectional/forward_layer/cell/vars/1", KERNEL_2_8)
+                .dataset("layers/bidirectional/backward_layer/cell/vars/0", KERNEL_2_8)
+                .dataset("layers/bidirectional/backward_layer/cell/vars/1", KERNEL_2_8);
+        assertEquals(
+                "(time, batch, 2) -> Masking(0.5) -> LSTM(2, bidirectional, no bias) -> Activation(relu)",
+                read(both).weights().spec().toString());
+        KerasFiles one = KerasFiles.of("3.8.0")
+                .layer("Masking", "m", "\"mask_value\":0.5,\"batch_input_shape\":[null,null,2]")
+                .layer(
+                        "LSTM",
+                        "cells",
+                        "\"units\":2,\"use_bias\":false,\"return_sequences\":true,\"zero_output_for_mask\":true")
+                .dataset("layers/lstm/cell/vars/0", KERNEL_2_8)
+                .dataset("layers/lstm/cell/vars/1", KERNEL_2_8);
+        assertNotRead(one, "'cells' (LSTM) has 'zero_output_for_mask' and returns sequences with masked steps");
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
@@ -450,6 +480,13 @@ class KerasImportTest {
     // HDF5.
 
     @Test
+    void groupsOfManyInNewerFiles() throws IOException {
+        Imported imported = KerasImport.read(Files.write(file(), H5pyFilesTest.resource("many.h5")));
+        assertArrayEquals(new double[] {1, 2}, imported.weights().get("dense.weight"));
+        assertArrayEquals(new double[] {3}, imported.weights().get("dense.bias"));
+    }
+
+    @Test
     void otherFloatingPointTypes() throws IOException {
         Imported imported = KerasImport.read(Files.write(file(), H5pyFilesTest.resource("types.h5")));
         assertArrayEquals(new double[] {0.1, -1e300}, imported.weights().get("dense.weight"));
@@ -463,7 +500,6 @@ class KerasImportTest {
                 "soft-link.h5 | '/model_weights/d/kernel:0' is a soft or external link",
                 "external-link.h5 | '/model_weights/d/kernel:0' is a soft or external link",
                 "chunks.h5 | is stored in chunks or compressed, which Keras does not do",
-                "many.h5 | the group '/model_weights/d' is stored in the dense form",
                 "unwritten.h5 | '/model_weights/d/kernel:0' was never written",
                 "integers.h5 | should hold floating point numbers of 2, 4 or 8 bytes as IEEE 754 has them but holds FixedPoint",
                 "user-block.h5 | neither a .keras file (a ZIP archive) nor an .h5 file",
@@ -545,6 +581,40 @@ class KerasImportTest {
             }
             return false;
         }
+    }
+
+    /** jHDF would make lists of these lengths, the second of which is a size of 0 when it is multiplied out in 32 bits. */
+    @Test
+    void treesAndHeapsThatClaimMoreThanTheFileHas() throws IOException {
+        byte[] good = H5pyFilesTest.resource("many.h5");
+        int found = 0;
+        for (int at = 0; at + 146 <= good.length; at++) {
+            ByteBuffer bytes = ByteBuffer.wrap(good.clone()).order(ByteOrder.LITTLE_ENDIAN);
+            int checked = switch (new String(good, at, 4, StandardCharsets.ISO_8859_1)) {
+                case "BTHD" -> {
+                    bytes.putLong(at + 26, Integer.MAX_VALUE - 8);
+                    yield 34;
+                }
+                case "FRHP" -> {
+                    bytes.putShort(at + 110, (short) 0x8000).putShort(at + 140, (short) 0x4000);
+                    yield 142;
+                }
+                default -> 0;
+            };
+            if (checked > 0) {
+                found++;
+                bytes.putInt(at + checked, ChecksumUtils.checksum(Arrays.copyOfRange(bytes.array(), at, at + checked)));
+                long before = allocated();
+                assertNotRead(bytes.array(), "damaged");
+                assertTrue(allocated() - before < 4 << 20, "allocated " + (allocated() - before));
+            }
+        }
+        // Those of links and of attributes.
+        assertTrue(found >= 4, "found " + found);
+    }
+
+    private static long allocated() {
+        return ((ThreadMXBean) ManagementFactory.getThreadMXBean()).getCurrentThreadAllocatedBytes();
     }
 
     @Test

@@ -108,7 +108,7 @@ def keras_3():
     return dict(x=x.tolist(), y=y.tolist())
 
 
-def keras_2():
+def keras_2(name="keras-2.h5", **options):
     table = weights(7, 3)
     first = [weights(3, 16), weights(4, 16), weights(16)]
     second = [weights(4, 12), weights(3, 12), weights(12)]
@@ -130,7 +130,7 @@ def keras_2():
             entry("LSTM", lstm_config("lstm_1", 3, return_sequences=True, stateful=False), "drop"),
             entry("Dense", dict(name="out", units=2, activation="linear", use_bias=True), "lstm_1"),
         ], input_layers=[["tokens", 0, 0]], output_layers=[["out", 0, 0]]))
-    with h5py.File("keras-2.h5", "w") as file:
+    with h5py.File(name, "w", **options) as file:
         file.attrs["keras_version"] = "2.11.0"
         file.attrs["backend"] = "tensorflow"
         file.attrs["model_config"] = json.dumps(config).encode("utf8")
@@ -191,10 +191,12 @@ def chunks(group):
 
 
 def many(group):
-    for k in range(12):
+    """More than what newer HDF5 keeps in a header: names in trees, links and attributes in heaps."""
+    for k in range(40):
         group[str(k)] = np.zeros(1, np.float32)
-    group["kernel:0"] = np.zeros((2, 1), np.float32)
-    group["bias:0"] = np.zeros(1, np.float32)
+        group.attrs[str(k)] = "text"
+    group["kernel:0"] = np.array([[1], [2]], np.float32)
+    group["bias:0"] = np.array([3], np.float32)
 
 
 def unwritten(group):
@@ -217,4 +219,5 @@ one_layer("integers.h5", integers)
 one_layer("user-block.h5", types, userblock_size=512)
 
 with open("h5py-files.json", "w") as file:
-    json.dump({"keras-3.keras": keras_3(), "keras-2.h5": keras_2()}, file, indent=1)
+    json.dump({"keras-3.keras": keras_3(), "keras-2.h5": keras_2(),
+               "newer-format.h5": keras_2("newer-format.h5", libver=("v108", "v108"))}, file, indent=1)
