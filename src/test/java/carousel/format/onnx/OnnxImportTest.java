@@ -201,7 +201,7 @@ class OnnxImportTest {
         return imported;
     }
 
-    private static float[] swapped(float[] values, int outer, int inner, int width) {
+    static float[] swapped(float[] values, int outer, int inner, int width) {
         float[] result = new float[values.length];
         for (int a = 0; a < outer; a++) {
             for (int b = 0; b < inner; b++) {
