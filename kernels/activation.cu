@@ -45,6 +45,7 @@ __device__ __forceinline__ void activation_tanh(const R* x, R* y, long long n) {
 }
 
 // The largest of every thread's value, the same on all threads of the block, which must all call it. What is not a number loses.
+// Between two calls there must be a barrier: here it is that of the sum.
 template <typename R>
 __device__ __forceinline__ R blockLargest(R value) {
     CAROUSEL_SHARED(R, ofWarps, kSoftmaxBlock / kWarp);
@@ -52,8 +53,6 @@ __device__ __forceinline__ R blockLargest(R value) {
         R other = __shfl_xor_sync(kAllLanes, value, distance);
         value = other > value ? other : value;
     }
-    // The last row's may still be read.
-    __syncthreads();
     if (threadIdx.x % kWarp == 0) {
         ofWarps[threadIdx.x / kWarp] = value;
     }

@@ -52,8 +52,6 @@ defect(barrier_in_a_branch embedding embedding.cu "Embedding*"
 defect(largest_without_barrier loss loss.cu "Losses*"
   "    }\n    __syncthreads();\n    largest = {values[0]" "    }\n    largest = {values[0]")
 
-defect(row_largest_reused_too_early activation activation.cu "Activations*"
-  "    // The last row's may still be read.\n    __syncthreads();\n" "")
 defect(row_largest_without_barrier activation activation.cu "Activations*"
   "    }\n    __syncthreads();\n    R largest = ofWarps[0]" "    }\n    R largest = ofWarps[0]")
 

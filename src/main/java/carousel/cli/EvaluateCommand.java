@@ -1,6 +1,5 @@
 package carousel.cli;
 
-import carousel.data.SequenceDataset;
 import carousel.engine.Engine;
 import carousel.layer.Model;
 import carousel.training.Evaluation;
@@ -36,28 +35,28 @@ final class EvaluateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        SavedRun.Contents contents = saved.read();
+        SavedRun.Contents contents = saved.readTrained();
         Task task = contents.config().taskKind();
-        SequenceDataset test = task.test(contents.config());
+        Task.Test test = task.test(contents.config());
         PrintWriter out = spec.commandLine().getOut();
         try (Engine engine = engineChoice.open("auto");
                 Model model = contents.model().open(engine)) {
-            Evaluation result = new Evaluator(model, task.loss()).evaluate(Task.sequential(test));
+            Evaluation result = new Evaluator(model, task.loss()).evaluate(test.source());
             if (json) {
                 JsonObject object = new JsonObject();
                 object.addProperty("task", contents.config().task());
-                object.addProperty("data", test.name());
+                object.addProperty("data", test.source().name());
                 object.addProperty("engine", engine.name());
                 object.addProperty("count", (long) result.count());
                 object.addProperty("loss", result.loss());
-                if (task.pictures()) {
+                if (!Double.isNaN(result.accuracy())) {
                     object.addProperty("accuracy", result.accuracy());
                 }
                 out.println(object);
             } else {
-                out.println(test.size() + " sequences of " + test.name() + " on " + engine.description());
+                out.println(test.size() + " on " + engine.description());
                 out.println(String.format(Locale.ROOT, "Testing Loss: %.6f", result.loss()));
-                TrainCommand.printTest(out, result, task);
+                out.println(task.testLine(contents.config(), result));
             }
             out.flush();
         }

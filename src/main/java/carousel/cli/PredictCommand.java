@@ -3,14 +3,18 @@ package carousel.cli;
 import carousel.data.Batch;
 import carousel.data.SequenceDataset;
 import carousel.engine.Engine;
+import carousel.layer.Form;
+import carousel.layer.LstmSession;
 import carousel.layer.Model;
 import carousel.training.Evaluator;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
+import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.PrintWriter;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -49,6 +53,19 @@ final class PredictCommand implements Callable<Integer> {
     @Option(names = "--json", description = "Print one JSON object and nothing else.")
     private boolean json;
 
+    @Option(
+            names = "--stream",
+            description =
+                    "Answer each line of the standard input at once: the next time step of a sequence, with NAME: before it "
+                            + "for one of several; an empty line or a name alone starts anew.")
+    private boolean stream;
+
+    @Option(
+            names = "--clients",
+            paramLabel = "N",
+            description = "With --stream: the most sequences at once. Default: 1000.")
+    private Integer clients;
+
     private final JsonArray predictions = new JsonArray();
 
     @Override
@@ -59,28 +76,52 @@ final class PredictCommand implements Callable<Integer> {
         if (count != null && input != null) {
             throw new IllegalArgumentException("--count goes with test data but got --input '" + input + "' too");
         }
+        if (stream && (input != null || count != null)) {
+            throw new IllegalArgumentException("--stream reads the standard input but got "
+                    + (input != null ? "--input '" + input + "'" : "--count " + count) + " too: leave one of them out");
+        }
+        if (clients != null && !stream) {
+            throw new IllegalArgumentException("--clients goes with --stream but got " + clients + " without it");
+        }
         SavedRun.Contents contents = saved.read();
         RunConfig config = contents.config();
-        Task task = config.taskKind();
-        int features = contents.model().spec().input().features();
-        List<SequenceFile> given = input == null ? null : SequenceFile.read(input, features, config);
-        SequenceDataset test = input == null ? task.test(config) : null;
+        if (config != null && !config.taskKind().useInstead().equals("predict")) {
+            throw new IllegalArgumentException("predict takes no model of the task " + config.task() + ": use "
+                    + config.taskKind().useInstead());
+        }
+        PredictionReport report = new PredictionReport(config);
+        if (stream) {
+            return answerStream(contents, report);
+        }
+        if (config == null && input == null) {
+            throw new IllegalArgumentException(
+                    "the model does not say what it was trained for, so there is no test data for"
+                            + " it: give --input or --stream");
+        }
+        Form form = contents.model().spec().input();
+        if (form.kind() != Form.Kind.SEQUENCE) {
+            throw new IllegalArgumentException("predict takes a model that reads numbers but this one reads " + form);
+        }
+        List<SequenceFile> given = input == null ? null : SequenceFile.read(input, form.features(), config);
+        SequenceDataset test = input == null ? config.taskKind().examples(config) : null;
         try (Engine engine = engineChoice.open("auto");
                 Model model = contents.model().open(engine)) {
-            Evaluator evaluator = new Evaluator(model, task.loss());
+            Evaluator evaluator = new Evaluator(model, report.loss());
             int outputs = contents.model().spec().output().features();
             int size = given != null ? given.size() : Math.min(test.size(), count == null ? 10 : count);
             for (int k = 0; k < size; k++) {
-                Batch batch = given != null ? batch(given.get(k), features, task, outputs) : test.newBatch(1);
+                Batch batch = given != null ? batch(given.get(k), form.features()) : test.newBatch(1);
                 if (test != null) {
                     test.read(k, batch, 0);
                 }
-                report(k, evaluator.predict(batch), task, test == null ? null : batch);
+                report(report, k, evaluator.predict(batch), outputs, test == null ? null : batch);
             }
         }
         if (json) {
             JsonObject object = new JsonObject();
-            object.addProperty("task", config.task());
+            if (config != null) {
+                object.addProperty("task", config.task());
+            }
             object.add("predictions", predictions);
             spec.commandLine().getOut().println(object);
         }
@@ -88,54 +129,46 @@ final class PredictCommand implements Callable<Integer> {
         return 0;
     }
 
-    private static Batch batch(SequenceFile sequence, int features, Task task, int outputs) {
-        Batch batch = new Batch(sequence.timeSteps(), 1, features, task.pictures() ? 0 : outputs, false);
+    private int answerStream(SavedRun.Contents contents, PredictionReport report) throws IOException {
+        int most = clients == null ? 1_000 : Check.range("--clients", clients, 1, 1 << 20);
+        try (Engine engine = engineChoice.open("auto");
+                Model model = contents.model().open(engine);
+                LstmSession session = new LstmSession(model, most)) {
+            // Not closed: where a shell has closed it, its number belongs to a file of the virtual machine's own.
+            BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+            int refused = new PredictStream(model, session, report)
+                    .run(in, spec.commandLine().getOut(), spec.commandLine().getErr(), json);
+            return refused == 0 ? 0 : Main.FAILURE;
+        }
+    }
+
+    private static Batch batch(SequenceFile sequence, int features) {
+        Batch batch = new Batch(sequence.timeSteps(), 1, features, 0, false);
         System.arraycopy(sequence.values(), 0, batch.inputs(), 0, sequence.values().length);
         return batch;
     }
 
-    /** @param truth a batch with the right answer, or null */
-    private void report(int index, float[] outputs, Task task, Batch truth) {
-        PrintWriter out = spec.commandLine().getOut();
-        if (!task.pictures()) {
+    /**
+     * Reports one sequence, step by step where the model answers at each.
+     *
+     * @param truth a batch with the right answer, or null
+     */
+    private void report(PredictionReport report, int index, float[] outputs, int columns, Batch truth) {
+        int rows = outputs.length / columns;
+        for (int row = 0; row < rows; row++) {
+            float[] values = Arrays.copyOfRange(outputs, row * columns, (row + 1) * columns);
             if (json) {
                 JsonObject object = new JsonObject();
                 object.addProperty("index", index);
-                object.addProperty("value", outputs[0]);
-                addTruth(object, truth);
+                if (rows > 1) {
+                    object.addProperty("step", row + 1);
+                }
+                report.add(object, values, truth);
                 predictions.add(object);
             } else {
-                String target = truth == null ? "" : String.format(Locale.ROOT, ", target %.6f", truth.targets()[0]);
-                out.println(String.format(Locale.ROOT, "%d: %.6f%s", index, outputs[0], target));
+                String step = rows > 1 ? ", step " + (row + 1) : "";
+                spec.commandLine().getOut().println(index + step + ": " + report.line(values, truth));
             }
-            return;
-        }
-        int best = 0;
-        for (int k = 1; k < outputs.length; k++) {
-            best = outputs[k] > outputs[best] ? k : best;
-        }
-        if (json) {
-            JsonObject object = new JsonObject();
-            object.addProperty("index", index);
-            object.addProperty("class", best);
-            JsonArray probabilities = new JsonArray();
-            for (float probability : outputs) {
-                probabilities.add(probability);
-            }
-            object.add("probabilities", probabilities);
-            addTruth(object, truth);
-            predictions.add(object);
-        } else {
-            String label = truth == null ? "" : ", label " + truth.labels()[0];
-            out.println(String.format(Locale.ROOT, "%d: %d (%.4f)%s", index, best, outputs[best], label));
-        }
-    }
-
-    private static void addTruth(JsonObject object, Batch truth) {
-        if (truth != null && truth.labels() != null) {
-            object.addProperty("label", truth.labels()[0]);
-        } else if (truth != null) {
-            object.addProperty("target", truth.targets()[0]);
         }
     }
 }

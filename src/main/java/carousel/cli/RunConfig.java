@@ -1,13 +1,6 @@
 package carousel.cli;
 
-import carousel.engine.Direction;
-import carousel.engine.LstmSpec;
 import carousel.format.FormatException;
-import carousel.layer.Dense;
-import carousel.layer.Form;
-import carousel.layer.Initializer;
-import carousel.layer.Lstm;
-import carousel.layer.ModelSpec;
 import carousel.optimizer.Optimizer;
 import com.google.gson.Gson;
 import com.google.gson.JsonParseException;
@@ -23,6 +16,7 @@ import java.util.Map;
  * @param steps to train in total, or 0 where epochs are given
  * @param epochs to train in total, or 0 where steps are given
  * @param clip the largest gradient norm, or 0
+ * @param text what only a model of text has; otherwise null
  * @param fingerprint of the training data: a resumed run must find the same
  * @param engine the one that was really used
  */
@@ -43,6 +37,7 @@ record RunConfig(
         double learningRate,
         double clip,
         long seed,
+        TextTask.Settings text,
         String fingerprint,
         String engine) {
 
@@ -61,92 +56,58 @@ record RunConfig(
     }
 
     Task taskKind() {
-        return Check.choice("task", task, Task.class);
+        return Task.named("task", task);
     }
 
     /** With what is known only once the data and the engine are there. */
-    RunConfig withFindings(int sequenceSteps, String dataFingerprint, String engineName) {
-        return new RunConfig(
-                task,
-                data,
-                preset,
-                pixels,
-                sequenceSteps,
-                hidden,
-                layers,
-                bidirectional,
-                dropout,
-                batch,
-                steps,
-                epochs,
-                optimizer,
-                learningRate,
-                clip,
-                seed,
-                dataFingerprint,
-                engineName);
+    RunConfig withFindings(String dataFingerprint, String engineName) {
+        return with(data, timeSteps, steps, epochs, text, dataFingerprint, engineName);
+    }
+
+    RunConfig withTimeSteps(int value) {
+        return with(data, value, steps, epochs, text, fingerprint, engine);
     }
 
     RunConfig withLength(long totalSteps, int totalEpochs) {
-        return new RunConfig(
-                task,
-                data,
-                preset,
-                pixels,
-                timeSteps,
-                hidden,
-                layers,
-                bidirectional,
-                dropout,
-                batch,
-                totalSteps,
-                totalEpochs,
-                optimizer,
-                learningRate,
-                clip,
-                seed,
-                fingerprint,
-                engine);
+        return with(data, timeSteps, totalSteps, totalEpochs, text, fingerprint, engine);
     }
 
     RunConfig withData(String value) {
+        return with(value, timeSteps, steps, epochs, text, fingerprint, engine);
+    }
+
+    RunConfig withText(TextTask.Settings value) {
+        return with(data, timeSteps, steps, epochs, value, fingerprint, engine);
+    }
+
+    private RunConfig with(
+            String newData,
+            int newTimeSteps,
+            long newSteps,
+            int newEpochs,
+            TextTask.Settings newText,
+            String newFingerprint,
+            String newEngine) {
         return new RunConfig(
                 task,
-                value,
+                newData,
                 preset,
                 pixels,
-                timeSteps,
+                newTimeSteps,
                 hidden,
                 layers,
                 bidirectional,
                 dropout,
                 batch,
-                steps,
-                epochs,
+                newSteps,
+                newEpochs,
                 optimizer,
                 learningRate,
                 clip,
                 seed,
-                fingerprint,
-                engine);
-    }
-
-    /** The model of this run. */
-    ModelSpec model(int features, int outputs) {
-        LstmSpec spec = LstmSpec.of(features, hidden)
-                .withLayers(layers)
-                .withDirection(bidirectional ? Direction.BIDIRECTIONAL : Direction.FORWARD)
-                .withDropout(dropout);
-        Lstm lstm = Lstm.of(spec);
-        Dense head = Dense.of(outputs);
-        if (Preset.TENSORFLOW.is(preset)) {
-            // BasicLSTMCell keeps W and R in one matrix [C + H, 4H], and Glorot's limit is that matrix's.
-            double limit = Math.sqrt(6.0 / (features + 5.0 * hidden));
-            Initializer kernel = new Initializer.Uniform(-limit, limit);
-            lstm = lstm.withInitializers(kernel, kernel, 1);
-            head = head.withInitializers(new Initializer.Normal(0, 1), new Initializer.Normal(0, 1));
-        }
-        return ModelSpec.of(Form.sequence(features), lstm, head);
+                newText,
+                newFingerprint,
+                newEngine);
     }
 
     Optimizer optimizerSettings() {
@@ -163,8 +124,14 @@ record RunConfig(
 
     /** Throws {@link IllegalArgumentException} unless the settings are such as a run can have. */
     private void requireWhole() {
-        if (taskKind() == Task.MNIST && data == null || fingerprint == null || engine == null) {
+        if (taskKind().needsData() && data == null || fingerprint == null || engine == null) {
             throw new IllegalArgumentException("the data, its fingerprint or the engine is missing");
+        }
+        if (taskKind() instanceof TextTask) {
+            Check.range("embedding", text.embedding(), 1, Integer.MAX_VALUE);
+            if (text.vocabulary() == null) {
+                throw new IllegalArgumentException("the vocabulary is missing");
+            }
         }
         Check.choice("optimizer", String.valueOf(optimizer), Rule.class);
         Check.range("time steps", timeSteps, 1, Integer.MAX_VALUE);
@@ -177,6 +144,11 @@ record RunConfig(
     /** For the metadata of a file. */
     Map<String, String> metadata() {
         return Map.of(KEY, new Gson().toJson(this));
+    }
+
+    /** Whether a file's metadata has settings. */
+    static boolean isIn(Map<String, String> metadata) {
+        return metadata.containsKey(KEY);
     }
 
     /**

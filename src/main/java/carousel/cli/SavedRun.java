@@ -18,22 +18,40 @@ final class SavedRun {
 
     @Option(
             names = "--data",
-            paramLabel = "DIR",
-            description = "Folder with the four IDX files. Default: the one the model was trained on.")
+            paramLabel = "PATH",
+            description = "The data of the model's task. Default: what the model was trained on.")
     private Path data;
 
-    /** A saved model and what it was trained for. */
+    /**
+     * A saved model and what it was trained for.
+     *
+     * @param config null in a file that does not say, as of a model that was made elsewhere
+     */
     record Contents(ModelFile model, RunConfig config) {}
+
+    /** The same, of a model that was trained here. */
+    Contents readTrained() throws IOException {
+        Contents contents = read();
+        if (contents.config() == null) {
+            // Throws, with the reason.
+            RunConfig.from(contents.model().metadata(), contents.model().path());
+        }
+        return contents;
+    }
 
     Contents read() throws IOException {
         Check.path("--model", path);
         Check.path("--data", data);
         Path file = Files.isDirectory(path) ? path.resolve(RunFolder.MODEL) : path;
         ModelFile model = ModelFile.read(file);
-        RunConfig config = RunConfig.from(model.metadata(), file);
+        RunConfig config = RunConfig.isIn(model.metadata()) ? RunConfig.from(model.metadata(), file) : null;
         if (data != null) {
-            if (config.taskKind() != Task.MNIST) {
-                throw new IllegalArgumentException("--data goes with a model of the task mnist but '" + file
+            if (config == null) {
+                throw new IllegalArgumentException("--data goes with a model that was trained here but '" + file
+                        + "' does not say what it was trained for: leave it out");
+            }
+            if (!config.taskKind().options().contains("--data")) {
+                throw new IllegalArgumentException("--data goes with a model of a task that reads data but '" + file
                         + "' is of the task " + config.task());
             }
             config = config.withData(data.toAbsolutePath().normalize().toString());

@@ -36,7 +36,7 @@ record SequenceFile(int timeSteps, float[] values) {
     /**
      * @param name the file, or {@code -} for the standard input
      * @param features numbers per time step that the model reads
-     * @param config what the model was trained for: for a task of pictures, values are pixels in [0, 255]
+     * @param config what the model was trained for, or null: for a task of pictures, values are pixels in [0, 255]
      */
     static List<SequenceFile> read(String name, int features, RunConfig config) throws IOException {
         boolean standardInput = name.equals("-");
@@ -57,7 +57,7 @@ record SequenceFile(int timeSteps, float[] values) {
                 bytes = bytes(stream, source);
             }
         }
-        boolean pictures = config.taskKind().pictures();
+        boolean pictures = config != null && config.taskKind().pictures();
         List<SequenceFile> sequences;
         if (pictures && !standardInput && isIdx(bytes)) {
             IdxReader.Images images = IdxReader.images(path);
@@ -220,8 +220,8 @@ record SequenceFile(int timeSteps, float[] values) {
         steps.clear();
     }
 
-    private static float[] step(String source, int number, String line, int features, boolean pixels)
-            throws DataException {
+    /** The numbers of one line. */
+    static float[] step(String source, int number, String line, int features, boolean pixels) throws DataException {
         String[] fields = line.split("\\s*[,;]\\s*|\\s+");
         if (fields.length != features) {
             throw new DataException(source + ", line " + number + ": a time step should have " + features

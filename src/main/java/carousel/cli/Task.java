@@ -1,71 +1,117 @@
 package carousel.cli;
 
-import carousel.data.AddingProblem;
 import carousel.data.Batch;
 import carousel.data.BatchSource;
-import carousel.data.DataException;
-import carousel.data.DatasetSplit;
-import carousel.data.DrawnDigits;
-import carousel.data.IdxFiles;
-import carousel.data.ImageReading;
 import carousel.data.SequenceDataset;
 import carousel.data.SequentialBatches;
-import carousel.data.ShuffledBatches;
+import carousel.engine.Direction;
 import carousel.engine.Loss;
+import carousel.engine.LstmSpec;
+import carousel.layer.ModelSpec;
+import carousel.training.Evaluation;
 import java.io.IOException;
-import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.zip.CRC32;
 
-/** What a model is trained for: its data, and how it is measured. */
-enum Task {
-    /** The embedded digits, drawn by the program. */
-    DIGITS,
-    /** A folder of IDX files. */
-    MNIST,
-    /** The adding problem, fresh sequences at every step. */
-    ADDING;
+/** What a model is trained for: its data, its model, and how it is measured. */
+abstract class Task {
+    private static final List<Task> ALL =
+            List.of(PictureTask.DIGITS, PictureTask.MNIST, new AddingTask(), new TextTask());
 
     private static final int EVALUATION_BATCH = 250;
-    private static final int ADDING_EPOCH = 200;
-    private static final int ADDING_HELD_OUT = 2_000;
-    /** One in so many training examples is held out for validation. */
-    private static final int HELD_OUT = 12;
 
-    Loss loss() {
-        return this == ADDING ? Loss.MEAN_SQUARED_ERROR : Loss.SOFTMAX_CROSS_ENTROPY;
-    }
-
-    boolean pictures() {
-        return this != ADDING;
-    }
+    private final String name;
+    private final Loss loss;
+    private final Set<String> options;
 
     /**
-     * The data of a run.
-     *
-     * @param validation null when the run holds none out
-     * @param outputs numbers that the model puts out: classes, or 1
+     * @param loss what it is trained with
+     * @param options those of its command line that not all tasks have
      */
-    record Data(BatchSource training, BatchSource validation, BatchSource test, int outputs) {
-        int features() {
-            return training.features();
-        }
+    Task(String name, Loss loss, String... options) {
+        this.name = name;
+        this.loss = loss;
+        this.options = Set.of(options);
+    }
 
+    static List<Task> all() {
+        return ALL;
+    }
+
+    /** The task of this name, whatever its case. */
+    static Task named(String option, String name) {
+        for (Task task : ALL) {
+            if (task.name.equalsIgnoreCase(name)) {
+                return task;
+            }
+        }
+        throw new IllegalArgumentException(option + " should be one of "
+                + ALL.stream().map(Task::name).collect(Collectors.joining(", ")) + " but got '" + name + "'");
+    }
+
+    final String name() {
+        return name;
+    }
+
+    final Loss loss() {
+        return loss;
+    }
+
+    /** The options that not all tasks have and that this one has. */
+    final Set<String> options() {
+        return options;
+    }
+
+    /** Whether its inputs are pixels, scaled from [0, 255] to [0, 1]. */
+    boolean pictures() {
+        return false;
+    }
+
+    /** Whether it cannot do without {@code --data}. */
+    boolean needsData() {
+        return options.contains("--data");
+    }
+
+    /** What {@code --data} names, for a task that needs it. */
+    String dataNeeded() {
+        return "a file";
+    }
+
+    /** What is trained with where nothing is said; the preset may be null. */
+    abstract Defaults defaults(String preset);
+
+    /**
+     * The data of a run and the model that goes with it.
+     *
+     * @param config the settings, with what only the data says filled in
+     * @param validation null when the run holds none out
+     */
+    record Data(RunConfig config, ModelSpec model, BatchSource training, BatchSource validation, Test test) {
         /** Tells other training data from these: a checksum of the extents and of the first batch, which is a random sample. */
         String fingerprint() {
             Batch batch = training.batch(0);
             CRC32 sum = new CRC32();
             add(sum, Long.hashCode(training.batchesPerEpoch()), batch.timeSteps(), batch.batchSize(), batch.features());
-            for (float input : batch.inputs()) {
-                add(sum, Float.floatToIntBits(input));
+            if (batch.tokens() != null) {
+                add(sum, batch.tokens());
+            } else {
+                add(sum, batch.inputs());
             }
             if (batch.labels() != null) {
                 add(sum, batch.labels());
             } else {
-                for (float target : batch.targets()) {
-                    add(sum, Float.floatToIntBits(target));
-                }
+                add(sum, batch.targets());
             }
             return String.format("%08x", sum.getValue());
+        }
+
+        private static void add(CRC32 sum, float... values) {
+            for (float value : values) {
+                add(sum, Float.floatToIntBits(value));
+            }
         }
 
         private static void add(CRC32 sum, int... words) {
@@ -77,60 +123,54 @@ enum Task {
         }
     }
 
-    /** Training, validation and test data. The TensorFlow recipe draws full batches across epochs and validates nothing. */
-    Data data(RunConfig config) throws IOException {
-        if (this == ADDING) {
-            AddingProblem problem = new AddingProblem(config.timeSteps(), config.seed());
-            SequenceDataset held = problem.heldOut(2 * ADDING_HELD_OUT);
-            return new Data(
-                    problem.batches(config.batch(), ADDING_EPOCH),
-                    sequential(held.range(0, ADDING_HELD_OUT)),
-                    sequential(held.range(ADDING_HELD_OUT, 2 * ADDING_HELD_OUT)),
-                    1);
+    /**
+     * Test data.
+     *
+     * @param size what there is of it, for people: {@code 2000 sequences of digits}
+     */
+    record Test(BatchSource source, String size) {
+        static Test of(SequenceDataset dataset) {
+            return new Test(sequential(dataset), dataset.size() + " sequences of " + dataset.name());
         }
-        SequenceDataset all;
-        SequenceDataset test;
-        if (this == DIGITS) {
-            all = DrawnDigits.training(config.seed()).as(reading(config));
-            test = DrawnDigits.test(config.seed()).as(reading(config));
-        } else {
-            IdxFiles files = IdxFiles.read(Path.of(config.data()), reading(config));
-            all = files.training();
-            test = files.test();
-        }
-        if (all.size() < 2) {
-            throw new DataException(
-                    "'" + config.data() + "' should hold 2 or more training pictures, one of them to be held"
-                            + " out, but holds " + all.size());
-        }
-        DatasetSplit split = DatasetSplit.of(all, Math.max(1, all.size() / HELD_OUT), config.seed());
-        int batch = Math.min(config.batch(), split.training().size());
-        boolean tensorflow = Preset.TENSORFLOW.is(config.preset());
-        BatchSource training = new ShuffledBatches(
-                split.training(),
-                batch,
-                config.seed(),
-                tensorflow ? ShuffledBatches.Mode.CONTINUOUS : ShuffledBatches.Mode.PER_EPOCH);
-        return new Data(training, tensorflow ? null : sequential(split.validation()), sequential(test), test.classes());
     }
 
+    /** Training, validation and test data. */
+    abstract Data data(RunConfig config) throws IOException;
+
     /** The test data alone. */
-    SequenceDataset test(RunConfig config) throws IOException {
-        return switch (this) {
-            case DIGITS -> DrawnDigits.test(config.seed()).as(reading(config));
-            case MNIST -> IdxFiles.read(Path.of(config.data()), reading(config)).test();
-            case ADDING ->
-                new AddingProblem(config.timeSteps(), config.seed())
-                        .heldOut(2 * ADDING_HELD_OUT)
-                        .range(ADDING_HELD_OUT, 2 * ADDING_HELD_OUT);
-        };
+    abstract Test test(RunConfig config) throws IOException;
+
+    /** The test data one by one, for {@code predict}; null for a task whose models are used by another command. */
+    SequenceDataset examples(RunConfig config) throws IOException {
+        return null;
+    }
+
+    /** The command that uses a model of this task. */
+    String useInstead() {
+        return "predict";
+    }
+
+    /** The line that every run ends with. */
+    abstract String testLine(RunConfig config, Evaluation test);
+
+    /** The name of a class. */
+    String className(RunConfig config, int index) {
+        return Integer.toString(index);
     }
 
     static BatchSource sequential(SequenceDataset dataset) {
         return new SequentialBatches(dataset, Math.min(EVALUATION_BATCH, dataset.size()));
     }
 
-    static ImageReading reading(RunConfig config) {
-        return config.pixels() ? ImageReading.PIXELS : ImageReading.ROWS;
+    /** The stack that the options describe. */
+    static LstmSpec stack(RunConfig config, int inputSize) {
+        return LstmSpec.of(inputSize, config.hidden())
+                .withLayers(config.layers())
+                .withDirection(config.bidirectional() ? Direction.BIDIRECTIONAL : Direction.FORWARD)
+                .withDropout(config.layers() > 1 ? config.dropout() : 0);
+    }
+
+    static String accuracyLine(Evaluation test) {
+        return String.format(Locale.ROOT, "Testing Accuracy: %.4f", test.accuracy());
     }
 }

@@ -1,6 +1,6 @@
 package carousel.cli;
 
-import carousel.data.AddingProblem;
+import carousel.data.Vocabulary;
 import carousel.engine.Engine;
 import carousel.engine.ParameterView;
 import carousel.format.FormatException;
@@ -11,6 +11,7 @@ import carousel.training.DivergenceException;
 import carousel.training.Evaluation;
 import carousel.training.History;
 import carousel.training.RunFolder;
+import carousel.training.TensorBoardCallback;
 import carousel.training.Trainer;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -30,6 +31,7 @@ import java.util.function.Function;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 
 /** {@code carousel train}. */
@@ -50,11 +52,15 @@ final class TrainCommand implements Callable<Integer> {
     @Option(
             names = "--task",
             paramLabel = "NAME",
-            description = "digits (drawn by the program), mnist (a folder of IDX files) or adding. Default: digits, or "
-                    + "mnist where --data is given.")
+            description =
+                    "digits (drawn by the program), mnist (a folder of IDX files), adding or text (the next character of "
+                            + "a text file). Default: digits, or mnist where --data is given.")
     private String task;
 
-    @Option(names = "--data", paramLabel = "DIR", description = "Folder with the four IDX files, gzipped or not.")
+    @Option(
+            names = "--data",
+            paramLabel = "PATH",
+            description = "mnist: folder with the four IDX files, gzipped or not. text: the file.")
     private Path data;
 
     @Option(names = "--preset", paramLabel = "NAME", description = "The tutorial's recipe: tensorflow or keras.")
@@ -63,22 +69,34 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--pixels", description = "Read pictures as one pixel a step instead of one row.")
     private boolean pixels;
 
-    @Option(names = "--time-steps", paramLabel = "N", description = "Length of the adding problem. Default: 100.")
+    @Option(
+            names = "--time-steps",
+            paramLabel = "N",
+            description = "adding: length of the problem. text: steps that a gradient goes back. Default: 100.")
     private Integer timeSteps;
+
+    @Option(names = "--unit", paramLabel = "NAME", description = "text: character or byte. Default: character.")
+    private String unit;
+
+    @Option(names = "--embedding", paramLabel = "N", description = "text: numbers per character. Default: 64.")
+    private Integer embedding;
 
     @Mixin
     private EngineChoice engineChoice;
 
-    @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: 128 (adding: 64).")
+    @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: by task, 64 to 256.")
     private Integer hidden;
 
-    @Option(names = "--layers", paramLabel = "N", description = "Stacked LSTM layers. Default: 1.")
+    @Option(names = "--layers", paramLabel = "N", description = "Stacked LSTM layers. Default: 1 (text: 2).")
     private Integer layers;
 
     @Option(names = "--bidirectional", description = "Read in both directions.")
     private boolean bidirectional;
 
-    @Option(names = "--dropout", paramLabel = "P", description = "Dropout between stacked layers. Default: 0.")
+    @Option(
+            names = "--dropout",
+            paramLabel = "P",
+            description = "Dropout between stacked layers; text: and on their output. Default: 0 (text: 0.3).")
     private Double dropout;
 
     @Option(names = "--batch", paramLabel = "N", description = "Sequences per step. Default: by task.")
@@ -120,6 +138,12 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--resume", paramLabel = "DIR", description = "Go on with the run in this folder.")
     private Path resume;
 
+    @Option(
+            names = "--tensorboard",
+            paramLabel = "DIR",
+            description = "Also write the run for TensorBoard, into DIR/train and DIR/validation.")
+    private Path tensorboard;
+
     private PrintWriter screen;
 
     @Override
@@ -128,6 +152,7 @@ final class TrainCommand implements Callable<Integer> {
         Check.atLeast("--checkpoint-steps", checkpointSteps, 1);
         Check.path("--out", out);
         Check.path("--resume", resume);
+        Check.path("--tensorboard", tensorboard);
         Check.path("--data", data);
         if (displayStep != null) {
             Check.atLeast("--display-step", displayStep, 1);
@@ -144,8 +169,8 @@ final class TrainCommand implements Callable<Integer> {
         RunConfig config = settings();
         try (Engine engine = engineChoice.open("auto")) {
             Task.Data sources = config.taskKind().data(config);
-            RunConfig used = config.withFindings(sources.training().timeSteps(), sources.fingerprint(), engine.name());
-            try (Model model = Model.create(engine, used.model(sources.features(), sources.outputs()), used.seed());
+            RunConfig used = sources.config().withFindings(sources.fingerprint(), engine.name());
+            try (Model model = Model.create(engine, sources.model(), used.seed());
                     RunFolder run = RunFolder.create(
                             out != null ? out : newFolder(used.task()), used.metadata(), checkpointSteps)) {
                 return train(used, sources, model, run, null, done);
@@ -194,7 +219,7 @@ final class TrainCommand implements Callable<Integer> {
                                 : "'" + config.data() + "' does not hold what the run was trained on")
                         + "; give the same data with --data, or start a new run");
             }
-            ModelSpec modelSpec = config.model(sources.features(), sources.outputs());
+            ModelSpec modelSpec = sources.model();
             requireWhole(file, saved.checkpoint(), modelSpec);
             try (Model model = Model.empty(engine, modelSpec);
                     RunFolder run = RunFolder.resume(
@@ -244,7 +269,9 @@ final class TrainCommand implements Callable<Integer> {
         screen.flush();
         Thread hook = null;
         try (Display display = new Display(screen, run, tutorial, shown, perEpoch);
-                Trainer trainer = trainer(config, model, display, run)) {
+                TensorBoardCallback board =
+                        tensorboard == null ? null : TensorBoardCallback.create(tensorboard, config.metadata(), shown);
+                Trainer trainer = trainer(config, model, display, board, run)) {
             if (from != null) {
                 trainer.restore(from);
                 screen.println("Resuming after step " + trainer.step() + " of " + total);
@@ -268,16 +295,20 @@ final class TrainCommand implements Callable<Integer> {
         }
     }
 
-    private static Trainer trainer(RunConfig config, Model model, Display display, RunFolder run) {
-        return Trainer.of(model)
+    private static Trainer trainer(
+            RunConfig config, Model model, Display display, TensorBoardCallback board, RunFolder run) {
+        Trainer.Builder builder = Trainer.of(model)
                 .loss(config.taskKind().loss())
                 .optimizer(config.optimizerSettings())
                 .seed(config.seed())
                 .keepBest()
-                // The display first: what it writes to the metrics must be there when the checkpoint of that step is.
-                .callback(display)
-                .callback(run)
-                .open();
+                // The folder last: what the others write about a step must be there when the checkpoint of that step
+                // is.
+                .callback(display);
+        if (board != null) {
+            builder.reportGradientNorm().callback(board);
+        }
+        return builder.callback(run).open();
     }
 
     private int finish(
@@ -293,14 +324,14 @@ final class TrainCommand implements Callable<Integer> {
         if (tutorial) {
             screen.println("Optimization Finished!");
         }
-        Optional<Evaluation> test = trainer.evaluateUnlessStopped(sources.test());
+        Optional<Evaluation> test = trainer.evaluateUnlessStopped(sources.test().source());
         if (test.isEmpty()) {
             screen.println("Stopped in the final test; the model is trained: carousel evaluate --model "
                     + quoted(run.folder()));
             screen.flush();
             return Main.FAILURE;
         }
-        printTest(screen, test.get(), config.taskKind());
+        screen.println(config.taskKind().testLine(config, test.get()));
         screen.println("Run folder: " + run.folder());
         screen.flush();
         return 0;
@@ -310,19 +341,6 @@ final class TrainCommand implements Callable<Integer> {
     private static String quoted(Path path) {
         String text = path.toString();
         return text.chars().anyMatch(Character::isWhitespace) ? "'" + text + "'" : text;
-    }
-
-    /** The line that every run ends with. */
-    static void printTest(PrintWriter out, Evaluation test, Task task) {
-        if (task.pictures()) {
-            out.println(String.format(Locale.ROOT, "Testing Accuracy: %.4f", test.accuracy()));
-        } else {
-            out.println(String.format(
-                    Locale.ROOT,
-                    "Testing Mean Squared Error: %.6f (always answering 1 has %.4f)",
-                    test.loss(),
-                    AddingProblem.TRIVIAL_ERROR));
-        }
     }
 
     /**
@@ -363,45 +381,33 @@ final class TrainCommand implements Callable<Integer> {
                 ? null
                 : Check.choice("--preset", preset, Preset.class).name().toLowerCase(Locale.ROOT);
         boolean tutorial = Preset.TENSORFLOW.is(recipe);
-        Task kind = task != null ? Check.choice("--task", task, Task.class) : data != null ? Task.MNIST : Task.DIGITS;
-        if (kind == Task.MNIST && data == null) {
+        Task kind = task != null ? Task.named("--task", task) : data != null ? PictureTask.MNIST : PictureTask.DIGITS;
+        requireFitting(kind);
+        if (kind.needsData() && data == null) {
             throw new IllegalArgumentException(
-                    "--task mnist needs --data with the folder of the four IDX files but got none");
-        }
-        if (kind != Task.MNIST && data != null) {
-            throw new IllegalArgumentException("--data goes with --task mnist but got --task "
-                    + kind.name().toLowerCase(Locale.ROOT));
-        }
-        if (kind == Task.ADDING && pixels) {
-            throw new IllegalArgumentException("--pixels goes with --task digits or mnist but got --task adding");
-        }
-        if (kind == Task.ADDING && recipe != null) {
-            throw new IllegalArgumentException(
-                    "--preset goes with --task digits or mnist but got --task adding: leave one of them out");
-        }
-        if (kind != Task.ADDING && timeSteps != null) {
-            throw new IllegalArgumentException("--time-steps goes with --task adding but got --task "
-                    + kind.name().toLowerCase(Locale.ROOT));
+                    "--task " + kind.name() + " needs --data with " + kind.dataNeeded() + " but got none");
         }
         requireOneLength();
-        if (dropout != null && dropout > 0 && orElse(layers, 1) == 1) {
+        Defaults defaults = kind.defaults(recipe);
+        boolean text = kind instanceof TextTask;
+        if (!text && dropout != null && dropout > 0 && orElse(layers, defaults.layers()) == 1) {
             throw new IllegalArgumentException("--dropout acts between stacked layers but got " + dropout
                     + " with one layer: add --layers 2 or more");
         }
-        boolean adding = kind == Task.ADDING;
-        Defaults defaults = Defaults.of(kind, recipe);
         String rule = optimizer == null ? defaults.optimizer() : optimizer;
         Check.choice("--optimizer", rule, RunConfig.Rule.class);
         return new RunConfig(
-                kind.name().toLowerCase(Locale.ROOT),
+                kind.name(),
                 data == null ? null : data.toAbsolutePath().normalize().toString(),
                 recipe,
                 pixels,
-                adding ? Check.range("--time-steps", orElse(timeSteps, 100), 2, 1_000_000) : 0,
+                kind.options().contains("--time-steps")
+                        ? Check.range("--time-steps", orElse(timeSteps, defaults.timeSteps()), 2, 1_000_000)
+                        : 0,
                 Check.range("--hidden", orElse(hidden, defaults.hidden()), 1, LARGEST_SIZE),
-                Check.range("--layers", orElse(layers, 1), 1, 1024),
+                Check.range("--layers", orElse(layers, defaults.layers()), 1, 1024),
                 bidirectional,
-                Check.fraction("--dropout", orElse(dropout, 0.0)),
+                Check.fraction("--dropout", orElse(dropout, defaults.dropout())),
                 Check.range("--batch", orElse(batch, defaults.batch()), 1, LARGEST_SIZE),
                 epochs != null ? 0 : within("--steps", orElse(steps, defaults.steps()), steps != null),
                 steps != null ? 0 : epochs != null ? Check.range("--epochs", epochs, 1, 1_000_000) : defaults.epochs(),
@@ -409,6 +415,7 @@ final class TrainCommand implements Callable<Integer> {
                 Check.positive("--learning-rate", orElse(learningRate, defaults.rate(rule))),
                 Check.notNegative("--clip", orElse(clip, defaults.clip())),
                 orElse(seed, 1L),
+                text ? textSettings() : null,
                 null,
                 null);
     }
@@ -432,36 +439,26 @@ final class TrainCommand implements Callable<Integer> {
         return given == null ? otherwise : given;
     }
 
-    /**
-     * What a task or preset trains with where nothing is said. Steps or epochs, the other being 0.
-     *
-     * @param sgdRate the rate of the rules that do not normalise the gradient
-     */
-    private record Defaults(
-            int hidden,
-            int batch,
-            long steps,
-            int epochs,
-            String optimizer,
-            double adamRate,
-            double sgdRate,
-            double clip) {
-        static Defaults of(Task task, String preset) {
-            if (Preset.TENSORFLOW.is(preset)) {
-                return new Defaults(128, 128, 10_000, 0, "sgd", 0.001, 0.001, 0);
-            } else if (Preset.KERAS.is(preset)) {
-                return new Defaults(128, 32, 0, 3, "adam", 0.001, 0.01, 0);
-            }
-            return switch (task) {
-                case DIGITS -> new Defaults(128, 64, 0, 6, "adam", 0.002, 0.1, 1);
-                case MNIST -> new Defaults(128, 128, 0, 3, "adam", 0.001, 0.1, 1);
-                case ADDING -> new Defaults(64, 64, 3_000, 0, "adam", 0.005, 0.1, 1);
-            };
-        }
+    private TextTask.Settings textSettings() {
+        TextTask.Settings otherwise = TextTask.Settings.DEFAULT;
+        String token = unit == null ? otherwise.unit() : unit.toLowerCase(Locale.ROOT);
+        Check.choice("--unit", token, Vocabulary.Unit.class);
+        return new TextTask.Settings(
+                token, Check.range("--embedding", orElse(embedding, otherwise.embedding()), 1, LARGEST_SIZE), null);
+    }
 
-        double rate(String rule) {
-            boolean normalised = List.of("adam", "adamw", "rmsprop").contains(rule.toLowerCase(Locale.ROOT));
-            return normalised ? adamRate : sgdRate;
+    /** That no option is given which goes with other tasks only. */
+    private void requireFitting(Task kind) {
+        for (OptionSpec option : spec.commandLine().getParseResult().matchedOptions()) {
+            String name = option.longestName();
+            List<String> tasks = Task.all().stream()
+                    .filter(other -> other.options().contains(name))
+                    .map(Task::name)
+                    .toList();
+            if (!tasks.isEmpty() && !tasks.contains(kind.name())) {
+                throw new IllegalArgumentException(name + " goes with --task " + String.join(" or ", tasks)
+                        + " but got --task " + kind.name() + ": leave it out");
+            }
         }
     }
 
@@ -471,6 +468,10 @@ final class TrainCommand implements Callable<Integer> {
         same("--preset", preset, config.preset(), value -> value.toLowerCase(Locale.ROOT));
         same("--pixels", pixels ? true : null, config.pixels(), value -> value);
         same("--time-steps", timeSteps, config.timeSteps(), value -> value);
+        if (config.text() != null) {
+            same("--unit", unit, config.text().unit(), value -> value.toLowerCase(Locale.ROOT));
+            same("--embedding", embedding, config.text().embedding(), value -> value);
+        }
         same("--hidden", hidden, config.hidden(), value -> value);
         same("--layers", layers, config.layers(), value -> value);
         same("--bidirectional", bidirectional ? true : null, config.bidirectional(), value -> value);

@@ -10,6 +10,7 @@ public final class Batch {
     private final int features;
     private final int targetSize;
     private final float[] inputs;
+    private final int[] tokens;
     private final int[] lengths;
     private final int[] labels;
     private final float[] targets;
@@ -34,9 +35,35 @@ public final class Batch {
         this.features = features;
         this.targetSize = targetSize;
         this.inputs = new float[requireArray(timeSteps, batchSize, features)];
+        this.tokens = null;
         this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = targetSize == 0 ? new int[batchSize] : null;
         this.targets = targetSize > 0 ? new float[requireArray(1, batchSize, targetSize)] : null;
+    }
+
+    private Batch(int timeSteps, int batchSize, int vocabulary) {
+        requireExtent("time steps", timeSteps, 1);
+        requireExtent("sequences", batchSize, 1);
+        requireExtent("tokens", vocabulary, 1);
+        this.timeSteps = timeSteps;
+        this.batchSize = batchSize;
+        this.features = vocabulary;
+        this.targetSize = 0;
+        this.inputs = null;
+        this.tokens = new int[requireArray(timeSteps, batchSize, 1)];
+        this.lengths = null;
+        this.labels = new int[tokens.length];
+        this.targets = null;
+    }
+
+    /**
+     * A batch of tokens, all 0, with a label for each step, such as the token that follows.
+     *
+     * @param vocabulary tokens and labels are in [0, vocabulary)
+     * @throws IllegalArgumentException if an extent is out of range or the tokens exceed one array
+     */
+    public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary) {
+        return new Batch(timeSteps, batchSize, vocabulary);
     }
 
     private static void requireExtent(String what, int extent, int least) {
@@ -66,7 +93,7 @@ public final class Batch {
         return batchSize;
     }
 
-    /** C. */
+    /** C; of a batch of tokens the size of the vocabulary. */
     public int features() {
         return features;
     }
@@ -76,9 +103,17 @@ public final class Batch {
         return targetSize;
     }
 
-    /** x {@code [T, N, C]}, exactly that long: feature c of step t of sequence n is at {@code (t * N + n) * C + c}. */
+    /**
+     * x {@code [T, N, C]}, exactly that long: feature c of step t of sequence n is at {@code (t * N + n) * C + c}; null in a batch
+     * of tokens.
+     */
     public float[] inputs() {
         return inputs;
+    }
+
+    /** The tokens {@code [T, N]}: that of step t of sequence n is at {@code t * N + n}; null in a batch of real inputs. */
+    public int[] tokens() {
+        return tokens;
     }
 
     /** The number of valid steps of each sequence {@code [N]}, in [0, T]; null when all have T. */
@@ -86,7 +121,7 @@ public final class Batch {
         return lengths;
     }
 
-    /** The class of each sequence {@code [N]}; null with real targets. */
+    /** The class of each sequence {@code [N]}, or with tokens of each step {@code [T, N]}; null with real targets. */
     public int[] labels() {
         return labels;
     }
@@ -99,6 +134,6 @@ public final class Batch {
     @Override
     public String toString() {
         return "batch [" + timeSteps + ", " + batchSize + ", " + features + "] with "
-                + (labels != null ? "labels" : targetSize + " targets");
+                + (tokens != null ? "tokens" : labels != null ? "labels" : targetSize + " targets");
     }
 }

@@ -17,7 +17,7 @@ public interface BatchSource {
     /** T. */
     int timeSteps();
 
-    /** C. */
+    /** C; of tokens the size of the vocabulary. */
     int features();
 
     /** The number of classes; 0 for real targets. */
@@ -28,6 +28,14 @@ public interface BatchSource {
 
     /** Whether batches carry {@link Batch#lengths() lengths}. */
     boolean variableLengths();
+
+    /**
+     * Whether each row of a batch goes on where the same row of the batch before it ended, from the first batch of an epoch on,
+     * so that a model may carry its state from one to the next. All batches of such a source have the same N.
+     */
+    default boolean contiguous() {
+        return false;
+    }
 
     /**
      * The batch of this number, valid until the next call.

@@ -72,7 +72,8 @@ public final class IdxReader {
         return read(file, reader -> reader.labels(classes));
     }
 
-    private interface Content<T> {
+    /** What is read out of a file. */
+    interface Content<T> {
         T read(IdxReader reader) throws IOException;
     }
 
@@ -82,32 +83,48 @@ public final class IdxReader {
                 throw new DataException(file + " should be an IDX file but is a "
                         + (Files.isDirectory(file) ? "folder" : "special file") + ": put a regular file in its place");
             }
-            try (PushbackInputStream raw = new PushbackInputStream(Files.newInputStream(file), 2)) {
-                byte[] first = raw.readNBytes(2);
-                raw.unread(first);
-                boolean compressed = first.length == 2 && (first[0] & 255) == 0x1f && (first[1] & 255) == 0x8b;
-                if (!compressed) {
-                    return content.read(new IdxReader(file, raw, Files.size(file)));
-                }
-                try (InputStream in = new WholeGzip(raw)) {
-                    return content.read(new IdxReader(file, in, -1));
-                }
+            try (InputStream in = Files.newInputStream(file)) {
+                return read(file, in, Files.size(file), content);
             }
         } catch (DataException e) {
             throw e;
         } catch (NoSuchFileException e) {
             throw new DataException(file + " does not exist: give the path of an IDX file", e);
+        } catch (IOException e) {
+            throw unreadable(file, e);
+        }
+    }
+
+    /** Reads bytes that a file has, or would have. */
+    static <T> T read(Path file, InputStream bytes, long size, Content<T> content) throws DataException {
+        try {
+            PushbackInputStream raw = new PushbackInputStream(bytes, 2);
+            byte[] first = raw.readNBytes(2);
+            raw.unread(first);
+            boolean compressed = first.length == 2 && (first[0] & 255) == 0x1f && (first[1] & 255) == 0x8b;
+            if (!compressed) {
+                return content.read(new IdxReader(file, raw, size));
+            }
+            try (InputStream in = new WholeGzip(raw)) {
+                return content.read(new IdxReader(file, in, -1));
+            }
+        } catch (DataException e) {
+            throw e;
         } catch (EOFException e) {
             throw new DataException("the gzip data of " + file + " ends too early" + COPY_AGAIN, e);
         } catch (ZipException e) {
             throw new DataException(
                     "the gzip data of " + file + " is damaged (" + e.getMessage() + ")" + COPY_AGAIN, e);
         } catch (IOException e) {
-            throw new DataException(file + " can't be read (" + e + "): check its permissions and its disk", e);
+            throw unreadable(file, e);
         }
     }
 
-    private Images images() throws IOException {
+    private static DataException unreadable(Path file, IOException e) {
+        return new DataException(file + " can't be read (" + e + "): check its permissions and its disk", e);
+    }
+
+    Images images() throws IOException {
         ByteBuffer header = header(IMAGES_MAGIC, 3);
         long count = extent("images", header, Integer.MAX_VALUE);
         long rows = extent("rows", header, MAX_SIDE);
@@ -121,7 +138,7 @@ public final class IdxReader {
         return new Images((int) count, (int) rows, (int) columns, pixels);
     }
 
-    private byte[] labels(int classes) throws IOException {
+    byte[] labels(int classes) throws IOException {
         ByteBuffer header = header(LABELS_MAGIC, 1);
         byte[] labels = body(2 * 4, (int) extent("labels", header, MAX_PIXELS));
         for (int k = 0; k < labels.length; k++) {

@@ -14,5 +14,8 @@ final class RandomStreams {
     /** Index: the number of the sequence. */
     static final int ADDING = 0x4441_0004;
 
+    /** Index: the epoch. */
+    static final int BUCKETS = 0x4441_0005;
+
     private RandomStreams() {}
 }

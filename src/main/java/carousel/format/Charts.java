@@ -62,11 +62,21 @@ public final class Charts {
             Points trainingAccuracy,
             Points validationAccuracy)
             throws IOException {
+        return write(file, learningCurves(xLabel, trainingLoss, validationLoss, trainingAccuracy, validationAccuracy));
+    }
+
+    /** The charts of that picture. */
+    public static List<Chart> learningCurves(
+            String xLabel,
+            Points trainingLoss,
+            Points validationLoss,
+            Points trainingAccuracy,
+            Points validationAccuracy) {
         Chart loss = learningCurve("Loss", xLabel, trainingLoss, validationLoss);
         if (trainingAccuracy.x().length == 0 && validationAccuracy.x().length == 0) {
-            return write(file, List.of(loss));
+            return List.of(loss);
         }
-        return write(file, List.of(loss, learningCurve("Accuracy", xLabel, trainingAccuracy, validationAccuracy)));
+        return List.of(loss, learningCurve("Accuracy", xLabel, trainingAccuracy, validationAccuracy));
     }
 
     /** The points of a curve whose name and place are given by where they are passed. */
@@ -92,19 +102,34 @@ public final class Charts {
      * @throws IOException when the file cannot be written
      */
     public static Optional<String> write(Path file, List<Chart> charts) throws IOException {
-        byte[] picture;
+        Drawing drawing = draw(charts);
+        if (drawing.png() == null) {
+            return Optional.of("'" + file + "' was not drawn: " + drawing.reason());
+        }
+        AtomicFile.write(file, drawing.png());
+        return Optional.empty();
+    }
+
+    /**
+     * What came of drawing.
+     *
+     * @param png the picture, or null
+     * @param reason why there is none, as the end of a sentence, or null
+     */
+    public record Drawing(byte[] png, String reason) {}
+
+    /** Draws charts, one below the other, into one picture. */
+    public static Drawing draw(List<Chart> charts) {
         try {
-            picture = ChartPainter.png(charts);
+            return new Drawing(ChartPainter.png(charts), null);
         } catch (RuntimeException | Error failure) {
             // A JDK without a font configuration fails in more ways than one: InternalError, UnsatisfiedLinkError,
             // NullPointerException, and NoClassDefFoundError from the second attempt on.
             if (failure instanceof VirtualMachineError && !(failure instanceof InternalError)) {
                 throw failure;
             }
-            return Optional.of("'" + file + "' was not drawn: " + reason(failure));
+            return new Drawing(null, reason(failure));
         }
-        AtomicFile.write(file, picture);
-        return Optional.empty();
     }
 
     private static String reason(Throwable failure) {

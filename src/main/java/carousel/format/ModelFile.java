@@ -9,15 +9,14 @@ import carousel.tensor.ElementType;
 import carousel.tensor.Shape;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
  * A model in a safetensors file: its parameters under the names PyTorch gives them, its specification in the metadata.
  *
- * <p>PyTorch's LSTM has two biases that are only ever added; the file holds ours as {@code bias_ih} and zeros as {@code
- * bias_hh}, and reading sums the two.
+ * <p>PyTorch's LSTM has two biases that are only ever added; the file holds ours as {@code bias_ih}, and as {@code bias_hh} what
+ * the type of the file has no room for, most often zeros. Reading sums the two.
  *
  * @param spec the model's specification
  * @param metadata the file's metadata, the specification's own entries included
@@ -28,6 +27,9 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
     /** The metadata's key for the specification. */
     public static final String SPECIFICATION = "carousel.model";
 
+    /** The metadata's key for whose tensors these are. */
+    private static final String FORMAT = "format";
+
     private static final String OUR_BIAS = "bias_l";
     private static final String INPUT_BIAS = "bias_ih_l";
     private static final String RECURRENT_BIAS = "bias_hh_l";
@@ -36,30 +38,48 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
     public record Content(Shape shape, double[] values) {}
 
     /**
-     * Writes a model, replacing the file at once and only when all is well.
+     * Writes a model in the type of its engine, replacing the file at once and only when all is well.
      *
      * @param metadata more entries for the metadata
      */
     public static void write(Path path, Model model, Map<String, String> metadata) throws IOException {
+        Dtype dtype = model.parameters().type() == ElementType.FLOAT64 ? Dtype.F64 : Dtype.F32;
+        write(path, ModelWeights.of(model), metadata, dtype);
+    }
+
+    /**
+     * Writes a model, replacing the file at once and only when all is well.
+     *
+     * @param metadata more entries for the metadata
+     * @param dtype F64, F32, F16 or BF16: values are rounded to the nearest
+     * @throws IllegalArgumentException when a value does not fit the type
+     */
+    public static void write(Path path, ModelWeights weights, Map<String, String> metadata, Dtype dtype)
+            throws IOException {
         SafetensorsWriter writer = new SafetensorsWriter();
         // What readers of PyTorch models look for: names and layouts are PyTorch's.
-        writer.metadata("format", "pt");
-        writer.metadata(SPECIFICATION, ModelJson.write(model.spec()));
+        writer.metadata(FORMAT, "pt");
+        writer.metadata(SPECIFICATION, ModelJson.write(weights.spec()));
         metadata.forEach(writer::metadata);
-        double[] parameters = model.readParameters();
-        ElementType type = model.parameters().type();
-        for (ParameterView view : model.views()) {
-            int first = Math.toIntExact(view.offset());
-            double[] values = Arrays.copyOfRange(parameters, first, Math.toIntExact(view.end()));
+        for (ParameterView view : Model.views(weights.spec())) {
+            double[] values = weights.get(view.name());
             if (view.name().contains(OUR_BIAS)) {
-                writer.tensor(view.name().replace(OUR_BIAS, INPUT_BIAS), view.shape(), values, type);
-                writer.tensor(
-                        view.name().replace(OUR_BIAS, RECURRENT_BIAS), view.shape(), new double[values.length], type);
+                double[] rest = new double[values.length];
+                for (int e = 0; e < rest.length; e++) {
+                    rest[e] = values[e] - SafetensorsWriter.rounded(dtype, values[e]);
+                }
+                writer.tensor(view.name().replace(OUR_BIAS, INPUT_BIAS), view.shape(), values, dtype);
+                writer.tensor(view.name().replace(OUR_BIAS, RECURRENT_BIAS), view.shape(), rest, dtype);
             } else {
-                writer.tensor(view.name(), view.shape(), values, type);
+                writer.tensor(view.name(), view.shape(), values, dtype);
             }
         }
         writer.writeTo(path);
+    }
+
+    /** Whether a file says what its tensors are the model of. */
+    static boolean describesModel(SafetensorsFile file) {
+        return file.metadata().containsKey(SPECIFICATION);
     }
 
     /**
@@ -88,6 +108,41 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
         }
     }
 
+    /** The metadata that {@link #write} was given: all but what it adds itself. */
+    public Map<String, String> ownMetadata() {
+        Map<String, String> own = new LinkedHashMap<>(metadata);
+        own.remove(FORMAT);
+        own.remove(SPECIFICATION);
+        return own;
+    }
+
+    /**
+     * The model in host memory.
+     *
+     * @throws FormatException when the file's tensors are not those of its specification
+     */
+    public ModelWeights weights() throws FormatException {
+        try {
+            Map<String, double[]> values = new LinkedHashMap<>();
+            for (ParameterView view : Model.views(spec)) {
+                if (view.name().contains(OUR_BIAS)) {
+                    double[] input = values(view.name().replace(OUR_BIAS, INPUT_BIAS), view.shape());
+                    double[] recurrent = values(view.name().replace(OUR_BIAS, RECURRENT_BIAS), view.shape());
+                    double[] sum = new double[input.length];
+                    for (int e = 0; e < input.length; e++) {
+                        sum[e] = input[e] + recurrent[e];
+                    }
+                    values.put(view.name(), sum);
+                } else {
+                    values.put(view.name(), values(view.name(), view.shape()));
+                }
+            }
+            return new ModelWeights(spec, values);
+        } catch (IllegalArgumentException e) {
+            throw new FormatException("'" + path + "': " + e.getMessage(), e);
+        }
+    }
+
     /**
      * The model on an engine. Close it.
      *
@@ -96,46 +151,16 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
      */
     public Model open(Engine engine) throws FormatException {
         Model.requireSupported(engine, spec);
-        Model model;
-        try {
-            // First of all: a specification may claim sizes that the file does not have, and memory is not to be asked
-            // for them.
-            for (ParameterView view : Model.views(spec)) {
-                values(
-                        view.name().contains(OUR_BIAS) ? view.name().replace(OUR_BIAS, INPUT_BIAS) : view.name(),
-                        view.shape());
-            }
-            model = Model.empty(engine, spec);
-        } catch (IllegalArgumentException e) {
-            throw new FormatException("'" + path + "': " + e.getMessage(), e);
-        }
-        try {
-            double[] parameters = new double[Math.toIntExact(model.parameters().elements())];
-            for (ParameterView view : model.views()) {
-                int first = Math.toIntExact(view.offset());
-                if (view.name().contains(OUR_BIAS)) {
-                    double[] input = values(view.name().replace(OUR_BIAS, INPUT_BIAS), view.shape());
-                    double[] recurrent = values(view.name().replace(OUR_BIAS, RECURRENT_BIAS), view.shape());
-                    for (int e = 0; e < input.length; e++) {
-                        parameters[first + e] = input[e] + recurrent[e];
-                    }
-                } else {
-                    double[] values = values(view.name(), view.shape());
-                    System.arraycopy(values, 0, parameters, first, values.length);
-                }
-            }
-            model.writeParameters(parameters);
-            return model;
-        } catch (FormatException | RuntimeException e) {
-            model.close();
-            throw e;
-        }
+        // First of all: a specification may claim sizes that the file does not have, and memory is not to be asked for
+        // them.
+        return weights().open(engine);
     }
 
     private double[] values(String name, Shape shape) throws FormatException {
         Content content = tensors.get(name);
         if (content == null) {
-            throw new FormatException("'" + path + "' has no tensor '" + name + "' though its specification needs it");
+            throw new FormatException("'" + path + "' has no tensor '" + name
+                    + "' though its specification needs it: it is damaged; copy or save it again");
         }
         if (!content.shape().equals(shape)) {
             throw new FormatException("'" + path + "': the tensor '" + name + "' should be " + shape

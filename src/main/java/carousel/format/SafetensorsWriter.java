@@ -77,6 +77,48 @@ public final class SafetensorsWriter {
         };
     }
 
+    /**
+     * Adds a tensor of doubles in a type of real numbers, each rounded to the nearest, ties to even.
+     *
+     * @param dtype F64, F32, F16 or BF16
+     * @throws IllegalArgumentException when a finite value has no finite one near it in the type
+     */
+    public SafetensorsWriter tensor(String name, Shape shape, double[] values, Dtype dtype) {
+        for (double value : values) {
+            double stored = rounded(dtype, value);
+            if (Double.isInfinite(stored) && !Double.isInfinite(value)) {
+                throw new IllegalArgumentException("the tensor '" + name + "' should hold what fits " + dtype
+                        + " but holds " + value + ": choose a wider type");
+            }
+        }
+        return switch (dtype) {
+            case F64 -> tensor(name, shape, values);
+            case F32 -> tensor(name, shape, values, ElementType.FLOAT32);
+            default ->
+                add(name, dtype, shape, 0, values.length, (chunk, start, count) -> {
+                    for (int e = start; e < start + count; e++) {
+                        chunk.putShort(
+                                dtype == Dtype.F16
+                                        ? SmallFloats.toFloat16(values[e])
+                                        : SmallFloats.toBfloat16(values[e]));
+                    }
+                });
+        };
+    }
+
+    /** What a value becomes in a type of real numbers. */
+    static double rounded(Dtype dtype, double value) {
+        return switch (dtype) {
+            case F64 -> value;
+            case F32 -> (float) value;
+            case F16 -> SmallFloats.float16(SmallFloats.toFloat16(value));
+            case BF16 -> SmallFloats.bfloat16(SmallFloats.toBfloat16(value));
+            default ->
+                throw new IllegalArgumentException(
+                        "real numbers should be stored as F64, F32, F16 or BF16 but got " + dtype);
+        };
+    }
+
     /** Adds a tensor of type I32. */
     public SafetensorsWriter tensor(String name, Shape shape, int[] values) {
         return add(name, Dtype.I32, shape, 0, values.length, (chunk, start, count) -> {

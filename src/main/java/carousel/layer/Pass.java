@@ -21,6 +21,8 @@ public final class Pass {
     private Tensor[] results;
     private LstmTape[] tapes;
     private Tensor output;
+    private StepMask mask;
+    private ModelState state;
 
     private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
         this.engine = engine;
@@ -48,13 +50,43 @@ public final class Pass {
         return new Pass(engine, scope, input, lengths, null, false);
     }
 
+    /**
+     * Lets the LSTM layers start from a state instead of zeros and leave in it what they end with.
+     *
+     * @param value of this model and as many sequences
+     */
+    public Pass carrying(ModelState value) {
+        if (value != null && value.batchSize() != batchSize()) {
+            throw new IllegalArgumentException("the carried state is of " + value.batchSize()
+                    + " sequences but the pass has " + batchSize() + ": give batches of one size");
+        }
+        state = value;
+        return this;
+    }
+
     public Tensor input() {
         return input;
     }
 
-    /** Valid steps of each sequence, or null for all. */
+    /** Valid steps of each sequence, or null for all; behind a layer that masks steps, how many it left. */
     public int[] lengths() {
-        return lengths;
+        return mask == null ? lengths : mask.lengths();
+    }
+
+    /** The steps that a layer left out, or null. */
+    StepMask mask() {
+        return mask;
+    }
+
+    /** From here on only the steps that count are there: {@code counts [T N]}. */
+    StepMask mask(boolean[] counts) {
+        mask = new StepMask(counts, batchSize(), lengths);
+        return mask;
+    }
+
+    /** Moves the outputs back to the steps they belong to, where steps were left out. */
+    Tensor unmask(Tensor y, boolean held) {
+        return mask == null ? y : mask.apart(this, y, held, lengths);
     }
 
     Engine engine() {
@@ -73,11 +105,17 @@ public final class Pass {
         return input.shape().extent(1);
     }
 
+    /** What the LSTM layers start from and where they leave their state; null for zeros. */
+    ModelState state() {
+        return state;
+    }
+
     void prepare(int layers) {
         inputs = new Tensor[layers];
         results = new Tensor[layers];
         tapes = new LstmTape[layers];
         output = null;
+        mask = null;
     }
 
     void keepOutput(Tensor tensor) {

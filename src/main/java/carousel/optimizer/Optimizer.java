@@ -107,10 +107,20 @@ public record Optimizer(UpdateRule rule, Schedule schedule, double maxNorm) {
          * @param rateFactor the schedule's rate is multiplied by this
          */
         public void step(Tensor parameters, Tensor gradients, long step, double rateFactor) {
-            if (squaredNorm != null) {
-                engine.squaredNorm(gradients, squaredNorm);
+            step(parameters, gradients, step, rateFactor, squaredNorm);
+        }
+
+        /**
+         * The same, for one who wants to know the norm.
+         *
+         * @param norm {@code [1]}, gets the square of the gradients' L2 norm before clipping
+         */
+        public void step(Tensor parameters, Tensor gradients, long step, double rateFactor, Tensor norm) {
+            if (norm != null) {
+                engine.squaredNorm(gradients, norm);
             }
-            Update update = new Update(rule, step + 1, schedule.rate(step) * rateFactor, maxNorm, squaredNorm);
+            Update update =
+                    new Update(rule, step + 1, schedule.rate(step) * rateFactor, maxNorm, maxNorm == 0 ? null : norm);
             engine.update(update, parameters, gradients, firstMoment, secondMoment);
         }
     }

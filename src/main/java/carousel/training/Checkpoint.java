@@ -24,6 +24,8 @@ import java.util.Map;
  * @param firstMoment as many elements; null for an optimizer that keeps none
  * @param secondMoment likewise
  * @param bestParameters those of the lowest validation loss; null where they are not kept
+ * @param carriedState what the LSTM layers carry from batch to batch, as {@link carousel.layer.ModelState#read()} gives it; null
+ *     where they carry nothing
  */
 public record Checkpoint(
         ModelSpec model,
@@ -33,7 +35,8 @@ public record Checkpoint(
         double[] parameters,
         double[] firstMoment,
         double[] secondMoment,
-        double[] bestParameters) {
+        double[] bestParameters,
+        double[] carriedState) {
 
     private static final String MODEL = "carousel.model";
     private static final String OPTIMIZER = "carousel.optimizer";
@@ -58,6 +61,7 @@ public record Checkpoint(
         add(writer, "first_moment", firstMoment);
         add(writer, "second_moment", secondMoment);
         add(writer, "best_parameters", bestParameters);
+        add(writer, "carried_state", carriedState);
         writer.writeTo(path);
     }
 
@@ -96,7 +100,8 @@ public record Checkpoint(
                         file.doubles("parameters"),
                         optional(file, "first_moment"),
                         optional(file, "second_moment"),
-                        optional(file, "best_parameters"));
+                        optional(file, "best_parameters"),
+                        optional(file, "carried_state"));
                 return new Saved(checkpoint, file.metadata());
             } catch (FormatException | RuntimeException e) {
                 // Gson wraps what a constructor throws in more ways than one.
@@ -104,7 +109,11 @@ public record Checkpoint(
                 while (cause.getCause() != null) {
                     cause = cause.getCause();
                 }
-                throw new FormatException("'" + path + "' is not a checkpoint: " + cause.getMessage(), e);
+                String reason = cause instanceof FormatException || cause instanceof IllegalArgumentException
+                        ? cause.getMessage()
+                        // A library's own words run over several lines.
+                        : "its state cannot be read; go back to a copy of it, or start a new run";
+                throw new FormatException("'" + path + "' is not a checkpoint: " + reason, e);
             }
         }
     }

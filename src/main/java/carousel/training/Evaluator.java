@@ -10,6 +10,7 @@ import carousel.layer.Form;
 import carousel.layer.Layer;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
+import carousel.layer.ModelState;
 import carousel.layer.Pass;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
@@ -54,26 +55,34 @@ public final class Evaluator {
     /** The same, or nothing when the condition comes true between two batches. */
     Optional<Evaluation> evaluateUnless(BooleanSupplier stopped, BatchSource source) {
         Totals totals = new Totals();
-        for (long number = 0; number < source.batchesPerEpoch(); number++) {
-            if (stopped.getAsBoolean()) {
-                return Optional.empty();
+        try (Scope carried = model.engine().openScope("carried state")) {
+            ModelState state = carriedState(carried, source);
+            for (long number = 0; number < source.batchesPerEpoch(); number++) {
+                if (stopped.getAsBoolean()) {
+                    return Optional.empty();
+                }
+                add(source.batch(number), state, totals);
             }
-            add(source.batch(number), totals);
         }
         return Optional.of(totals.evaluation(loss));
+    }
+
+    /** A state for a source whose batches go on where the ones before ended, otherwise null. */
+    private ModelState carriedState(Scope scope, BatchSource source) {
+        return source.contiguous() ? new ModelState(model, scope, source.batchSize()) : null;
     }
 
     /** Loss and accuracy on one batch. */
     public Evaluation evaluate(Batch batch) {
         Totals totals = new Totals();
-        add(batch, totals);
+        add(batch, null, totals);
         return totals.evaluation(loss);
     }
 
-    private void add(Batch batch, Totals totals) {
+    private void add(Batch batch, ModelState state, Totals totals) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("evaluation")) {
-            Tensor predictions = Model.rows(model.forward(inference(scope, batch)));
+            Tensor predictions = forward(scope, batch, state);
             Tensor report = scope.allocate("report", 3);
             engine.loss(
                     loss,
@@ -93,28 +102,16 @@ public final class Evaluator {
      * @return {@code [M, K]}, row-major; M is N, or T * N for a model that answers at each step
      */
     public float[] predict(Batch batch) {
+        return predict(batch, null);
+    }
+
+    private float[] predict(Batch batch, ModelState state) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("prediction")) {
-            Tensor predictions = Model.rows(model.forward(inference(scope, batch)));
+            Tensor predictions = forward(scope, batch, state);
             float[] values = new float[Math.toIntExact(predictions.elements())];
             engine.read(predictions, values);
-            int columns = predictions.shape().extent(1);
-            switch (loss) {
-                case SOFTMAX_CROSS_ENTROPY -> {
-                    for (int row = 0; row < values.length; row += columns) {
-                        softmax(values, row, columns);
-                    }
-                }
-                case SIGMOID_CROSS_ENTROPY -> {
-                    for (int e = 0; e < values.length; e++) {
-                        values[e] = (float) (1 / (1 + Math.exp(-values[e])));
-                    }
-                }
-                case MEAN_SQUARED_ERROR -> {
-                    // The outputs are the prediction.
-                }
-            }
-            return values;
+            return predictions(values, predictions.shape().extent(1), loss);
         }
     }
 
@@ -126,10 +123,13 @@ public final class Evaluator {
     public float[] predict(BatchSource source) {
         List<float[]> parts = new ArrayList<>();
         int size = 0;
-        for (long number = 0; number < source.batchesPerEpoch(); number++) {
-            float[] part = predict(source.batch(number));
-            parts.add(part);
-            size = Math.addExact(size, part.length);
+        try (Scope carried = model.engine().openScope("carried state")) {
+            ModelState state = carriedState(carried, source);
+            for (long number = 0; number < source.batchesPerEpoch(); number++) {
+                float[] part = predict(source.batch(number), state);
+                parts.add(part);
+                size = Math.addExact(size, part.length);
+            }
         }
         float[] all = new float[size];
         int filled = 0;
@@ -138,6 +138,31 @@ public final class Evaluator {
             filled += part.length;
         }
         return all;
+    }
+
+    /**
+     * What a model's outputs mean under the loss it was trained with: see {@link #predict(Batch)}.
+     *
+     * @param outputs {@code [M, K]}, row-major; overwritten
+     * @return the same array
+     */
+    public static float[] predictions(float[] outputs, int columns, Loss loss) {
+        switch (loss) {
+            case SOFTMAX_CROSS_ENTROPY -> {
+                for (int row = 0; row < outputs.length; row += columns) {
+                    softmax(outputs, row, columns);
+                }
+            }
+            case SIGMOID_CROSS_ENTROPY -> {
+                for (int e = 0; e < outputs.length; e++) {
+                    outputs[e] = (float) (1 / (1 + Math.exp(-outputs[e])));
+                }
+            }
+            case MEAN_SQUARED_ERROR -> {
+                // The outputs are the prediction.
+            }
+        }
+        return outputs;
     }
 
     private static void softmax(float[] values, int from, int columns) {
@@ -154,16 +179,30 @@ public final class Evaluator {
         }
     }
 
-    private Pass inference(Scope scope, Batch batch) {
-        return Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths());
+    /** What the model makes of a batch, as rows; a state is gone on from and then moved on. */
+    private Tensor forward(Scope scope, Batch batch, ModelState state) {
+        Pass pass = Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths())
+                .carrying(state);
+        Tensor output = model.forward(pass);
+        if (state != null) {
+            state.advance();
+        }
+        return Model.rows(output);
     }
 
-    /** Copies a batch's inputs to the engine, {@code [T, N, C]}. */
+    /** Copies a batch's inputs to the engine, {@code [T, N, C]}, or its tokens, {@code [T, N]}. */
     static Tensor input(Model model, Scope scope, Batch batch) {
         Form form = model.spec().input();
-        if (form.kind() != Form.Kind.SEQUENCE || form.features() != batch.features()) {
+        Form.Kind kind = batch.tokens() == null ? Form.Kind.SEQUENCE : Form.Kind.TOKENS;
+        if (form.kind() != kind || form.features() != batch.features()) {
             throw new IllegalArgumentException("the model reads " + form + " but the data has " + batch.features()
-                    + " features per time step: use the data it was made for");
+                    + (batch.tokens() == null ? " features per time step" : " tokens")
+                    + ": use the data it was made for");
+        }
+        if (batch.tokens() != null) {
+            Tensor ids = scope.allocateIntegers("tokens", batch.timeSteps(), batch.batchSize());
+            model.engine().write(ids, batch.tokens());
+            return ids;
         }
         Tensor x = scope.allocate("x", batch.timeSteps(), batch.batchSize(), batch.features());
         model.engine().write(x, batch.inputs());

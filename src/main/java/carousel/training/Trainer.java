@@ -5,6 +5,7 @@ import carousel.data.BatchSource;
 import carousel.engine.Engine;
 import carousel.engine.Loss;
 import carousel.layer.Model;
+import carousel.layer.ModelState;
 import carousel.layer.Pass;
 import carousel.optimizer.Optimizer;
 import carousel.optimizer.Plateau;
@@ -16,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 
 /**
  * Trains a model.
@@ -37,7 +39,8 @@ public final class Trainer implements AutoCloseable {
     /** How many steps' losses stay on the engine before the host looks at them. */
     private static final int REPORT_ROWS = 64;
 
-    private static final int REPORT_WIDTH = 3;
+    /** What the loss reports of a step; where it is asked for, the square of the gradients' norm follows. */
+    private static final int LOSS_REPORT = 3;
 
     private final Model model;
     private final Engine engine;
@@ -48,11 +51,13 @@ public final class Trainer implements AutoCloseable {
     private final Plateau ratePlateau;
     private final Plateau stopPlateau;
     private final boolean keepBest;
+    private final boolean reportGradientNorm;
     private final Evaluator evaluator;
     private final Scope scope;
     private final Optimizer.State optimizerState;
     private final Tensor reports;
-    private final double[] reportValues = new double[REPORT_ROWS * REPORT_WIDTH];
+    private final int reportWidth;
+    private final double[] reportValues;
     private final Evaluator.Totals epochTotals = new Evaluator.Totals();
     private final Evaluator.Totals recentTotals = new Evaluator.Totals();
     private final List<EpochReport> epochs = new ArrayList<>();
@@ -61,12 +66,22 @@ public final class Trainer implements AutoCloseable {
     private long seed;
     private long step;
     private long firstUnread;
+    private Evaluation recent;
+    private long recentStep = -1;
+    /** Of the last step; negative where it is not known. */
+    private double squaredGradientNorm = -1;
+
+    private long stepNanos;
     private double rateFactor = 1;
     private double bestLoss = Double.POSITIVE_INFINITY;
     private long bestStep;
     private double[] bestParameters;
     private boolean stoppedEarly;
     private long totalSteps;
+    /** What contiguous batches carry; null before there is any. */
+    private ModelState carried;
+    /** The same as a checkpoint had it, until there is a batch to say of how many sequences it is. */
+    private double[] restoredState;
 
     private Trainer(Builder builder) {
         this.model = builder.model;
@@ -78,13 +93,16 @@ public final class Trainer implements AutoCloseable {
         this.ratePlateau = reduction == null ? null : new Plateau(reduction.patience(), 0);
         this.stopPlateau = builder.patience == 0 ? null : new Plateau(builder.patience, 0);
         this.keepBest = builder.keepBest;
+        this.reportGradientNorm = builder.reportGradientNorm;
+        this.reportWidth = reportGradientNorm ? LOSS_REPORT + 1 : LOSS_REPORT;
+        this.reportValues = new double[REPORT_ROWS * reportWidth];
         this.seed = builder.seed;
         this.evaluator = new Evaluator(model, loss);
         this.scope = engine.openScope("trainer");
         try {
             this.optimizerState =
                     optimizer.open(engine, scope, model.parameters().elements());
-            this.reports = scope.allocate("reports", REPORT_ROWS, REPORT_WIDTH);
+            this.reports = scope.allocate("reports", REPORT_ROWS, reportWidth);
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -105,6 +123,7 @@ public final class Trainer implements AutoCloseable {
         private ReduceOnPlateau reduction;
         private int patience;
         private boolean keepBest;
+        private boolean reportGradientNorm;
         private long seed = 1;
 
         private Builder(Model model) {
@@ -156,6 +175,15 @@ public final class Trainer implements AutoCloseable {
         }
 
         /**
+         * Keeps the norm of each step's gradients for {@link Trainer#gradientNorm()}. The training stays the same bit by bit; where the
+         * optimizer clips, this costs nothing either.
+         */
+        public Builder reportGradientNorm() {
+            this.reportGradientNorm = true;
+            return this;
+        }
+
+        /**
          * Allocates the optimizer's moments on the model's engine. Close the trainer before the model.
          *
          * @throws IllegalArgumentException when the model ends with the softmax or sigmoid that the loss applies itself
@@ -182,6 +210,7 @@ public final class Trainer implements AutoCloseable {
      */
     public History fitSteps(BatchSource training, BatchSource validation, long steps) {
         totalSteps = steps;
+        openCarried(training);
         for (Callback callback : callbacks) {
             callback.onStart(this);
         }
@@ -190,10 +219,12 @@ public final class Trainer implements AutoCloseable {
         // A stop in the middle of a validation leaves an epoch whose steps are done and whose report is not.
         boolean pending = step > 0 && step % perEpoch == 0 && !atEpochEnd();
         while ((step < steps || pending) && !stoppedEarly && !stopRequested) {
+            long stepStart = System.nanoTime();
             Batch batch = training.batch(pending ? step - 1 : step);
             if (!pending) {
-                trainOn(batch);
+                trainOn(batch, training.contiguous() ? carried : null, step % perEpoch == 0);
             }
+            stepNanos += System.nanoTime() - stepStart;
             pending = step % perEpoch == 0;
             if (pending) {
                 Optional<EpochReport> report = report(validation, perEpoch, epochStart);
@@ -223,7 +254,7 @@ public final class Trainer implements AutoCloseable {
                 lastIsBest = partial.get().validationLoss() < bestLoss;
             }
         }
-        readReports();
+        awaitReports();
         for (Callback callback : callbacks) {
             callback.onEnd(this);
         }
@@ -242,30 +273,67 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    private void trainOn(Batch batch) {
+    /** The state that contiguous batches carry, where it was when the run was interrupted. */
+    private void openCarried(BatchSource training) {
+        if (!training.contiguous()) {
+            return;
+        }
+        if (carried == null || carried.batchSize() != training.batchSize()) {
+            carried = new ModelState(model, scope, training.batchSize());
+        }
+        if (restoredState != null) {
+            carried.write(restoredState);
+            restoredState = null;
+        }
+    }
+
+    /**
+     * @param state gone on from and then moved on: the gradient ends at the batch's first step. Null for none.
+     * @param anew whether the state begins with this batch
+     */
+    private void trainOn(Batch batch, ModelState state, boolean anew) {
+        if (state != null && anew) {
+            state.clear();
+        }
         try (Scope stepScope = engine.openScope("step")) {
             Tensor input = Evaluator.input(model, stepScope, batch);
-            Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step);
+            Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step)
+                    .carrying(state);
             Tensor output = model.forward(pass);
             Tensor predictions = Model.rows(output);
             Tensor gradient =
                     stepScope.allocate("output gradient", output.shape().toArray());
-            long row = step % REPORT_ROWS;
+            long report = step % REPORT_ROWS * reportWidth;
             engine.loss(
                     loss,
                     predictions,
                     Evaluator.targets(engine, stepScope, loss, batch, predictions),
                     Evaluator.rowWeights(engine, stepScope, batch, predictions),
-                    reports.view("report", row * REPORT_WIDTH, Shape.of(REPORT_WIDTH)),
+                    reports.view("report", report, Shape.of(LOSS_REPORT)),
                     Model.rows(gradient));
             model.clearGradients();
             model.backward(pass, gradient);
-            optimizerState.step(model.parameters(), model.gradients(), step, rateFactor);
+            if (state != null) {
+                state.advance();
+            }
+            if (reportGradientNorm) {
+                Tensor norm = reports.view("squared gradient norm", report + LOSS_REPORT, Shape.of(1));
+                optimizerState.step(model.parameters(), model.gradients(), step, rateFactor, norm);
+            } else {
+                optimizerState.step(model.parameters(), model.gradients(), step, rateFactor);
+            }
         }
         step++;
         if (step - firstUnread == REPORT_ROWS) {
             readReports();
         }
+    }
+
+    /** The same as reading them, outside of a step: the time that this waits is the steps'. */
+    private void awaitReports() {
+        long start = System.nanoTime();
+        readReports();
+        stepNanos += System.nanoTime() - start;
     }
 
     /** Looks at the losses that the engine has gathered since the last time; this waits for the engine. */
@@ -275,7 +343,7 @@ public final class Trainer implements AutoCloseable {
         }
         engine.read(reports, reportValues);
         for (; firstUnread < step; firstUnread++) {
-            int row = (int) (firstUnread % REPORT_ROWS) * REPORT_WIDTH;
+            int row = (int) (firstUnread % REPORT_ROWS) * reportWidth;
             double lossSum = reportValues[row];
             if (!Double.isFinite(lossSum)) {
                 throw new DivergenceException(
@@ -283,12 +351,15 @@ public final class Trainer implements AutoCloseable {
             }
             epochTotals.add(lossSum, reportValues[row + 1], reportValues[row + 2]);
             recentTotals.add(lossSum, reportValues[row + 1], reportValues[row + 2]);
+            if (reportGradientNorm) {
+                squaredGradientNorm = reportValues[row + LOSS_REPORT];
+            }
         }
     }
 
     /** The report of the epoch so far, or nothing when a stop is requested in the middle of its validation. */
     private Optional<EpochReport> report(BatchSource validation, long perEpoch, long start) {
-        readReports();
+        awaitReports();
         Evaluation training = epochTotals.evaluation(loss);
         Evaluation held = new Evaluation(Double.NaN, Double.NaN, 0);
         if (validation != null) {
@@ -374,12 +445,35 @@ public final class Trainer implements AutoCloseable {
         return !epochs.isEmpty() && epochs.get(epochs.size() - 1).step() == step;
     }
 
-    /** Mean training loss and accuracy since this was last asked. */
+    /** The epochs done so far, those before a restored checkpoint included. */
+    public List<EpochReport> epochs() {
+        return List.copyOf(epochs);
+    }
+
+    /** Mean training loss and accuracy since the last step at which this was asked; all who ask at one step get the same. */
     public Evaluation recent() {
-        readReports();
-        Evaluation recent = recentTotals.evaluation(loss);
-        recentTotals.clear();
+        awaitReports();
+        if (recentStep != step) {
+            recent = recentTotals.evaluation(loss);
+            recentTotals.clear();
+            recentStep = step;
+        }
         return recent;
+    }
+
+    /**
+     * The L2 norm of all gradients of the last step together, before clipping. Nothing before this trainer's first step, or where
+     * {@link Builder#reportGradientNorm()} was not asked for.
+     */
+    public OptionalDouble gradientNorm() {
+        awaitReports();
+        return squaredGradientNorm < 0 ? OptionalDouble.empty() : OptionalDouble.of(Math.sqrt(squaredGradientNorm));
+    }
+
+    /** Time that this trainer has spent in its steps and on getting their data, but not in callbacks and validation. */
+    public double secondsInSteps() {
+        awaitReports();
+        return stepNanos / 1e9;
     }
 
     /** Loss and accuracy over one epoch of a source. */
@@ -413,7 +507,7 @@ public final class Trainer implements AutoCloseable {
      * @throws DivergenceException rather than make a checkpoint of a run that has diverged
      */
     public Checkpoint checkpoint() {
-        readReports();
+        awaitReports();
         double[] parameters = model.readParameters();
         // A finite loss says nothing about the update that followed it.
         if (!Arrays.stream(parameters).allMatch(Double::isFinite)) {
@@ -443,7 +537,8 @@ public final class Trainer implements AutoCloseable {
                 parameters,
                 read(optimizerState.firstMoment()),
                 read(optimizerState.secondMoment()),
-                bestParameters);
+                bestParameters,
+                carried == null ? restoredState : carried.read());
     }
 
     private double[] read(Tensor tensor) {
@@ -480,6 +575,8 @@ public final class Trainer implements AutoCloseable {
         }
         step = state.step();
         firstUnread = step;
+        recentStep = -1;
+        squaredGradientNorm = -1;
         seed = state.seed();
         rateFactor = state.rateFactor();
         if (ratePlateau != null && state.ratePlateau() != null) {
@@ -491,6 +588,7 @@ public final class Trainer implements AutoCloseable {
         bestLoss = state.bestLoss();
         bestStep = state.bestStep();
         bestParameters = checkpoint.bestParameters();
+        restoredState = checkpoint.carriedState();
         epochTotals.clear();
         epochTotals.add(state.lossSum(), state.rightSum(), state.weightSum());
         recentTotals.clear();

@@ -132,9 +132,11 @@ final class LstmCases {
                     new LstmActivations(activation, CellActivation.TANH, CellActivation.TANH),
                     new LstmActivations(CellActivation.SIGMOID, activation, CellActivation.TANH),
                     new LstmActivations(CellActivation.SIGMOID, CellActivation.TANH, activation))) {
-                cases.add(LstmCase.of(base.withActivations(activations), 4, 3)
-                        .withLengths(4, 1, 3)
-                        .withInitial());
+                if (!activations.equals(LstmActivations.STANDARD)) {
+                    cases.add(LstmCase.of(base.withActivations(activations), 4, 3)
+                            .withLengths(4, 1, 3)
+                            .withInitial());
+                }
             }
         }
         cases.add(everyExtension());

@@ -247,9 +247,11 @@ enum PlantedBug {
     TAKES_A_SOFTMAX_OVER_ALL_ROWS(engine -> new DelegatingEngine(engine) {
         @Override
         public void activationForward(ActivationFunction function, Tensor x, Tensor y) {
-            int elements = Math.toIntExact(x.elements());
-            boolean whole = function == ActivationFunction.SOFTMAX && x.shape().equals(y.shape()) && elements > 0;
-            super.activationForward(function, whole ? x.reshape(1, elements) : x, whole ? y.reshape(1, elements) : y);
+            super.activationForward(function, x, y);
+            if (function == ActivationFunction.SOFTMAX && x != y && x.elements() > 0) {
+                int elements = Math.toIntExact(x.elements());
+                super.activationForward(function, x.reshape(1, elements), y.reshape(1, elements));
+            }
         }
     }),
     FORGETS_THE_SUM_IN_THE_SOFTMAX_GRADIENT(engine -> new DelegatingEngine(engine) {

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import carousel.engine.RandomSequence;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -191,80 +190,6 @@ class IdxReaderTest {
     void refusesAMissingFile() {
         DataException e = assertThrows(DataException.class, () -> IdxReader.images(folder.resolve("nothing")));
         assertSentence(e, "nothing does not exist");
-    }
-
-    @ParameterizedTest
-    @ValueSource(booleans = {false, true})
-    void mutatedFilesAreReadOrRefusedCleanly(boolean compressed) throws IOException {
-        byte[] images = IdxBytes.images(4, 5, 6);
-        byte[] labels = IdxBytes.labels(0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
-        int refused = 0;
-        int read = 0;
-        for (int k = 0; k < 2000; k++) {
-            RandomSequence random = new RandomSequence(17, compressed ? 1 : 0, k);
-            byte[] original = k % 2 == 0 ? images : labels;
-            byte[] mutant = mutate(compressed ? IdxBytes.gzip(original) : original, random);
-            Path file = folder.resolve("mutant");
-            Files.write(file, mutant);
-            try {
-                if (k % 2 == 0) {
-                    IdxReader.Images result = IdxReader.images(file);
-                    assertEquals(result.count() * result.rows() * result.columns(), result.pixels().length);
-                } else {
-                    for (byte label : IdxReader.labels(file, 10)) {
-                        assertTrue(label >= 0 && label < 10);
-                    }
-                }
-                read++;
-            } catch (DataException e) {
-                assertSentence(e);
-                refused++;
-            }
-        }
-        assertTrue(refused > 300, "refused " + refused);
-        assertTrue(read > 30, "read " + read);
-    }
-
-    private static byte[] mutate(byte[] original, RandomSequence random) {
-        byte[] bytes = original.clone();
-        int changes = 1 + random.nextInt(3);
-        for (int change = 0; change < changes; change++) {
-            int at = bytes.length == 0 ? 0 : random.nextInt(bytes.length);
-            switch (random.nextInt(6)) {
-                case 0 -> {
-                    if (bytes.length > 0) {
-                        bytes[at] = (byte) random.nextWord();
-                    }
-                }
-                case 1 -> {
-                    if (bytes.length > 0) {
-                        bytes[at] ^= (byte) (1 << random.nextInt(8));
-                    }
-                }
-                case 2 -> bytes = Arrays.copyOf(bytes, at);
-                case 3 -> bytes = Arrays.copyOf(bytes, bytes.length + 1 + random.nextInt(40));
-                case 4 -> {
-                    // One of the header's numbers becomes an extreme one.
-                    int[] extremes = {0, 1, -1, Integer.MAX_VALUE, Integer.MIN_VALUE, 1 << 16, 4096};
-                    byte[] number = IdxBytes.header(extremes[random.nextInt(extremes.length)]);
-                    int start = 4 * random.nextInt(4);
-                    System.arraycopy(
-                            number,
-                            0,
-                            bytes,
-                            Math.min(start, bytes.length),
-                            Math.max(0, Math.min(4, bytes.length - start)));
-                }
-                default -> {
-                    // A stretch moves to the front.
-                    byte[] moved = new byte[bytes.length];
-                    System.arraycopy(bytes, at, moved, 0, bytes.length - at);
-                    System.arraycopy(bytes, 0, moved, bytes.length - at, at);
-                    bytes = moved;
-                }
-            }
-        }
-        return bytes;
     }
 
     private Path file(byte[] bytes, boolean compressed) throws IOException {

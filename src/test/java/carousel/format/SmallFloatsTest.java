@@ -29,6 +29,48 @@ class SmallFloatsTest {
         assertEquals(-0f, SmallFloats.float16((short) 0x8000));
     }
 
+    @Test
+    void everyValueIsWrittenAsItIs() {
+        for (int bits = 0; bits < 1 << 16; bits++) {
+            float half = SmallFloats.float16((short) bits);
+            if (!Float.isNaN(half)) {
+                assertEquals((short) bits, SmallFloats.toFloat16(half), () -> "float16 " + half);
+            }
+            float brain = SmallFloats.bfloat16((short) bits);
+            if (!Float.isNaN(brain)) {
+                assertEquals((short) bits, SmallFloats.toBfloat16(brain), () -> "bfloat16 " + brain);
+            }
+        }
+        assertTrue(Float.isNaN(SmallFloats.float16(SmallFloats.toFloat16(Double.NaN))));
+        assertTrue(Float.isNaN(SmallFloats.bfloat16(SmallFloats.toBfloat16(Double.NaN))));
+    }
+
+    /** The nearest of two neighbours, and of two that are equally near the one with the even last bit. */
+    @Test
+    void whatLiesBetweenGoesToTheNearest() {
+        for (int bits = 0; bits < 0x7BFF; bits++) {
+            between(SmallFloats.float16((short) bits), SmallFloats.float16((short) (bits + 1)), bits, true);
+        }
+        for (int bits = 0; bits < 0x7F7F; bits++) {
+            between(SmallFloats.bfloat16((short) bits), SmallFloats.bfloat16((short) (bits + 1)), bits, false);
+        }
+        assertEquals(0x7BFF, SmallFloats.toFloat16(65519.9));
+        assertEquals(0x7C00, SmallFloats.toFloat16(65520));
+        assertEquals(0x7C00, SmallFloats.toFloat16(1e300));
+    }
+
+    private static void between(double low, double high, int bits, boolean half) {
+        double middle = (low + high) / 2;
+        int even = (bits & 1) == 0 ? bits : bits + 1;
+        for (double[] point :
+                new double[][] {{Math.nextDown(middle), bits}, {middle, even}, {Math.nextUp(middle), bits + 1}}) {
+            short got = half ? SmallFloats.toFloat16(point[0]) : SmallFloats.toBfloat16(point[0]);
+            assertEquals((short) point[1], got, () -> point[0] + " between " + low + " and " + high);
+            short negative = half ? SmallFloats.toFloat16(-point[0]) : SmallFloats.toBfloat16(-point[0]);
+            assertEquals((short) ((int) point[1] | 0x8000), negative);
+        }
+    }
+
     /** Sign, biased exponent and fraction, put together in double arithmetic. */
     private static void assertField(int bits, float actual, int exponentBits, int fractionBits) {
         int exponent = bits >> fractionBits & (1 << exponentBits) - 1;

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicTest;
 
 /** The published numbers, which lie outside of the project and may be absent. */
-final class PublishedData {
+public final class PublishedData {
     /** Where they lie. */
     private static final Path ROOT = Path.of(System.getProperty("carousel.data", "data"));
 
@@ -24,6 +24,18 @@ final class PublishedData {
 
     static Path folder(String name) {
         return ROOT.resolve(name);
+    }
+
+    /** One file; the test that asks for it is reported as skipped when it is not there. */
+    public static Path file(String folder, String name) {
+        Path file = folder(folder).resolve(name);
+        assumePresent(file);
+        return file;
+    }
+
+    private static void assumePresent(Path file) {
+        Assumptions.assumeTrue(
+                Files.exists(file), () -> file + " is absent: -Dcarousel.data=DIR says where the published data lie");
     }
 
     /**
@@ -50,8 +62,7 @@ final class PublishedData {
     }
 
     private static void run(EngineProvider provider, Path file, Check check) throws IOException {
-        Assumptions.assumeTrue(
-                Files.exists(file), () -> file + " is absent: -Dcarousel.data=DIR says where the published data lie");
+        assumePresent(file);
         try (Engine engine = provider.open(EngineOptions.defaults())) {
             check.run(engine, file);
         }

@@ -4,11 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.CellActivation;
+import carousel.engine.CellActivation.Kind;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.engine.Gate;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
@@ -22,6 +25,7 @@ import carousel.fixture.Tolerance;
 import carousel.fixture.Workbench;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -31,6 +35,17 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What must hold for any LSTM, on every engine that is available, for drawn specifications and numbers. */
 class LawTest {
     private static final int DRAWS = 12;
+
+    /** The laws hold for these cells too, on an engine that computes them. */
+    private static final List<UnaryOperator<LstmSpec>> EXTENSIONS = List.of(
+            spec -> spec.withPeepholes(true),
+            spec -> spec.withGateClip(0.5).withPeepholes(true),
+            spec -> spec.withCoupledGates(true),
+            spec -> spec.withActivations(new LstmActivations(
+                    CellActivation.of(Kind.HARD_SIGMOID),
+                    CellActivation.of(Kind.SOFTSIGN),
+                    CellActivation.of(Kind.ELU))));
+
     private static final String CUDNN_ALGORITHM = "carousel.cudnn.algorithm";
 
     private static Stream<EngineProvider> engines() {
@@ -381,6 +396,11 @@ class LawTest {
                     lstm = lstm.withSpec(lstm.spec().withDirection(Direction.BIDIRECTIONAL));
                 }
                 law.hold(engine, lstm, Tolerance.of(engine.precision()));
+                LstmCase extended =
+                        lstm.withSpec(EXTENSIONS.get(k % EXTENSIONS.size()).apply(lstm.spec()));
+                if (engine.refusal(extended.spec()).isEmpty()) {
+                    law.hold(engine, extended, Tolerance.of(engine.precision()));
+                }
             }
             assertEquals(0, engine.memory().inUse());
         }

@@ -1,5 +1,6 @@
 package carousel.training;
 
+import static carousel.fixture.Refusals.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -12,12 +13,16 @@ import carousel.data.Batch;
 import carousel.data.BatchSource;
 import carousel.data.SequentialBatches;
 import carousel.data.ShuffledBatches;
+import carousel.data.TokenStreams;
+import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
+import carousel.engine.RandomSequence;
 import carousel.format.ModelFile;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
+import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Lstm;
 import carousel.layer.Model;
@@ -96,6 +101,89 @@ class TrainerTest {
                     Files.readAllBytes(folder.resolve("whole-model")),
                     Files.readAllBytes(folder.resolve("resumed-" + stop + "-model")),
                     "the saved models differ, resumed after step " + stop);
+        }
+    }
+
+    /** 61 tokens of 7 kinds: batches of 3 streams, 5, 5, 5 and 5 steps. */
+    private static TokenStreams streams() {
+        int[] tokens = new int[61];
+        RandomSequence random = new RandomSequence(4, 0, 0);
+        for (int k = 0; k < tokens.length; k++) {
+            tokens[k] = (k + random.nextInt(2)) % 7;
+        }
+        return new TokenStreams("tokens", tokens, 7, 3, 5);
+    }
+
+    private static final ModelSpec TOKENS = ModelSpec.of(
+            Form.tokens(7), Embedding.of(4), Lstm.of(9).withLayers(2).withReturnSequences(true), Dense.of(7));
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void theStateOfContiguousBatchesIsCarriedAndResumed(String name, @TempDir Path folder) throws Exception {
+        double[] whole = stream(name, null, 10, folder.resolve("whole"));
+        for (int stop : new int[] {0, 1, 3, 4, 7, 8, 9}) {
+            Path file = folder.resolve("at-" + stop);
+            stream(name, null, stop, file);
+            assertArrayEquals(whole, stream(name, file, 10, folder.resolve("resumed")), "resumed after step " + stop);
+        }
+    }
+
+    /** Trains on the streams up to a step, from a checkpoint if there is one, leaves a checkpoint and returns the parameters. */
+    private static double[] stream(String name, Path from, long steps, Path to) throws Exception {
+        try (Engine engine = Engines.open(name);
+                Model model = Model.create(engine, TOKENS, 2);
+                Trainer trainer = Trainer.of(model).open()) {
+            if (from != null) {
+                trainer.restore(Checkpoint.read(from).checkpoint());
+            }
+            trainer.fitSteps(streams(), null, steps);
+            Checkpoint last = trainer.checkpoint();
+            last.write(to, Map.of());
+            return last.parameters();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void contiguousBatchesAreJudgedAsOneLongPass(String name) {
+        try (Engine engine = Engines.open(name);
+                Model model = Model.create(engine, TOKENS, 2)) {
+            Evaluator evaluator = new Evaluator(model, Loss.SOFTMAX_CROSS_ENTROPY);
+            TokenStreams parts = streams();
+            int[] tokens = new int[61];
+            for (int k = 0; k < 60; k++) {
+                Batch batch = parts.batch(k % 20 / 5);
+                tokens[k] = batch.tokens()[k % 5 * 3 + k / 20];
+                tokens[k + 1] = batch.labels()[k % 5 * 3 + k / 20];
+            }
+            TokenStreams whole = new TokenStreams("tokens", tokens, 7, 3, 20);
+            assertEquals(4, parts.batchesPerEpoch());
+            assertEquals(1, whole.batchesPerEpoch());
+            Evaluation carried = evaluator.evaluate(parts);
+            assertEquals(60, carried.count());
+            assertEquals(evaluator.evaluate(whole).loss(), carried.loss(), 1e-5);
+            float[] one = evaluator.predict(whole);
+            float[] four = evaluator.predict(parts);
+            assertArrayEquals(one, four, 1e-5f);
+            double alone = 0;
+            for (int k = 0; k < 4; k++) {
+                alone += evaluator.evaluate(parts.batch(k)).loss() / 4;
+            }
+            assertTrue(Math.abs(alone - carried.loss()) > 1e-4, "carrying the state should change the loss");
+        }
+    }
+
+    @Test
+    void aModelThatReadsBackwardCannotTrainOnContiguousBatches() {
+        ModelSpec both = ModelSpec.of(
+                Form.tokens(7),
+                Embedding.of(4),
+                Lstm.of(5).withDirection(Direction.BIDIRECTIONAL).withReturnSequences(true),
+                Dense.of(7));
+        try (Engine engine = Engines.open("vector");
+                Model model = Model.create(engine, both, 2);
+                Trainer trainer = Trainer.of(model).open()) {
+            assertRefused(IllegalArgumentException.class, () -> trainer.fit(streams(), null, 1), "reads forward");
         }
     }
 
@@ -192,7 +280,16 @@ class TrainerTest {
     }
 
     private static Checkpoint with(Checkpoint of, double[] parameters, double[] first, double[] second, double[] best) {
-        return new Checkpoint(of.model(), of.optimizer(), of.precision(), of.state(), parameters, first, second, best);
+        return new Checkpoint(
+                of.model(),
+                of.optimizer(),
+                of.precision(),
+                of.state(),
+                parameters,
+                first,
+                second,
+                best,
+                of.carriedState());
     }
 
     @ParameterizedTest

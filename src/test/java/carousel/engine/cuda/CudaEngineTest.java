@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
@@ -109,13 +110,11 @@ class CudaEngineTest {
                         LstmInput.of(x).withDropout(new RandomKey(3, 0, step)),
                         new LstmOutput(y, null),
                         tape);
-                engine.loss(
-                        Loss.MEAN_SQUARED_ERROR,
-                        y.reshape(TIME_STEPS * BATCH, 5),
-                        targets,
-                        null,
-                        report,
-                        dy.reshape(TIME_STEPS * BATCH, 5));
+                Tensor activated = scope.allocate("activated", TIME_STEPS * BATCH, 5);
+                engine.activationForward(ActivationFunction.SOFTMAX, y.reshape(TIME_STEPS * BATCH, 5), activated);
+                Tensor gradient = dy.reshape(TIME_STEPS * BATCH, 5);
+                engine.loss(Loss.MEAN_SQUARED_ERROR, activated, targets, null, report, gradient);
+                engine.activationBackward(ActivationFunction.SOFTMAX, activated, gradient, gradient);
                 engine.lstmBackward(tape, new LstmOutput(dy, null), gradients, LstmInputGradient.NONE);
                 Tensor norm = scope.allocate("norm", 1);
                 engine.squaredNorm(gradients, norm);

@@ -7,12 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.ActivationFunction;
+import carousel.engine.CellActivation;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
@@ -163,6 +165,10 @@ class VectorEngineTest {
         LstmSpec plain = LstmSpec.of(2, 3);
         List<LstmSpec> refused = List.of(
                 plain.withPeepholes(true),
+                plain.withGateClip(1),
+                plain.withCoupledGates(true),
+                plain.withActivations(
+                        new LstmActivations(CellActivation.SIGMOID, CellActivation.SIGMOID, CellActivation.TANH)),
                 plain.withLayerNormalization(true),
                 plain.withRecurrentDropout(0.1),
                 plain.withZoneout(0.1, 0),

@@ -1,0 +1,145 @@
+package carousel.cli;
+
+import carousel.data.BatchSource;
+import carousel.data.TextCorpus;
+import carousel.data.TokenStreams;
+import carousel.data.Vocabulary;
+import carousel.engine.Loss;
+import carousel.layer.Dense;
+import carousel.layer.Dropout;
+import carousel.layer.Embedding;
+import carousel.layer.Form;
+import carousel.layer.Initializer;
+import carousel.layer.Layer;
+import carousel.layer.Lstm;
+import carousel.layer.ModelSpec;
+import carousel.training.Evaluation;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** The next character, or byte, of a text: a language model, trained by truncated back-propagation over contiguous streams. */
+final class TextTask extends Task {
+    /** Few streams, so that few characters are judged without what came before them. */
+    private static final int EVALUATION_STREAMS = 8;
+
+    private static final int EVALUATION_STEPS = 250;
+
+    /** Each starts uniform within this, as in Zaremba, Sutskever &amp; Vinyals (2014). */
+    private static final double EMBEDDING_LIMIT = 0.1;
+
+    TextTask() {
+        super("text", Loss.SOFTMAX_CROSS_ENTROPY, "--data", "--time-steps", "--unit", "--embedding");
+    }
+
+    /**
+     * What only a text model is trained with.
+     *
+     * @param unit character or byte
+     * @param embedding numbers per token
+     * @param characters the vocabulary; null for bytes, and before the text has been read
+     */
+    record Settings(String unit, int embedding, String characters) {
+        static final Settings DEFAULT = new Settings("character", 64, null);
+
+        Vocabulary.Unit kind() {
+            return Check.choice("--unit", unit, Vocabulary.Unit.class);
+        }
+
+        /** The vocabulary of a trained model; null where it is not known yet. */
+        Vocabulary vocabulary() {
+            return kind() == Vocabulary.Unit.BYTE
+                    ? Vocabulary.bytes()
+                    : characters == null ? null : Vocabulary.of(characters);
+        }
+    }
+
+    @Override
+    String dataNeeded() {
+        return "a text file";
+    }
+
+    @Override
+    String useInstead() {
+        return "generate";
+    }
+
+    @Override
+    Defaults defaults(String preset) {
+        return new Defaults(256, 2, 0.3, 64, 100, 0, 20, "adam", 0.002, 1, 1);
+    }
+
+    private static TextCorpus corpus(RunConfig config) throws IOException {
+        return TextCorpus.read(
+                Path.of(config.data()), config.text().kind(), config.text().vocabulary());
+    }
+
+    @Override
+    Data data(RunConfig config) throws IOException {
+        TextCorpus corpus = corpus(config);
+        Vocabulary vocabulary = corpus.vocabulary();
+        Settings settings = config.text();
+        RunConfig found = config.withText(new Settings(settings.unit(), settings.embedding(), vocabulary.characters()));
+        int batch = Math.min(config.batch(), (corpus.training().length - 1) / 2);
+        return new Data(
+                found,
+                model(found, vocabulary.size()),
+                new TokenStreams(corpus.name(), corpus.training(), vocabulary.size(), batch, config.timeSteps()),
+                evaluation(corpus, corpus.validation()),
+                test(corpus));
+    }
+
+    private static ModelSpec model(RunConfig config, int vocabulary) {
+        List<Layer> layers = new ArrayList<>();
+        layers.add(
+                new Embedding(config.text().embedding(), new Initializer.Uniform(-EMBEDDING_LIMIT, EMBEDDING_LIMIT)));
+        layers.add(Lstm.of(stack(config, config.text().embedding())).withReturnSequences(true));
+        if (config.dropout() > 0) {
+            layers.add(new Dropout(config.dropout()));
+        }
+        layers.add(Dense.of(vocabulary));
+        return new ModelSpec(Form.tokens(vocabulary), layers);
+    }
+
+    private static BatchSource evaluation(TextCorpus corpus, int[] tokens) {
+        int streams = Math.min(EVALUATION_STREAMS, tokens.length - 1);
+        return new TokenStreams(corpus.name(), tokens, corpus.vocabulary().size(), streams, EVALUATION_STEPS);
+    }
+
+    private static Test test(TextCorpus corpus) {
+        return new Test(
+                evaluation(corpus, corpus.test()),
+                String.format(
+                        Locale.ROOT,
+                        "the last %,d %ss of %s",
+                        corpus.test().length,
+                        corpus.vocabulary().unit(),
+                        corpus.name()));
+    }
+
+    @Override
+    Test test(RunConfig config) throws IOException {
+        return test(corpus(config));
+    }
+
+    @Override
+    String testLine(RunConfig config, Evaluation test) {
+        String unit = config.text().kind().toString();
+        return String.format(
+                Locale.ROOT,
+                "Testing Loss: %.4f nats a %s (%.4f bits a %s, perplexity %.4f)",
+                test.loss(),
+                unit,
+                test.loss() / Math.log(2),
+                unit,
+                Math.exp(test.loss()));
+    }
+
+    @Override
+    String className(RunConfig config, int index) {
+        return new String(config.text().vocabulary().decode(index), StandardCharsets.UTF_8);
+    }
+}
