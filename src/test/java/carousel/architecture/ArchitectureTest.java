@@ -175,6 +175,16 @@ class ArchitectureTest {
     }
 
     @Test
+    void onlyThePackageForOnnxSeesItsMessages() {
+        check(noClasses()
+                .that()
+                .resideOutsideOfPackage(ROOT + ".format.onnx..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("ai.onnx..", "com.google.protobuf.."));
+    }
+
+    @Test
     void nothingUsesJavaSerialization() {
         check(noClasses()
                 .should()
