@@ -253,7 +253,7 @@ public final class OnnxGraph {
 
     /**
      * The same graph with another limit for the elements that all values of a run may have at one time, to be lowered for files that
-     * are not trusted; without it they may take about half of the JVM's memory.
+     * are not trusted; without it they may take a quarter of the JVM's memory.
      */
     public OnnxGraph withElementLimit(long elements) {
         return new OnnxGraph(path, opset, inputs, outputs, metadata, constants, steps, elements, notes);
