@@ -251,7 +251,10 @@ public final class OnnxGraph {
         return List.of(result);
     }
 
-    /** The same graph with another limit for the elements that all values of a run may have at one time. */
+    /**
+     * The same graph with another limit for the elements that all values of a run may have at one time, to be lowered for files that
+     * are not trusted; without it they may take a quarter of the JVM's memory.
+     */
     public OnnxGraph withElementLimit(long elements) {
         return new OnnxGraph(path, opset, inputs, outputs, metadata, constants, steps, elements, notes);
     }
@@ -276,7 +279,8 @@ public final class OnnxGraph {
         return opset;
     }
 
-    /** What has been found out in runs so far, a line each: which nodes the given engine left to the reference engine. */
+    /** What has been found out in runs so far, a line each: which nodes the given engine left to the much slower reference engine.
+     * The log says the first. */
     public List<String> notes() {
         synchronized (notes) {
             return List.copyOf(notes);
@@ -382,9 +386,13 @@ public final class OnnxGraph {
                         .toList();
     }
 
+    /** The first one is a warning, for runs are much slower then; the others are in {@link #notes()}. */
     private void note(String note) {
-        if (notes.add(note)) {
-            LOG.warn("{}", note);
+        boolean first = notes.isEmpty();
+        if (notes.add(note) && first) {
+            LOG.warn("'{}': {}", path, note);
+        } else {
+            LOG.debug("'{}': {}", path, note);
         }
     }
 }

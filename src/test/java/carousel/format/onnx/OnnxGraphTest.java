@@ -379,4 +379,19 @@ class OnnxGraphTest {
         refusedRun(sum.withElementLimit(401), inputs, "the node 'add_0' (Add)", "401 elements");
         assertEquals(200, run(sum.withElementLimit(402), inputs).get("y").floats().length);
     }
+
+    /** x is given back after the first node; b, y, z and w are there at the end. */
+    @Test
+    void valuesAreCountedWhileTheyAreNeeded() throws IOException {
+        GraphBuilder graph = sum();
+        graph.node("Add", List.of("y", "y"), List.of("z"), Map.of());
+        graph.node("Add", List.of("z", "z"), List.of("w"), Map.of());
+        graph.outputWithoutShape("z", OnnxType.FLOAT).outputWithoutShape("w", OnnxType.FLOAT);
+        OnnxGraph read = OnnxGraph.read(write(build(graph).toByteArray()));
+        Map<String, OnnxValue> inputs = Map.of("x", OnnxValue.of(new float[200], 100, 2));
+        refusedRun(read.withElementLimit(601), inputs, "the node 'add_2' (Add)");
+        assertEquals(
+                List.of("y", "z", "w"),
+                List.copyOf(run(read.withElementLimit(602), inputs).keySet()));
+    }
 }

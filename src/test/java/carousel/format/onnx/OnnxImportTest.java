@@ -201,7 +201,7 @@ class OnnxImportTest {
         return imported;
     }
 
-    private static float[] swapped(float[] values, int outer, int inner, int width) {
+    static float[] swapped(float[] values, int outer, int inner, int width) {
         float[] result = new float[values.length];
         for (int a = 0; a < outer; a++) {
             for (int b = 0; b < inner; b++) {
@@ -516,6 +516,26 @@ class OnnxImportTest {
         String first = swapped.node("Gather", List.of(states.get(1), swapped.number(0)), "axis", 0L);
         String second = swapped.node("Gather", List.of(states.get(1), swapped.number(1)), "axis", 0L);
         refused(swapped, swapped.node("Concat", List.of(second, first), "axis", 1L), "in another order");
+
+        Sketch twins = new Sketch();
+        String read = twins.timeMajorInput();
+        String one = twins.squeeze(twins.lstm(read, FEATURES, "forward", null).get(1), 0);
+        String other = twins.squeeze(twins.lstm(read, FEATURES, "forward", null).get(1), 0);
+        refused(
+                twins,
+                twins.node("Tanh", List.of(twins.node("Concat", List.of(one, other), "axis", 1L))),
+                "(Tanh)",
+                "not the two directions of one layer");
+
+        Sketch turned = new Sketch();
+        String overTime = turned.squeeze(
+                turned.lstm(turned.timeMajorInput(), FEATURES, "forward", null).get(0), 1);
+        String overBatch = turned.node("Transpose", List.of(overTime), "perm", new long[] {1, 0, 2});
+        refused(
+                turned,
+                turned.squeeze(turned.lstm(overBatch, HIDDEN, "forward", null).get(0), 1),
+                "the node 'lstm_3' (LSTM) reads [input axis 1, input axis 0, features]",
+                "of one and the same time");
 
         Sketch none = new Sketch();
         refused(none, none.node("MatMul", List.of(none.timeMajorInput(), none.floats(FEATURES, 2))), "has no LSTM");
