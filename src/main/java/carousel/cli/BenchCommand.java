@@ -57,20 +57,27 @@ final class BenchCommand implements Callable<Integer> {
             description = "Engines to time. Default: all that are available, but the reference.")
     private List<String> engines;
 
-    @Option(names = "--batch", paramLabel = "N", description = "Sequences. Default: ${DEFAULT-VALUE}.")
-    private int batch = 128;
+    @Option(
+            names = "--shape",
+            paramLabel = "NAME,...",
+            split = ",",
+            description = "Sizes by name: ${COMPLETION-CANDIDATES}; the options below change them. Default: mnist.")
+    private List<Sizes> shapes = List.of(Sizes.MNIST);
 
-    @Option(names = "--time-steps", paramLabel = "N", description = "Time steps. Default: ${DEFAULT-VALUE}.")
-    private int timeSteps = 28;
+    @Option(names = "--batch", paramLabel = "N", description = "Sequences. Default: the shape's.")
+    private Integer givenBatch;
 
-    @Option(names = "--input", paramLabel = "N", description = "Input size. Default: ${DEFAULT-VALUE}.")
-    private int inputSize = 28;
+    @Option(names = "--time-steps", paramLabel = "N", description = "Time steps. Default: the shape's.")
+    private Integer givenTimeSteps;
 
-    @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: ${DEFAULT-VALUE}.")
-    private int hidden = 128;
+    @Option(names = "--input", paramLabel = "N", description = "Input size. Default: the shape's.")
+    private Integer givenInputSize;
 
-    @Option(names = "--layers", paramLabel = "N", description = "Stacked layers. Default: ${DEFAULT-VALUE}.")
-    private int layers = 1;
+    @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: the shape's.")
+    private Integer givenHidden;
+
+    @Option(names = "--layers", paramLabel = "N", description = "Stacked layers. Default: the shape's.")
+    private Integer givenLayers;
 
     @Option(names = "--bidirectional", description = "Read in both directions.")
     private boolean bidirectional;
@@ -96,6 +103,46 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--json", description = "Print one JSON object a line and nothing else.")
     private boolean json;
 
+    private int batch;
+    private int timeSteps;
+    private int inputSize;
+    private int hidden;
+    private int layers;
+
+    /** Sizes that LSTMs are used at. */
+    enum Sizes {
+        /** The tutorial's, on rows of MNIST. */
+        MNIST(128, 28, 28, 128, 1),
+        /** Frames of sound into words. */
+        SPEECH(64, 100, 256, 512, 2),
+        /** Zaremba et al. (2014), a medium language model. */
+        LANGUAGE(32, 50, 650, 650, 2),
+        /** The default of {@code train --task text}. */
+        TEXT(32, 100, 64, 256, 2),
+        /** One sequence by itself. */
+        SINGLE(1, 100, 128, 256, 1);
+
+        private final int batch;
+        private final int timeSteps;
+        private final int inputSize;
+        private final int hidden;
+        private final int layers;
+
+        Sizes(int batch, int timeSteps, int inputSize, int hidden, int layers) {
+            this.batch = batch;
+            this.timeSteps = timeSteps;
+            this.inputSize = inputSize;
+            this.hidden = hidden;
+            this.layers = layers;
+        }
+
+        /** As it is typed. */
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
     private enum Mode {
         INFERENCE(1),
         GRADIENT(3),
@@ -111,14 +158,7 @@ final class BenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        LstmSpec spec = LstmSpec.of(
-                        Check.range("--input", inputSize, 1, LARGEST), Check.range("--hidden", hidden, 1, LARGEST))
-                .withLayers(Check.range("--layers", layers, 1, LstmSpec.LARGEST_DEPTH))
-                .withDirection(bidirectional ? Direction.BIDIRECTIONAL : Direction.FORWARD);
-        Check.range("--batch", batch, 1, LARGEST);
-        Check.range("--time-steps", timeSteps, 1, LARGEST);
         Check.positive("--seconds", seconds);
-        requireSizes(spec);
         EngineOptions options = EngineOptions.defaults();
         if (threads != null) {
             options = options.withThreads(Check.range("--threads", threads, 1, 1024));
@@ -126,9 +166,48 @@ final class BenchCommand implements Callable<Integer> {
         if (precision != null) {
             options = options.withPrecision(Check.choice("--precision", precision, Precision.class));
         }
-        PrintWriter out = commandSpec.commandLine().getOut();
         List<EngineProvider> chosen = chosen();
         List<String> leftOut = new ArrayList<>();
+        // All of them first: what cannot be is refused before anything is timed.
+        shapes.forEach(this::spec);
+        boolean any = false;
+        for (Sizes shape : shapes) {
+            any |= time(spec(shape), chosen, options, leftOut);
+        }
+        PrintWriter out = commandSpec.commandLine().getOut();
+        out.flush();
+        if (!any) {
+            throw new EngineException("no engine was timed: " + String.join("; ", leftOut)
+                    + " ('carousel doctor' says what is available here)");
+        }
+        if (!json) {
+            leftOut.stream().distinct().forEach(reason -> out.println("left out: " + reason));
+            out.flush();
+        }
+        return 0;
+    }
+
+    /** Takes the sizes of a shape, changed by what is given, and returns the stack of these sizes. */
+    private LstmSpec spec(Sizes shape) {
+        batch = size("--batch", givenBatch, shape.batch, LARGEST);
+        timeSteps = size("--time-steps", givenTimeSteps, shape.timeSteps, LARGEST);
+        inputSize = size("--input", givenInputSize, shape.inputSize, LARGEST);
+        hidden = size("--hidden", givenHidden, shape.hidden, LARGEST);
+        layers = size("--layers", givenLayers, shape.layers, LstmSpec.LARGEST_DEPTH);
+        LstmSpec spec = LstmSpec.of(inputSize, hidden)
+                .withLayers(layers)
+                .withDirection(bidirectional ? Direction.BIDIRECTIONAL : Direction.FORWARD);
+        requireSizes(spec);
+        return spec;
+    }
+
+    private static int size(String option, Integer given, int otherwise, int most) {
+        return given == null ? otherwise : Check.range(option, given, 1, most);
+    }
+
+    /** Times one stack on the engines; returns whether any of them did it. */
+    private boolean time(LstmSpec spec, List<EngineProvider> chosen, EngineOptions options, List<String> leftOut) {
+        PrintWriter out = commandSpec.commandLine().getOut();
         boolean any = false;
         for (EngineProvider provider : chosen) {
             Optional<Engine> opened = open(provider, options, leftOut);
@@ -152,16 +231,7 @@ final class BenchCommand implements Callable<Integer> {
                 }
             }
         }
-        out.flush();
-        if (!any) {
-            throw new EngineException("no engine was timed: " + String.join("; ", leftOut)
-                    + " ('carousel doctor' says what is available here)");
-        }
-        if (!json) {
-            leftOut.forEach(reason -> out.println("left out: " + reason));
-            out.flush();
-        }
-        return 0;
+        return any;
     }
 
     private List<EngineProvider> chosen() {

@@ -28,6 +28,7 @@ import picocli.CommandLine.ScopeType;
             PredictCommand.class,
             GenerateCommand.class,
             ForecastCommand.class,
+            ConvertCommand.class,
             GradientsCommand.class,
             DoctorCommand.class,
             BenchCommand.class

@@ -104,6 +104,11 @@ final class TextTask extends Task {
         List<Layer> layers = new ArrayList<>();
         layers.add(
                 new Embedding(config.text().embedding(), new Initializer.Uniform(-EMBEDDING_LIMIT, EMBEDDING_LIMIT)));
+        // On every connection but the recurrent ones, as in Zaremba et al.; less on what few numbers say of a
+        // character.
+        if (config.dropout() > 0) {
+            layers.add(new Dropout(config.dropout() / 2));
+        }
         layers.add(Lstm.of(stack(config, config.text().embedding())).withReturnSequences(true));
         if (config.dropout() > 0) {
             layers.add(new Dropout(config.dropout()));

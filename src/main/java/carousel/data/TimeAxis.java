@@ -257,9 +257,10 @@ public final class TimeAxis {
      */
     public List<String> next(int count) {
         List<String> next = new ArrayList<>(count);
+        boolean writable = unit != null;
         for (int k = 1; k <= count; k++) {
-            LocalDateTime later = unit == null ? null : after(times[times.length - 1], k);
-            boolean writable = later != null && later.getYear() <= 9999 && fits(later);
+            LocalDateTime later = writable ? after(times[times.length - 1], k) : null;
+            writable = writable && later.getYear() <= 9999 && fits(later);
             next.add(writable ? form.write(later) : "+" + k);
         }
         return next;

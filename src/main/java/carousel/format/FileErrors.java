@@ -44,7 +44,7 @@ public final class FileErrors {
     }
 
     /** Why it failed, without the file's name: what follows "cannot write 'model.safetensors': ". */
-    static String reason(IOException failure) {
+    public static String reason(IOException failure) {
         if (failure instanceof FileSystemException aboutFile) {
             return "it " + predicate(aboutFile);
         }

@@ -19,7 +19,7 @@ public final class FormatException extends IOException {
     }
 
     /** Text out of a file as a message may show it: see {@link DataException#quote}. */
-    static String quote(String text) {
+    public static String quote(String text) {
         return DataException.quote(text);
     }
 }

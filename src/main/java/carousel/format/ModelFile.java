@@ -25,7 +25,7 @@ import java.util.Map;
  */
 public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String, Content> tensors, Path path) {
     /** The metadata's key for the specification. */
-    private static final String SPECIFICATION = "carousel.model";
+    public static final String SPECIFICATION = "carousel.model";
 
     /** The metadata's key for whose tensors these are. */
     private static final String FORMAT = "format";

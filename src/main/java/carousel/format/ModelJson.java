@@ -13,7 +13,9 @@ import carousel.layer.Form;
 import carousel.layer.Initializer;
 import carousel.layer.Layer;
 import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.ModelSpec;
+import carousel.layer.TimeReversal;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
@@ -67,10 +69,15 @@ public final class ModelJson {
         } else if (layer instanceof Embedding embedding) {
             json.addProperty("width", embedding.width());
             json.add("initializer", write(embedding.initializer()));
+            if (embedding.maskZero()) {
+                json.addProperty("maskZero", true);
+            }
         } else if (layer instanceof Dropout dropout) {
             json.addProperty("rate", dropout.rate());
         } else if (layer instanceof Activation activation) {
             json.addProperty("function", activation.function().word());
+        } else if (layer instanceof Masking masking) {
+            json.addProperty("value", masking.value());
         }
         return json;
     }
@@ -191,12 +198,18 @@ public final class ModelJson {
                         truth(json, "bias"),
                         initializer(object(json, "weightsInitializer")),
                         initializer(object(json, "biasInitializer")));
-            case "embedding" -> new Embedding(integer(json, "width"), initializer(object(json, "initializer")));
+            case "embedding" ->
+                new Embedding(
+                        integer(json, "width"),
+                        initializer(object(json, "initializer")),
+                        json.has("maskZero") && truth(json, "maskZero"));
             case "dropout" -> new Dropout(number(json, "rate"));
             case "activation" -> new Activation(function(text(json, "function")));
+            case "masking" -> new Masking(number(json, "value"));
+            case "time_reversal" -> new TimeReversal();
             default ->
                 throw new IllegalArgumentException(
-                        "a layer's type should be lstm, dense, embedding, dropout or activation but got "
+                        "a layer's type should be lstm, dense, embedding, dropout, activation, masking or time_reversal but got "
                                 + FormatException.quote(type));
         };
     }

@@ -1,11 +1,11 @@
 package carousel.format;
 
 /** The two 16-bit floating point formats. Every value of both is a float, so nothing is rounded in reading. */
-final class SmallFloats {
+public final class SmallFloats {
     private SmallFloats() {}
 
     /** IEEE 754 binary16: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
-    static float float16(short bits) {
+    public static float float16(short bits) {
         int sign = (bits & 0x8000) << 16;
         int exponent = bits >>> 10 & 0x1F;
         int fraction = bits & 0x3FF;
@@ -21,7 +21,7 @@ final class SmallFloats {
     }
 
     /** The upper half of a float: 1 sign bit, 8 exponent bits, 7 fraction bits. */
-    static float bfloat16(short bits) {
+    public static float bfloat16(short bits) {
         return Float.intBitsToFloat(bits << 16);
     }
 

@@ -4,7 +4,7 @@ package carousel.layer;
  * One layer of a model, as a description: what it computes and how its weights start. A {@link Model} binds it to an engine
  * and gives it parameters.
  */
-public sealed interface Layer permits Lstm, Dense, Embedding, Dropout, Activation {
+public sealed interface Layer permits Lstm, Dense, Embedding, Dropout, Activation, Masking, TimeReversal {
     /** The layer's kind in lower case, the stem of its name in a model: {@code lstm}, {@code dense}, ... */
     String kind();
 

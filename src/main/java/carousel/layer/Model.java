@@ -1,5 +1,6 @@
 package carousel.layer;
 
+import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.ParameterLayout;
@@ -33,6 +34,7 @@ public final class Model implements AutoCloseable {
 
     private final Engine engine;
     private final ModelSpec spec;
+    private final int lastOfSteps;
     private final List<Node> nodes = new ArrayList<>();
     private final List<ParameterView> views = new ArrayList<>();
     private final Scope scope;
@@ -42,6 +44,7 @@ public final class Model implements AutoCloseable {
     private Model(Engine engine, ModelSpec spec) {
         this.engine = engine;
         this.spec = spec;
+        this.lastOfSteps = lastOfSteps(spec);
         requireSupported(engine, spec);
         ParameterLayout layout = new ParameterLayout();
         nodes.addAll(bind(spec, layout));
@@ -186,6 +189,9 @@ public final class Model implements AutoCloseable {
         Tensor activation = pass.input();
         for (Node node : nodes) {
             activation = node.forward(pass, parameters, activation);
+            if (node.index == lastOfSteps) {
+                activation = pass.unmask(activation, heldWhereMasked());
+            }
         }
         pass.keepOutput(activation);
         return activation;
@@ -202,8 +208,31 @@ public final class Model implements AutoCloseable {
         Shapes.require("the gradient of the output", dOutput, pass.takeOutput().shape());
         Tensor gradient = dOutput;
         for (int k = nodes.size() - 1; k >= 0; k--) {
+            if (k == lastOfSteps && pass.mask() != null) {
+                gradient = pass.mask().apartBackward(pass, gradient);
+            }
             gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
         }
+    }
+
+    /** The last layer that reads lengths, where it puts out sequences; -1 where it does not. */
+    private static int lastOfSteps(ModelSpec spec) {
+        int last = -1;
+        Form form = spec.input();
+        for (int k = 0; k < spec.layers().size(); k++) {
+            Layer layer = spec.layers().get(k);
+            form = layer.output(form);
+            if (layer instanceof Lstm || layer instanceof TimeReversal) {
+                last = form.kind() == Form.Kind.SEQUENCE ? k : -1;
+            }
+        }
+        return last;
+    }
+
+    /** Whether a masked step shows the output before it: what was read before it is what came before it in time. */
+    private boolean heldWhereMasked() {
+        return spec.layers().get(lastOfSteps) instanceof Lstm lstm
+                && lstm.spec().direction() == Direction.FORWARD;
     }
 
     /** A tensor {@code [T, N, C]} or {@code [N, C]} as rows {@code [M, C]}. */

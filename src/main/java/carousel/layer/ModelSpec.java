@@ -7,7 +7,7 @@ import java.util.stream.Collectors;
  * A model without its weights: what it reads and its layers in order.
  *
  * @param input what the first layer reads
- * @param layers one or more, each taking what the one before puts out
+ * @param layers one or more, each taking what the one before puts out; one at most masks steps, with an LSTM after it
  */
 public record ModelSpec(Form input, List<Layer> layers) {
     public ModelSpec {
@@ -19,6 +19,32 @@ public record ModelSpec(Form input, List<Layer> layers) {
         for (Layer layer : layers) {
             form = layer.output(form);
         }
+        requireOneUsefulMask(layers);
+    }
+
+    private static void requireOneUsefulMask(List<Layer> layers) {
+        boolean masked = false;
+        boolean useless = false;
+        for (Layer layer : layers) {
+            if (masks(layer)) {
+                if (masked) {
+                    throw new IllegalArgumentException(
+                            "a model should mask steps in one layer but got two, the second " + layer.summary());
+                }
+                masked = true;
+                useless = true;
+            }
+            useless &= !(layer instanceof Lstm);
+        }
+        if (useless) {
+            throw new IllegalArgumentException(
+                    "masked steps are left out by an LSTM but there is none after the layer that masks: put one there or"
+                            + " take the mask out");
+        }
+    }
+
+    private static boolean masks(Layer layer) {
+        return layer instanceof Masking || layer instanceof Embedding embedding && embedding.maskZero();
     }
 
     /** A model of these layers in order. */

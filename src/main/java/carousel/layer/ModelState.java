@@ -51,13 +51,14 @@ public final class ModelState {
         Form form = model.spec().input();
         for (int index = 0; index < model.spec().layers().size(); index++) {
             Layer layer = model.spec().layers().get(index);
+            boolean forward = !(layer instanceof TimeReversal)
+                    && (!(layer instanceof Lstm read) || read.spec().direction() == Direction.FORWARD);
+            if (!forward) {
+                throw new IllegalArgumentException("only a model that reads forward can go on from a state but layer "
+                        + (index + 1) + " is " + layer.summary() + ": give it whole sequences");
+            }
             if (layer instanceof Lstm lstm) {
                 LstmSpec spec = lstm.spec().withInputSize(form.features());
-                if (spec.direction() != Direction.FORWARD) {
-                    throw new IllegalArgumentException(
-                            "only a model that reads forward can go on from a state but layer " + (index + 1) + " is "
-                                    + lstm.summary() + ": give it whole sequences");
-                }
                 layers.put(index, new Carried(allocate(scope, spec, "before"), allocate(scope, spec, "after")));
             }
             form = layer.output(form);

@@ -40,6 +40,10 @@ abstract class Node {
             return new DropoutNode(dropout, index, name);
         } else if (layer instanceof Activation activation) {
             return new ActivationNode(activation, index, name);
+        } else if (layer instanceof Masking masking) {
+            return new MaskingNode(masking, index, name);
+        } else if (layer instanceof TimeReversal) {
+            return new TimeReversalNode(index, name);
         }
         throw new AssertionError(layer);
     }
@@ -269,13 +273,31 @@ abstract class Node {
             if (pass.recorded()) {
                 pass.keepInput(index, input);
             }
-            return y;
+            return layer.maskZero() ? pass.mask(notZero(pass, ids(input))).together(pass, y) : y;
         }
 
         @Override
         Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
-            pass.engine().embeddingBackward(ids(pass.input(index)), Model.rows(dOutput), table.in(gradients));
+            Tensor dy = layer.maskZero() ? pass.mask().togetherBackward(pass, dOutput) : dOutput;
+            pass.engine().embeddingBackward(ids(pass.input(index)), Model.rows(dy), table.in(gradients));
             return null;
+        }
+
+        /** Engines do not give integers back; so each is looked up in a table that says whether it is 0. */
+        private boolean[] notZero(Pass pass, Tensor ids) {
+            double[] values = new double[Math.toIntExact(table.shape().extent(0))];
+            Arrays.fill(values, 1, values.length, 1);
+            Tensor marks = pass.scope().allocate(name + " marks", values.length, 1);
+            pass.engine().write(marks, values);
+            double[] found = new double[Math.toIntExact(ids.elements())];
+            Tensor marked = pass.scope().allocate(name + " marked", found.length, 1);
+            pass.engine().embeddingForward(ids, marks, marked);
+            pass.engine().read(marked, found);
+            boolean[] counts = new boolean[found.length];
+            for (int row = 0; row < counts.length; row++) {
+                counts[row] = found[row] != 0;
+            }
+            return counts;
         }
 
         private static Tensor ids(Tensor input) {
@@ -313,6 +335,73 @@ abstract class Node {
             Tensor y = pass.scope().allocate(name + " y", input.shape().toArray());
             pass.engine().dropout(input, layer.rate(), pass.random(index), y);
             return y;
+        }
+    }
+
+    private static final class MaskingNode extends Node {
+        private final Masking layer;
+
+        MaskingNode(Masking layer, int index, String name) {
+            super(index, name);
+            this.layer = layer;
+        }
+
+        @Override
+        void initialize(double[] parameters, RandomSequence random) {
+            // No parameters.
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            int width = input.shape().extent(2);
+            float[] values = new float[Math.toIntExact(input.elements())];
+            pass.engine().read(input, values);
+            boolean[] counts = new boolean[values.length / width];
+            for (int e = 0; e < values.length; e++) {
+                counts[e / width] |= values[e] != (float) layer.value();
+            }
+            return pass.mask(counts).together(pass, input);
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            return wanted ? pass.mask().togetherBackward(pass, dOutput) : null;
+        }
+    }
+
+    private static final class TimeReversalNode extends Node {
+        TimeReversalNode(int index, String name) {
+            super(index, name);
+        }
+
+        @Override
+        void initialize(double[] parameters, RandomSequence random) {
+            // No parameters.
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            return reversed(pass, "y", input);
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            // Turning around is its own way back.
+            return wanted ? reversed(pass, "dx", dOutput) : null;
+        }
+
+        private Tensor reversed(Pass pass, String what, Tensor x) {
+            int timeSteps = x.shape().extent(0);
+            int batchSize = x.shape().extent(1);
+            int[] lengths = pass.lengths();
+            int[] rows = new int[timeSteps * batchSize];
+            for (int t = 0; t < timeSteps; t++) {
+                for (int n = 0; n < batchSize; n++) {
+                    int length = lengths == null ? timeSteps : lengths[n];
+                    rows[t * batchSize + n] = (t < length ? length - 1 - t : t) * batchSize + n;
+                }
+            }
+            return StepRows.of(pass, name, rows).take(pass, name + " " + what, x);
         }
     }
 

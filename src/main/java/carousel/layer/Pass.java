@@ -21,6 +21,7 @@ public final class Pass {
     private Tensor[] results;
     private LstmTape[] tapes;
     private Tensor output;
+    private StepMask mask;
     private ModelState state;
 
     private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
@@ -67,9 +68,25 @@ public final class Pass {
         return input;
     }
 
-    /** Valid steps of each sequence, or null for all. */
+    /** Valid steps of each sequence, or null for all; behind a layer that masks steps, how many it left. */
     public int[] lengths() {
-        return lengths;
+        return mask == null ? lengths : mask.lengths();
+    }
+
+    /** The steps that a layer left out, or null. */
+    StepMask mask() {
+        return mask;
+    }
+
+    /** From here on only the steps that count are there: {@code counts [T N]}. */
+    StepMask mask(boolean[] counts) {
+        mask = new StepMask(counts, batchSize(), lengths);
+        return mask;
+    }
+
+    /** Moves the outputs back to the steps they belong to, where steps were left out. */
+    Tensor unmask(Tensor y, boolean held) {
+        return mask == null ? y : mask.apart(this, y, held, lengths);
     }
 
     Engine engine() {
@@ -98,6 +115,7 @@ public final class Pass {
         results = new Tensor[layers];
         tapes = new LstmTape[layers];
         output = null;
+        mask = null;
     }
 
     void keepOutput(Tensor tensor) {

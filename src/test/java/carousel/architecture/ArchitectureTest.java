@@ -175,6 +175,16 @@ class ArchitectureTest {
     }
 
     @Test
+    void onlyThePackageForOnnxSeesItsMessages() {
+        check(noClasses()
+                .that()
+                .resideOutsideOfPackage(ROOT + ".format.onnx..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("ai.onnx.."));
+    }
+
+    @Test
     void nothingUsesJavaSerialization() {
         check(noClasses()
                 .should()

@@ -60,6 +60,28 @@ class BenchCommandTest {
     }
 
     @Test
+    void shapesHaveNamesAndNumbersChangeThem() {
+        CommandLineRun run = CommandLineRun.of(
+                        "bench",
+                        "--shape",
+                        "single,Text",
+                        "--batch",
+                        2,
+                        "--hidden",
+                        8,
+                        "--seconds",
+                        0.001,
+                        "--engine",
+                        "vector")
+                .succeeds();
+        List<String> headers =
+                run.out().lines().filter(line -> line.startsWith("N=")).toList();
+        assertEquals(2, headers.size(), run.out());
+        assertTrue(headers.get(0).startsWith("N=2 T=100 C=128 H=8, 1 layer,"), headers.get(0));
+        assertTrue(headers.get(1).startsWith("N=2 T=100 C=64 H=8, 2 layers,"), headers.get(1));
+    }
+
+    @Test
     void enginesWithoutThePrecisionAreLeftOutWithTheReason() {
         CommandLineRun run = bench("--engine", "vector", "--precision", "fp16");
         run.failsWith(Main.FAILURE, "FP16", "FP32 only");

@@ -123,6 +123,26 @@ class TrainCommandTest {
         assertTrue(again.out().contains("Testing Mean Squared Error"), again.out());
     }
 
+    /** In a process of its own, because the order in which classes are made ready counts. */
+    @Test
+    void withoutATaskAFileIsRefusedFromTheFirstCallOn() throws Exception {
+        Path file = Files.writeString(folder.resolve("numbers.csv"), "1,2");
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-XX:TieredStopAtLevel=1",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        "carousel.cli.Main",
+                        "train",
+                        "--data",
+                        file.toString())
+                .redirectErrorStream(true)
+                .start();
+        String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(2, process.waitFor(), said);
+        assertTrue(said.startsWith("carousel: --data '" + file + "' is a file, but without --task"), said);
+    }
+
     @Test
     void evaluateAndPredictUseTheRun() {
         Path out = folder.resolve("run");

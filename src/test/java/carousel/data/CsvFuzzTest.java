@@ -18,7 +18,7 @@ class CsvFuzzTest {
     /** Buffers, patterns and the message of a refusal. */
     private static final long OVERHEAD = 1 << 20;
     /** For each byte of a file: its characters and numbers, and the short-lived text of each field on the way there. */
-    private static final long PER_BYTE = 500;
+    private static final long PER_BYTE = 400;
 
     private static final Mutations MUTATIONS = new Mutations(
             31,

@@ -88,6 +88,16 @@ class SeriesTest {
     }
 
     @Test
+    void datesEndWithTheYear9999() throws DataException {
+        List<String> next = read("year,v\n4000,1\n7000,2\n", List.of("v"), null).nextLabels(1_000_000);
+        assertEquals("+1", next.get(0));
+        assertEquals("+1000000", next.get(999_999));
+        assertEquals(
+                List.of("9999-12-31", "+2"),
+                read("d,v\n9999-12-29,1\n9999-12-30,2\n", null, null).nextLabels(2));
+    }
+
+    @Test
     void weekendsAreNoGaps() throws DataException {
         Series series = read(
                 "d,v\n2020-01-02,1\n2020-01-03,2\n2020-01-06,3\n2020-01-07,3\n2020-01-08,3\n2020-01-09,3\n2020-01-10,3\n",

@@ -19,7 +19,9 @@ import carousel.layer.Form;
 import carousel.layer.Initializer;
 import carousel.layer.Layer;
 import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.ModelSpec;
+import carousel.layer.TimeReversal;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -82,7 +84,14 @@ class ModelJsonTest {
                         Arrays.stream(ActivationFunction.values())
                                 .map(Activation::new)
                                 .toArray(Layer[]::new)),
-                ModelSpec.of(Form.tokens(3), Embedding.of(2)));
+                ModelSpec.of(Form.tokens(3), Embedding.of(2)),
+                ModelSpec.of(Form.tokens(3), Embedding.of(2).withMaskZero(true), Lstm.of(2)),
+                ModelSpec.of(
+                        Form.sequence(2),
+                        new Masking(-0.1),
+                        Lstm.of(LstmSpec.of(1, 2).withDirection(Direction.REVERSE))
+                                .withReturnSequences(true),
+                        new TimeReversal()));
     }
 
     /** The smallest model there is, in full. */
@@ -206,7 +215,7 @@ class ModelJsonTest {
                 "\"glorotUniform\" | \"glorot\" | but got 'glorot'",
                 "\"glorotUniform\" | \"normal\" | 'mean' is missing",
                 "{\"type\":\"orthogonal\"} | \"orthogonal\" | 'recurrentInitializer' should be an object",
-                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout or activation but got 'gru'",
+                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, activation, masking or time_reversal but got 'gru'",
                 "\"type\":\"lstm\", | `` | 'type' is missing",
                 "\"layers\":[{ | \"layers\":[7,{ | a layer should be an object but got '7'",
                 "\"layers\":[ | \"layers\":{},\"other\":[ | 'layers' should be an array but got '{}'",

@@ -22,6 +22,7 @@ import carousel.layer.Lstm;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.layer.Pass;
+import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
@@ -48,6 +49,26 @@ class ModelGradientTest {
                 model("dense at each step", Form.sequence(2), Lstm.of(both).withReturnSequences(true), Dense.of(2)),
                 model("embedding", Form.tokens(6), Embedding.of(3), Lstm.of(lstm), new Dropout(0.4), Dense.of(2)),
                 model("embedding read directly", Form.tokens(6), Embedding.of(3), Dense.of(2), new Dropout(0)),
+                model(
+                        "token 0 masked, an answer at each step",
+                        Form.tokens(6),
+                        Embedding.of(3).withMaskZero(true),
+                        Lstm.of(lstm).withReturnSequences(true),
+                        Dense.of(2)),
+                model(
+                        "token 0 masked, both ways",
+                        Form.tokens(3),
+                        Embedding.of(3).withMaskZero(true),
+                        Dense.of(2),
+                        Lstm.of(both.withLayers(2)).withReturnSequences(true)),
+                model(
+                        "time reversals",
+                        Form.sequence(2),
+                        Lstm.of(lstm).withReturnSequences(true),
+                        new TimeReversal(),
+                        Lstm.of(lstm).withReturnSequences(true),
+                        Dense.of(2),
+                        new TimeReversal()),
                 model("vectors", Form.vector(3), Dense.of(4), new Dropout(0.3), Dense.of(2)),
                 model(
                         "activations on vectors",

@@ -1,0 +1,86 @@
+package carousel.layer;
+
+import carousel.tensor.Tensor;
+
+/**
+ * The steps of a batch that count. Engines know sequences that end early but not steps left out anywhere; so the steps that count
+ * are moved together to the start, the pass's lengths become their numbers, and what comes out of the last layer that reads
+ * lengths is moved back: there a step that was left out shows the output before it, or zeros.
+ */
+final class StepMask {
+    private final int timeSteps;
+    private final int batchSize;
+    private final int[] lengths;
+    /** {@code [T N]}: where a row of the shortened sequences comes from; behind their ends row 0, which nothing reads. */
+    private final int[] origins;
+
+    private final boolean[] counts;
+    private StepRows together;
+    private StepRows apart;
+
+    /**
+     * @param counts {@code [T N]}: whether a step counts
+     * @param valid valid steps of each sequence, those behind counting never; null for all
+     */
+    StepMask(boolean[] counts, int batchSize, int[] valid) {
+        this.timeSteps = counts.length / batchSize;
+        this.batchSize = batchSize;
+        this.counts = counts.clone();
+        this.lengths = new int[batchSize];
+        this.origins = new int[counts.length];
+        for (int n = 0; n < batchSize; n++) {
+            for (int t = 0; t < timeSteps; t++) {
+                int row = t * batchSize + n;
+                if (valid != null && t >= valid[n]) {
+                    this.counts[row] = false;
+                } else if (counts[row]) {
+                    origins[lengths[n]++ * batchSize + n] = row;
+                }
+            }
+        }
+    }
+
+    /** The number of steps of each sequence that count. */
+    int[] lengths() {
+        return lengths;
+    }
+
+    /** Moves the steps of {@code [T, N, C]} that count together. */
+    Tensor together(Pass pass, Tensor x) {
+        together = StepRows.of(pass, "masked", origins);
+        return together.take(pass, "masked", x);
+    }
+
+    /** The gradient of what {@link #together} read. Steps that do not count have none. */
+    Tensor togetherBackward(Pass pass, Tensor dy) {
+        return together.giveBack(pass, "gradient of masked", dy);
+    }
+
+    /**
+     * Moves outputs back to their own steps.
+     *
+     * @param y {@code [T, N, C]}, zero past the ends of the shortened sequences
+     * @param held whether a step left out shows the output before it and zeros only where there is none; otherwise zeros
+     * @param valid as above: behind the end of a sequence there are zeros
+     */
+    Tensor apart(Pass pass, Tensor y, boolean held, int[] valid) {
+        int[] rows = new int[counts.length];
+        for (int n = 0; n < batchSize; n++) {
+            int done = 0;
+            for (int t = 0; t < timeSteps; t++) {
+                int row = t * batchSize + n;
+                done += counts[row] ? 1 : 0;
+                boolean shown = counts[row] || held && done > 0 && (valid == null || t < valid[n]);
+                // Where a step is left out the shortened sequence ends before T, and what follows its end is zero.
+                rows[row] = (shown ? done - 1 : lengths[n]) * batchSize + n;
+            }
+        }
+        apart = StepRows.of(pass, "unmasked", rows);
+        return apart.take(pass, "unmasked", y);
+    }
+
+    /** The gradient of what {@link #apart} read. */
+    Tensor apartBackward(Pass pass, Tensor dy) {
+        return apart.giveBack(pass, "gradient of unmasked", dy);
+    }
+}

@@ -1,0 +1,39 @@
+package carousel.layer;
+
+import carousel.engine.Engine;
+import carousel.tensor.Tensor;
+
+/**
+ * Moves the steps of sequences to other places in time, on the engine: a look-up in the rows of {@code [T N, C]}, as an embedding
+ * looks up its table. Step {@code t} of sequence {@code n} is row {@code t N + n}.
+ */
+final class StepRows {
+    private final Tensor rows;
+
+    private StepRows(Tensor rows) {
+        this.rows = rows;
+    }
+
+    /** @param rows for each row of the result the row it is taken from */
+    static StepRows of(Pass pass, String name, int[] rows) {
+        Tensor ids = pass.scope().allocateIntegers(name + " steps", rows.length);
+        pass.engine().write(ids, rows);
+        return new StepRows(ids);
+    }
+
+    /** {@code y[m] = x[rows[m]]}. */
+    Tensor take(Pass pass, String name, Tensor x) {
+        Tensor y = pass.scope().allocate(name, x.shape().toArray());
+        pass.engine().embeddingForward(rows, Model.rows(x), Model.rows(y));
+        return y;
+    }
+
+    /** The gradient of x: {@code dx[rows[m]] += dy[m]}, from zero. */
+    Tensor giveBack(Pass pass, String name, Tensor dy) {
+        Engine engine = pass.engine();
+        Tensor dx = pass.scope().allocate(name, dy.shape().toArray());
+        engine.fill(dx, 0);
+        engine.embeddingBackward(rows, Model.rows(dy), Model.rows(dx));
+        return dx;
+    }
+}
