@@ -141,7 +141,7 @@ class TextCommandTest {
         // Two bytes of a character that come one after the other are one character.
         Files.write(text, "\u00e9".repeat(500).getBytes(StandardCharsets.UTF_8));
         Path accents = folder.resolve("accents");
-        train(accents, "--unit", "byte", "--epochs", 10).succeeds();
+        train(accents, "--unit", "byte", "--epochs", 40).succeeds();
         String written = CommandLineRun.of(
                         "generate", "--model", accents, "--prompt", "\u00e9", "--length", 8, "--temperature", 0)
                 .succeeds()
