@@ -9,7 +9,6 @@ import carousel.layer.Dense;
 import carousel.layer.Dropout;
 import carousel.layer.Embedding;
 import carousel.layer.Form;
-import carousel.layer.Initializer;
 import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.ModelSpec;
@@ -27,9 +26,6 @@ final class TextTask extends Task {
     private static final int EVALUATION_STREAMS = 8;
 
     private static final int EVALUATION_STEPS = 250;
-
-    /** Each starts uniform within this, as in Zaremba, Sutskever &amp; Vinyals (2014). */
-    private static final double EMBEDDING_LIMIT = 0.1;
 
     TextTask() {
         super("text", Loss.SOFTMAX_CROSS_ENTROPY, "--data", "--time-steps", "--unit", "--embedding");
@@ -102,8 +98,7 @@ final class TextTask extends Task {
 
     private static ModelSpec model(RunConfig config, int vocabulary) {
         List<Layer> layers = new ArrayList<>();
-        layers.add(
-                new Embedding(config.text().embedding(), new Initializer.Uniform(-EMBEDDING_LIMIT, EMBEDDING_LIMIT)));
+        layers.add(Embedding.of(config.text().embedding()));
         // On every connection but the recurrent ones, as in Zaremba et al.; less on what few numbers say of a
         // character.
         if (config.dropout() > 0) {
