@@ -159,7 +159,15 @@ final class ConvertCommand implements Callable<Integer> {
             case ONNX -> OnnxExport.write(to, weights, Map.of(), lengths);
             default -> KerasExport.write(to, weights);
         }
-        report(read.imported());
+        List<Imported.Mapping> mapping = new ArrayList<>(read.imported().mapping());
+        if (target != Format.SAFETENSORS) {
+            metadata.keySet()
+                    .forEach(name -> mapping.add(new Imported.Mapping(
+                            "metadata " + name,
+                            "",
+                            "left out: what the model was made for, and how its inputs are scaled")));
+        }
+        report(new Imported(weights, mapping));
         return 0;
     }
 

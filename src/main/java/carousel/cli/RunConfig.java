@@ -189,7 +189,10 @@ record RunConfig(
             RunConfig config = new Gson().fromJson(json, RunConfig.class);
             config.requireWhole();
             return config;
-        } catch (JsonParseException | NullPointerException | IllegalArgumentException e) {
+        } catch (NullPointerException e) {
+            throw new FormatException(
+                    "'" + file + "' has settings of which some are missing: it is damaged; go back to a copy of it", e);
+        } catch (JsonParseException | IllegalArgumentException e) {
             throw new FormatException("'" + file + "' has settings that cannot be read: " + e.getMessage(), e);
         }
     }

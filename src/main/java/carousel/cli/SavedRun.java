@@ -1,5 +1,6 @@
 package carousel.cli;
 
+import carousel.format.FormatException;
 import carousel.format.ModelFile;
 import carousel.training.RunFolder;
 import java.io.IOException;
@@ -45,6 +46,9 @@ final class SavedRun {
         Path file = Files.isDirectory(path) ? path.resolve(RunFolder.MODEL) : path;
         ModelFile model = ModelFile.read(file);
         RunConfig config = RunConfig.isIn(model.metadata()) ? RunConfig.from(model.metadata(), file) : null;
+        if (config != null) {
+            requireFits(config, model.spec().output().features(), file);
+        }
         if (data != null) {
             if (config == null) {
                 throw new IllegalArgumentException("--data goes with a model that was trained here but '" + file
@@ -58,5 +62,14 @@ final class SavedRun {
                     .usedOn(config, data.toAbsolutePath().normalize().toString());
         }
         return new Contents(model, config);
+    }
+
+    private static void requireFits(RunConfig config, int outputs, Path file) throws FormatException {
+        long expected = config.taskKind().outputs(config);
+        if (expected != 0 && expected != outputs) {
+            throw new FormatException(
+                    "'" + file + "' should put out " + expected + " numbers by its settings but its model"
+                            + " puts out " + outputs + ": it is damaged; go back to a copy of it");
+        }
     }
 }

@@ -189,6 +189,11 @@ final class SequencesTask extends Task {
     }
 
     @Override
+    long outputs(RunConfig config) {
+        return config.sequences().classNames().size();
+    }
+
+    @Override
     InputScaling inputScaling(RunConfig config) {
         try {
             return InputScaling.of(SeriesScaling.fromMap(config.sequences().fitted()));

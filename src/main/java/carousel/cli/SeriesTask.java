@@ -240,6 +240,11 @@ final class SeriesTask extends Task {
     }
 
     @Override
+    long outputs(RunConfig config) {
+        return (long) config.series().horizon() * config.series().targets().size();
+    }
+
+    @Override
     Result result(RunConfig config, Test test, Evaluation evaluation, Model model) {
         float[] predictions = new Evaluator(model, loss()).predict(test.source());
         PreparedSeries prepared = test.series();

@@ -201,6 +201,11 @@ abstract class Task {
     /** Throws {@link IllegalArgumentException} unless what only this task has is such as a run can have. */
     void requireWhole(RunConfig config) {}
 
+    /** The numbers that a model of this task puts out at once, where the settings say; 0 where they do not. */
+    long outputs(RunConfig config) {
+        return 0;
+    }
+
     /** How the numbers that {@code predict} is given are scaled. */
     InputScaling inputScaling(RunConfig config) {
         return InputScaling.NONE;

@@ -76,6 +76,11 @@ final class TextTask extends Task {
         }
     }
 
+    @Override
+    long outputs(RunConfig config) {
+        return config.text().vocabulary().size();
+    }
+
     private static TextCorpus corpus(RunConfig config) throws IOException {
         return TextCorpus.read(
                 Path.of(config.data()), config.text().kind(), config.text().vocabulary());

@@ -14,8 +14,9 @@ import java.util.function.Function;
  * A series as a network learns from it: cut into parts, without missing values, transformed and scaled; and the way back,
  * from what the network says to forecasts in the series' units.
  *
- * <p>Nothing of a later part gets into an earlier one: missing values are filled from their own part and what was before it,
- * and scaling and season come from the training part alone.
+ * <p>Nothing of a later part gets into an earlier one, and nothing of what a forecast is judged by into its window: missing values
+ * are filled as asked in the training part and with the value before in the others, and scaling and season come from the
+ * training part alone.
  */
 public final class PreparedSeries {
     /** The longest windows. */
@@ -147,8 +148,9 @@ public final class PreparedSeries {
                     + DataException.quote(series.columnNames().get(column)) + " but all "
                     + parts.trainingEnd() + " are missing: choose other columns or parts");
         }
-        settings.missing().fill(values, parts.trainingEnd(), parts.validationEnd());
-        settings.missing().fill(values, parts.validationEnd(), parts.end());
+        // Between the value before and the one after would tell a forecast something of what it is judged by.
+        MissingValues.PREVIOUS.fill(values, parts.trainingEnd(), parts.validationEnd());
+        MissingValues.PREVIOUS.fill(values, parts.validationEnd(), parts.end());
         return values;
     }
 

@@ -33,6 +33,10 @@ public record TextCorpus(String name, Vocabulary vocabulary, int[] training, int
      *     than the known ones
      */
     public static TextCorpus read(Path file, Vocabulary.Unit unit, Vocabulary known) throws IOException {
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new DataException("'" + file + "' should be a text file but is a "
+                    + (Files.isDirectory(file) ? "folder" : "special file") + ": give a file");
+        }
         long size = Files.size(file);
         if (size < LEAST || size > MOST_BYTES) {
             throw new DataException("'" + file + "' should have in the [" + LEAST + ", " + MOST_BYTES

@@ -6,8 +6,6 @@ import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
 
 /**
  * A model that answers many clients at once, step by step or in chunks, and remembers for each where its sequence stands: the
@@ -30,8 +28,6 @@ public final class LstmSession implements AutoCloseable {
     private final Scope scope;
     /** The state of all clients. */
     private final ModelState bank;
-    /** States that calls for some of the clients work on, by their number. */
-    private final Map<Integer, ModelState> workplaces = new HashMap<>();
     /** The number of the last call that each client was named in. */
     private final long[] lastCalls;
 
@@ -130,8 +126,7 @@ public final class LstmSession implements AutoCloseable {
 
     private float[] run(Scope step, int[] clients, Tensor input) {
         boolean all = clients.length == clients() && isCountedUp(clients);
-        ModelState state =
-                all ? bank : workplaces.computeIfAbsent(clients.length, count -> new ModelState(model, scope, count));
+        ModelState state = all ? bank : new ModelState(model, step, clients.length);
         if (!all) {
             copy(bank, clients, state, null);
         }

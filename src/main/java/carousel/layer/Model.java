@@ -190,7 +190,7 @@ public final class Model implements AutoCloseable {
         for (Node node : nodes) {
             activation = node.forward(pass, parameters, activation);
             if (node.index == lastOfSteps) {
-                activation = pass.unmask(activation, heldWhereMasked());
+                activation = pass.unmask(activation, heldWhereMasked() ? lastOfSteps : -1);
             }
         }
         pass.keepOutput(activation);

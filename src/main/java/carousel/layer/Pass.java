@@ -4,6 +4,7 @@ import carousel.engine.Engine;
 import carousel.engine.LstmTape;
 import carousel.engine.RandomKey;
 import carousel.tensor.Scope;
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 
 /**
@@ -84,9 +85,23 @@ public final class Pass {
         return mask;
     }
 
-    /** Moves the outputs back to the steps they belong to, where steps were left out. */
-    Tensor unmask(Tensor y, boolean held) {
-        return mask == null ? y : mask.apart(this, y, held, lengths);
+    /**
+     * Moves the outputs back to the steps they belong to, where steps were left out.
+     *
+     * @param layer the LSTM whose outputs they are, where a step left out shows the output before it; -1 where it shows zeros
+     */
+    Tensor unmask(Tensor y, int layer) {
+        if (mask == null) {
+            return y;
+        }
+        Tensor before = null;
+        if (layer >= 0 && state != null) {
+            Tensor h = state.before(layer).h();
+            int width = h.shape().extent(2);
+            long top = h.elements() - (long) batchSize() * width;
+            before = h.view(h.name(), top, Shape.of(batchSize(), width));
+        }
+        return mask.apart(this, y, layer >= 0, before, lengths);
     }
 
     Engine engine() {

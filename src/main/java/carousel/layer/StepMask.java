@@ -1,5 +1,6 @@
 package carousel.layer;
 
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 
 /**
@@ -61,25 +62,43 @@ final class StepMask {
      *
      * @param y {@code [T, N, C]}, zero past the ends of the shortened sequences
      * @param held whether a step left out shows the output before it and zeros only where there is none; otherwise zeros
+     * @param before {@code [N, C]}: the outputs before the first step, where the sequences go on from a state; null for none
      * @param valid as above: behind the end of a sequence there are zeros
      */
-    Tensor apart(Pass pass, Tensor y, boolean held, int[] valid) {
+    Tensor apart(Pass pass, Tensor y, boolean held, Tensor before, int[] valid) {
         int[] rows = new int[counts.length];
         for (int n = 0; n < batchSize; n++) {
             int done = 0;
             for (int t = 0; t < timeSteps; t++) {
                 int row = t * batchSize + n;
                 done += counts[row] ? 1 : 0;
-                boolean shown = counts[row] || held && done > 0 && (valid == null || t < valid[n]);
-                // Where a step is left out the shortened sequence ends before T, and what follows its end is zero.
-                rows[row] = (shown ? done - 1 : lengths[n]) * batchSize + n;
+                boolean shown = counts[row] || held && (valid == null || t < valid[n]);
+                if (shown && (done > 0 || before != null)) {
+                    // What came before the first step lies behind the last.
+                    rows[row] = (done > 0 ? done - 1 : timeSteps) * batchSize + n;
+                } else {
+                    // Where a step is left out the shortened sequence ends before T, and what follows its end is zero.
+                    rows[row] = lengths[n] * batchSize + n;
+                }
             }
         }
         apart = StepRows.of(pass, "unmasked", rows);
-        return apart.take(pass, "unmasked", y);
+        return apart.take(pass, "unmasked", before == null ? y : followed(pass, y, before));
     }
 
-    /** The gradient of what {@link #apart} read. */
+    /** {@code y [T, N, C]} with one more step behind it. */
+    private Tensor followed(Pass pass, Tensor y, Tensor step) {
+        int width = step.shape().extent(1);
+        int rows = timeSteps * batchSize;
+        Tensor both = pass.scope().allocate("y and before", rows + batchSize, width);
+        Tensor first = both.view("y", 0, Shape.of(rows, width));
+        Tensor second = both.view("before", (long) rows * width, Shape.of(batchSize, width));
+        pass.engine().copyColumns(Model.rows(y), 0, first, 0, width);
+        pass.engine().copyColumns(step, 0, second, 0, width);
+        return both;
+    }
+
+    /** The gradient of y in {@link #apart}; there is none of what came before. */
     Tensor apartBackward(Pass pass, Tensor dy) {
         return apart.giveBack(pass, "gradient of unmasked", dy);
     }

@@ -21,19 +21,27 @@ final class StepRows {
         return new StepRows(ids);
     }
 
-    /** {@code y[m] = x[rows[m]]}. */
+    /** {@code y[m] = x[rows[m]]}, {@code [T, N, C]}. */
     Tensor take(Pass pass, String name, Tensor x) {
-        Tensor y = pass.scope().allocate(name, x.shape().toArray());
+        int width = x.shape().extent(x.shape().rank() - 1);
+        int batchSize = pass.batchSize();
+        Tensor y = pass.scope().allocate(name, timeSteps(batchSize), batchSize, width);
         pass.engine().embeddingForward(rows, Model.rows(x), Model.rows(y));
         return y;
     }
 
-    /** The gradient of x: {@code dx[rows[m]] += dy[m]}, from zero. */
+    /** The gradient of x, {@code dx[rows[m]] += dy[m]}, from zero; of its first T steps. */
     Tensor giveBack(Pass pass, String name, Tensor dy) {
         Engine engine = pass.engine();
-        Tensor dx = pass.scope().allocate(name, dy.shape().toArray());
+        int batchSize = pass.batchSize();
+        int width = dy.shape().extent(2);
+        Tensor dx = pass.scope().allocate(name, timeSteps(batchSize) + 1, batchSize, width);
         engine.fill(dx, 0);
         engine.embeddingBackward(rows, Model.rows(dy), Model.rows(dx));
-        return dx;
+        return dx.view(name, 0, dy.shape());
+    }
+
+    private int timeSteps(int batchSize) {
+        return Math.toIntExact(rows.elements()) / batchSize;
     }
 }

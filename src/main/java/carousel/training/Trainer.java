@@ -538,7 +538,7 @@ public final class Trainer implements AutoCloseable {
                 read(optimizerState.firstMoment()),
                 read(optimizerState.secondMoment()),
                 bestParameters,
-                carried == null ? restoredState : carried.read());
+                restoredState == null && carried != null ? carried.read() : restoredState);
     }
 
     private double[] read(Tensor tensor) {

@@ -127,8 +127,15 @@ class ConvertCommandTest {
         }
         CommandLineRun.of("evaluate", "--model", half).succeeds();
         Path onnx = folder.resolve("run.onnx");
-        CommandLineRun.of("convert", run, onnx, "--lengths").succeeds();
+        String summary =
+                CommandLineRun.of("convert", run, onnx, "--lengths").succeeds().out();
         assertTrue(Files.size(onnx) > 100);
+        // What the numbers mean does not go along.
+        assertTrue(summary.contains("metadata carousel.run  ->  - (left out"), summary);
+        assertFalse(CommandLineRun.of("convert", run, folder.resolve("own.safetensors"))
+                .succeeds()
+                .out()
+                .contains("left out"));
     }
 
     @Test

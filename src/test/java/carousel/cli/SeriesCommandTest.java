@@ -391,13 +391,30 @@ class SeriesCommandTest {
     })
     void damagedSettingsAreRefused(String from, String to, String sentence) throws IOException {
         Path out = folder.resolve("run");
+        damage(out, from, to);
+        CommandLineRun.of("forecast", "--model", out).failsWith(1, "has settings that cannot be read", sentence);
+    }
+
+    @Test
+    void settingsThatDoNotFitTheModelAreRefused() throws IOException {
+        Path out = folder.resolve("run");
+        damage(out, "horizon\\\":1", "horizon\\\":2");
+        for (String command : new String[] {"forecast", "evaluate"}) {
+            CommandLineRun.of(command, "--model", out)
+                    .failsWith(1, "should put out 2 numbers by its settings but its model puts out 1");
+        }
+        Path other = folder.resolve("other");
+        damage(other, "series\\\":{", "sorios\\\":{");
+        CommandLineRun.of("forecast", "--model", other).failsWith(1, "settings of which some are missing");
+    }
+
+    private void damage(Path out, String from, String to) throws IOException {
         train(out, "--steps", 1).succeeds();
         Path model = out.resolve(RunFolder.MODEL);
         String before = Files.readString(model, StandardCharsets.ISO_8859_1);
         String after = before.replaceFirst(Pattern.quote(from), Matcher.quoteReplacement(to));
         assertNotEquals(before, after);
         Files.writeString(model, after, StandardCharsets.ISO_8859_1);
-        CommandLineRun.of("forecast", "--model", out).failsWith(1, "has settings that cannot be read", sentence);
     }
 
     @Test

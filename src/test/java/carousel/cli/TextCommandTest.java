@@ -181,4 +181,17 @@ class TextCommandTest {
         CommandLineRun.of("predict", "--model", out).failsWith(Main.BAD_USAGE, "use generate");
         CommandLineRun.of("predict", "--model", out, "--stream").failsWith(Main.BAD_USAGE, "use generate");
     }
+
+    @Test
+    void aVocabularyThatDoesNotFitTheModelIsRefused() throws IOException {
+        Path out = folder.resolve("run");
+        train(out, "--steps", 1).succeeds();
+        Path model = out.resolve(RunFolder.MODEL);
+        String before = Files.readString(model, StandardCharsets.ISO_8859_1);
+        // The same character twice.
+        String after = before.replaceFirst("ab", "aa");
+        assertTrue(before.indexOf("ab") > before.indexOf("characters"), "where the characters are");
+        Files.writeString(model, after, StandardCharsets.ISO_8859_1);
+        CommandLineRun.of("generate", "--model", out).failsWith(Main.FAILURE, "by its settings", "it is damaged");
+    }
 }

@@ -81,6 +81,10 @@ class TextCorpusTest {
 
     @Test
     void whatIsNoTextIsRefused() throws IOException {
+        assertRefused(
+                DataException.class,
+                () -> TextCorpus.read(folder, Vocabulary.Unit.BYTE, null),
+                "'" + folder + "' should be a text file but is a folder");
         Path few = file("abc".getBytes(StandardCharsets.UTF_8));
         assertRefused(
                 DataException.class,

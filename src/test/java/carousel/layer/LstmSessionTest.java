@@ -13,7 +13,9 @@ import carousel.engine.LstmSpec;
 import carousel.engine.RandomSequence;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -82,6 +84,43 @@ class LstmSessionTest {
             }
         }
         return part;
+    }
+
+    /** A step left out shows the output before it, be that of a call before. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void stepsThatAreLeftOutAreThoseOfOneLongRun(String name) {
+        float[] x = inputs();
+        RandomSequence random = new RandomSequence(10, 0, 0);
+        for (int row = 0; row < STEPS * CLIENTS; row++) {
+            if (random.nextInt(2) == 0) {
+                Arrays.fill(x, row * FEATURES, (row + 1) * FEATURES, 0.5f);
+            }
+        }
+        for (ModelSpec spec : new ModelSpec[] {EACH_STEP, AT_THE_END}) {
+            List<Layer> layers = new ArrayList<>(spec.layers());
+            layers.add(0, new Masking(0.5));
+            use(name, new ModelSpec(spec.input(), layers), (model, session) -> {
+                int[] clients = {4, 0, 2};
+                for (int at = 0; at < STEPS; ) {
+                    int steps = Math.min(1 + random.nextInt(3), STEPS - at);
+                    float[] answers = session.run(clients, steps, part(x, at, at + steps, clients));
+                    float[] whole = longRun(model, at + steps, x);
+                    int shown = answers.length / (clients.length * OUTPUTS);
+                    int first = whole.length - shown * CLIENTS * OUTPUTS;
+                    for (int row = 0; row < shown * clients.length; row++) {
+                        int client = clients[row % clients.length];
+                        int from = first + (row / clients.length * CLIENTS + client) * OUTPUTS;
+                        assertArrayEquals(
+                                Arrays.copyOfRange(whole, from, from + OUTPUTS),
+                                Arrays.copyOfRange(answers, row * OUTPUTS, (row + 1) * OUTPUTS),
+                                ALLOWED,
+                                "client " + client + " before step " + (at + steps));
+                    }
+                    at += steps;
+                }
+            });
+        }
     }
 
     @ParameterizedTest

@@ -279,6 +279,20 @@ class TrainerTest {
         }
     }
 
+    /** The state that batches carry is the checkpoint's as soon as it is restored. */
+    @Test
+    void aCheckpointThatIsRestoredIsTheNextCheckpoint() {
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, TOKENS, 2);
+                Trainer trainer = Trainer.of(model).open()) {
+            trainer.fitSteps(streams(), null, 2);
+            Checkpoint earlier = trainer.checkpoint();
+            trainer.fitSteps(streams(), null, 3);
+            trainer.restore(earlier);
+            assertArrayEquals(earlier.carriedState(), trainer.checkpoint().carriedState());
+        }
+    }
+
     private static Checkpoint with(Checkpoint of, double[] parameters, double[] first, double[] second, double[] best) {
         return new Checkpoint(
                 of.model(),

@@ -436,7 +436,8 @@ final class ChainReader {
         Axis meaning = flow.axes().get(axis);
         long extent = extent(flow, meaning);
         long first = from < 0 && extent > 0 ? from + extent : from;
-        if (meaning == Axis.CELLS || meaning == Axis.FEATURES && flow.cells() != null) {
+        boolean sideBySide = flow.cells() != null && !flow.axes().contains(Axis.CELLS);
+        if (meaning == Axis.CELLS || meaning == Axis.FEATURES && sideBySide) {
             long unit =
                     meaning == Axis.CELLS ? 1 : flow.features() / flow.cells().size();
             if (first < 0 || count < 1 || first + count > extent || first % unit != 0 || count % unit != 0) {
@@ -539,6 +540,11 @@ final class ChainReader {
                             !flow.axes().contains(Axis.CELLS) && flow.cells().size() == 1;
                         default -> false;
                     };
+            if (in[k] instanceof Flow flow && !flow.source().equals(first.source())) {
+                throw new IllegalArgumentException("joins what is made of the input "
+                        + FormatException.quote(first.source()) + " and of " + FormatException.quote(flow.source())
+                        + ", where a model has one");
+            }
             if (!fits) {
                 throw new IllegalArgumentException(
                         "joins other things than the outputs of cells of an LSTM, which is no chain of layers");
@@ -742,8 +748,10 @@ final class ChainReader {
     private Flow requireFeaturesLast(Flow given) {
         Flow flow = whole(given);
         List<Axis> axes = flow.axes();
-        if (axes.isEmpty() || axes.get(axes.size() - 1) != Axis.FEATURES || axes.contains(Axis.ONE)) {
-            throw new IllegalArgumentException("reads " + flow.inWords() + " where features are needed last");
+        boolean last = !axes.isEmpty() && axes.get(axes.size() - 1) == Axis.FEATURES;
+        // A last axis of extent 1 is no axis of features, even where it is all that is left of time.
+        if (!last || axes.contains(Axis.ONE) || given.axes().get(given.axes().size() - 1) != Axis.FEATURES) {
+            throw new IllegalArgumentException("reads " + given.inWords() + " where features are needed last");
         }
         return flow;
     }

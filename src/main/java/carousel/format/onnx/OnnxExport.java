@@ -17,7 +17,9 @@ import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Layer;
 import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.Model;
+import carousel.layer.TimeReversal;
 import carousel.tensor.Shape;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -100,12 +102,18 @@ public final class OnnxExport {
                 addLstm(lstm, form);
             } else if (layer instanceof Dense dense) {
                 addDense(dense, form);
-            } else if (layer instanceof Embedding) {
+            } else if (layer instanceof Embedding embedding) {
+                requireUnmasked(layer, embedding.maskZero());
                 ParameterView table = views.next();
                 current = node("Gather", List.of(initializer(table), current), Map.of("axis", 0L));
             } else if (layer instanceof Activation activation) {
                 addActivation(activation);
+            } else if (layer instanceof TimeReversal) {
+                throw new IllegalArgumentException(
+                        "the model cannot be written as ONNX: it turns its sequences around; save"
+                                + " it as safetensors");
             } else if (!(layer instanceof Dropout)) {
+                requireUnmasked(layer, layer instanceof Masking);
                 throw new AssertionError(layer);
             }
             form = output;
@@ -125,6 +133,14 @@ public final class OnnxExport {
         if (bytes > LARGEST_WEIGHTS) {
             throw new IllegalArgumentException("the model's weights take up to " + bytes
                     + " bytes but an ONNX file holds at most " + LARGEST_WEIGHTS + ": save it as safetensors");
+        }
+    }
+
+    /** The lengths of ONNX's LSTM say where a sequence ends, not which of its steps to leave out. */
+    private static void requireUnmasked(Layer layer, boolean masks) {
+        if (masks) {
+            throw new IllegalArgumentException("the model cannot be written as ONNX: its layer " + layer.summary()
+                    + " leaves out steps, and the LSTM of ONNX reads every step; save it as safetensors or for Keras");
         }
     }
 

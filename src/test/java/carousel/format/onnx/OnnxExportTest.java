@@ -20,9 +20,11 @@ import carousel.layer.Dense;
 import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.layer.Pass;
+import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.io.IOException;
@@ -201,6 +203,12 @@ class OnnxExportTest {
         assertRefused(ModelSpec.of(Form.sequence(2), Lstm.of(usual.withZoneout(0, 0.1))), false, "zoneout");
         assertRefused(
                 ModelSpec.of(Form.sequence(2), Lstm.of(usual.withLayerNormalization(true))), false, "normalization");
+        assertRefused(ModelSpec.of(Form.sequence(2), new Masking(0), Lstm.of(usual)), true, "leaves out steps");
+        assertRefused(
+                ModelSpec.of(Form.tokens(5), Embedding.of(3).withMaskZero(true), Lstm.of(usual)),
+                true,
+                "leaves out steps");
+        assertRefused(ModelSpec.of(Form.sequence(2), new TimeReversal(), Lstm.of(usual)), false, "turns its sequences");
     }
 
     @Test

@@ -541,6 +541,50 @@ class OnnxImportTest {
         refused(none, none.node("MatMul", List.of(none.timeMajorInput(), none.floats(FEATURES, 2))), "has no LSTM");
     }
 
+    /** A graph that looks much like a chain of layers but computes something else. */
+    @Test
+    void whatOnlyLooksLikeAChainIsRefused() {
+        // Half of the hidden units of both directions are not the forward direction's.
+        Sketch half = new Sketch();
+        List<String> both = half.nodes(
+                "LSTM",
+                List.of(half.timeMajorInput(), half.floats(2, 16, FEATURES), half.floats(2, 16, 4)),
+                1,
+                "hidden_size",
+                4L,
+                "direction",
+                "bidirectional");
+        String firstHalf = half.node("Slice", List.of(both.get(0), half.longs(0), half.longs(2), half.longs(3)));
+        String sideBySide = half.node("Transpose", List.of(firstHalf), "perm", new long[] {0, 2, 1, 3});
+        refused(half, half.node("Reshape", List.of(sideBySide, half.longs(0, 0, 4))), "(Slice)", "takes part");
+
+        Sketch inputs = new Sketch();
+        inputs.graph.input("other", OnnxType.FLOAT, "time", "batch", FEATURES);
+        String forward = inputs.squeeze(
+                inputs.lstm(inputs.timeMajorInput(), FEATURES, "forward", null).get(0), 1);
+        String reverse =
+                inputs.squeeze(inputs.lstm("other", FEATURES, "reverse", null).get(0), 1);
+        refused(inputs, inputs.node("Concat", List.of(forward, reverse), "axis", 2L), "'other'");
+
+        // Over an axis of extent 1 a softmax is 1.
+        Sketch ones = new Sketch();
+        String last = ones.squeeze(
+                ones.lstm(ones.timeMajorInput(), FEATURES, "forward", null).get(1), 0);
+        String column = ones.node("Unsqueeze", List.of(last, ones.longs(2)));
+        refused(ones, ones.squeeze(ones.node("Softmax", List.of(column), "axis", -1L), 2), "(Softmax)", "needed last");
+
+        // [batch, features, 1] + [features] is [batch, features, features].
+        Sketch broadcast = new Sketch();
+        String vector = broadcast.squeeze(
+                broadcast
+                        .lstm(broadcast.timeMajorInput(), FEATURES, "forward", null)
+                        .get(1),
+                0);
+        String product = broadcast.node("MatMul", List.of(vector, broadcast.floats(HIDDEN, 2)));
+        String tall = broadcast.node("Unsqueeze", List.of(product, broadcast.longs(2)));
+        refused(broadcast, broadcast.node("Add", List.of(tall, broadcast.floats(2))), "(Add)", "needed last");
+    }
+
     /** With lengths the last time step is not where a sequence ends. */
     @Test
     void lengthsGoWithLastStatesAndNotWithTheLastStep() throws IOException {
