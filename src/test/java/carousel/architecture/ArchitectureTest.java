@@ -61,6 +61,9 @@ class ArchitectureTest {
             Map.entry("optimizer", 4),
             Map.entry("data", 15),
             Map.entry("format", 10),
+            Map.entry("format.keras", 10),
+            Map.entry("format.onnx", 15),
+            Map.entry("format.tensorboard", 2),
             Map.entry("training", 8),
             Map.entry("lesson", 7),
             Map.entry("cli", 8));
