@@ -21,7 +21,7 @@ final class AddingTask extends Task {
 
     @Override
     Defaults defaults(String preset) {
-        return new Defaults(64, 1, 0, 64, 100, 3_000, 0, "adam", 0.005, 0.1, 1);
+        return new Defaults(64, 1, 0, 64, 100, 3_000, 0, "adam", 0.005, 0.1, 1, 1);
     }
 
     @Override

@@ -4,6 +4,7 @@ import carousel.format.Dtype;
 import carousel.format.Imported;
 import carousel.format.ModelFile;
 import carousel.format.ModelWeights;
+import carousel.format.PyTorchExport;
 import carousel.format.PyTorchImport;
 import carousel.format.keras.KerasExport;
 import carousel.format.keras.KerasImport;
@@ -64,6 +65,14 @@ final class ConvertCommand implements Callable<Integer> {
     private String dtype;
 
     @Option(
+            names = "--state-dict",
+            paramLabel = "NAMES",
+            description =
+                    "Write a plain state dict of PyTorch's, without what only Carousel reads, with the names of lstm (nn.LSTM) or "
+                            + "of cell (nn.LSTMCell).")
+    private String stateDict;
+
+    @Option(
             names = "--lengths",
             description = "Give an ONNX model a second input: the number of valid steps of each sequence.")
     private boolean lengths;
@@ -73,6 +82,12 @@ final class ConvertCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "Print one JSON object and nothing else.")
     private boolean json;
+
+    /** How a state dict calls the weights of an LSTM. */
+    private enum Names {
+        LSTM,
+        CELL
+    }
 
     /** The formats by what names end with. */
     private enum Format {
@@ -118,6 +133,11 @@ final class ConvertCommand implements Callable<Integer> {
             throw new IllegalArgumentException(
                     "--dtype goes with a .safetensors file to write but TO is '" + to + "': leave it out");
         }
+        if (stateDict != null && target != Format.SAFETENSORS) {
+            throw new IllegalArgumentException(
+                    "--state-dict goes with a .safetensors file to write but TO is '" + to + "': leave it out");
+        }
+        Names names = stateDict == null ? null : Check.choice("--state-dict", stateDict, Names.class);
         if (lengths && target != Format.ONNX) {
             throw new IllegalArgumentException(
                     "--lengths goes with an .onnx file to write but TO is '" + to + "': leave it out");
@@ -129,7 +149,13 @@ final class ConvertCommand implements Callable<Integer> {
         Map<String, String> metadata = read.metadata();
         ModelWeights weights = read.imported().weights();
         switch (target) {
-            case SAFETENSORS -> ModelFile.write(to, weights, metadata, type);
+            case SAFETENSORS -> {
+                if (names == null) {
+                    ModelFile.write(to, weights, metadata, type);
+                } else {
+                    PyTorchExport.write(to, weights, type, names == Names.CELL);
+                }
+            }
             case ONNX -> OnnxExport.write(to, weights, Map.of(), lengths);
             default -> KerasExport.write(to, weights);
         }

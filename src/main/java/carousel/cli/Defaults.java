@@ -20,11 +20,12 @@ record Defaults(
         String optimizer,
         double adamRate,
         double sgdRate,
-        double clip) {
+        double clip,
+        double decay) {
 
     /** One layer and Adam, for so many epochs. */
     static Defaults ofEpochs(int hidden, int batch, int epochs, double adamRate) {
-        return new Defaults(hidden, 1, 0, batch, 0, 0, epochs, "adam", adamRate, 0.1, 1);
+        return new Defaults(hidden, 1, 0, batch, 0, 0, epochs, "adam", adamRate, 0.1, 1, 1);
     }
 
     double rate(String rule) {

@@ -48,9 +48,9 @@ final class PictureTask extends Task {
     @Override
     Defaults defaults(String preset) {
         if (Preset.TENSORFLOW.is(preset)) {
-            return new Defaults(128, 1, 0, 128, 0, 10_000, 0, "sgd", 0.001, 0.001, 0);
+            return new Defaults(128, 1, 0, 128, 0, 10_000, 0, "sgd", 0.001, 0.001, 0, 1);
         } else if (Preset.KERAS.is(preset)) {
-            return new Defaults(128, 1, 0, 32, 0, 0, 3, "adam", 0.001, 0.01, 0);
+            return new Defaults(128, 1, 0, 32, 0, 0, 3, "adam", 0.001, 0.01, 0, 1);
         }
         return this == DIGITS ? Defaults.ofEpochs(128, 64, 6, 0.002) : Defaults.ofEpochs(128, 128, 3, 0.001);
     }

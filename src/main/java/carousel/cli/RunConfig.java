@@ -2,6 +2,7 @@ package carousel.cli;
 
 import carousel.format.FormatException;
 import carousel.optimizer.Optimizer;
+import carousel.optimizer.Schedule;
 import com.google.gson.Gson;
 import com.google.gson.JsonParseException;
 import java.util.Map;
@@ -15,6 +16,7 @@ import java.util.Map;
  * @param timeSteps of a sequence
  * @param steps to train in total, or 0 where epochs are given
  * @param epochs to train in total, or 0 where steps are given
+ * @param decay what the learning rate is multiplied by over each epoch, 1 for none; 0 in files that do not say
  * @param clip the largest gradient norm, or 0
  * @param text what only a model of text has; otherwise null
  * @param series what only a model of a series has; otherwise null
@@ -37,6 +39,7 @@ record RunConfig(
         int epochs,
         String optimizer,
         double learningRate,
+        double decay,
         double clip,
         long seed,
         TextTask.Settings text,
@@ -117,6 +120,7 @@ record RunConfig(
                 newEpochs,
                 optimizer,
                 learningRate,
+                decay,
                 clip,
                 seed,
                 newText,
@@ -126,7 +130,8 @@ record RunConfig(
                 newEngine);
     }
 
-    Optimizer optimizerSettings() {
+    /** @param batchesPerEpoch which the decay of the learning rate goes by */
+    Optimizer optimizerSettings(long batchesPerEpoch) {
         Optimizer settings = switch (Check.choice("--optimizer", optimizer, Rule.class)) {
             case SGD -> Optimizer.sgd(learningRate);
             case MOMENTUM -> Optimizer.momentum(learningRate, MOMENTUM);
@@ -135,6 +140,9 @@ record RunConfig(
             case ADAMW -> Optimizer.adamW(learningRate, WEIGHT_DECAY);
             case RMSPROP -> Optimizer.rmsProp(learningRate);
         };
+        if (decay > 0 && decay < 1) {
+            settings = settings.withSchedule(new Schedule.Exponential(learningRate, decay, batchesPerEpoch));
+        }
         return settings.withMaxNorm(clip);
     }
 
@@ -149,6 +157,9 @@ record RunConfig(
         Check.range("batch", batch, 1, Integer.MAX_VALUE);
         Check.positive("learning rate", learningRate);
         Check.notNegative("clip", clip);
+        if (!(decay >= 0 && decay <= 1)) {
+            throw new IllegalArgumentException("decay should be in the [0, 1] range but got " + decay);
+        }
         Check.atLeast("steps and epochs together", steps + epochs, 1);
     }
 

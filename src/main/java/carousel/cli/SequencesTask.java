@@ -104,7 +104,7 @@ final class SequencesTask extends Task {
 
     @Override
     Defaults defaults(String preset) {
-        return new Defaults(64, 1, 0, 32, 0, 600, 0, "adam", 0.005, 0.1, 1);
+        return new Defaults(64, 1, 0, 32, 0, 600, 0, "adam", 0.005, 0.1, 1, 1);
     }
 
     /** Training, validation and, where there is no file for it, test. */

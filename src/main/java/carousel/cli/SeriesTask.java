@@ -130,7 +130,7 @@ final class SeriesTask extends Task {
 
     @Override
     Defaults defaults(String preset) {
-        return new Defaults(32, 1, 0, 32, 0, 2_000, 0, "adam", 0.005, 0.1, 1);
+        return new Defaults(32, 1, 0, 32, 0, 2_000, 0, "adam", 0.005, 0.1, 1, 1);
     }
 
     @Override

@@ -65,7 +65,7 @@ final class TextTask extends Task {
 
     @Override
     Defaults defaults(String preset) {
-        return new Defaults(256, 2, 0.3, 64, 100, 0, 20, "adam", 0.002, 1, 1);
+        return new Defaults(256, 2, 0.3, 32, 100, 0, 16, "adam", 0.003, 1, 1, 0.85);
     }
 
     @Override

@@ -121,6 +121,13 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--learning-rate", paramLabel = "R", description = "Default: by task and optimizer.")
     private Double learningRate;
 
+    @Option(
+            names = "--decay",
+            paramLabel = "F",
+            description =
+                    "The learning rate is multiplied by this over each epoch, in (0, 1]. Default: 1 (text: 0.85).")
+    private Double decay;
+
     @Option(names = "--clip", paramLabel = "NORM", description = "Largest gradient norm; 0 for no clipping.")
     private Double clip;
 
@@ -276,7 +283,7 @@ final class TrainCommand implements Callable<Integer> {
         try (Display display = new Display(screen, run, tutorial, shown, perEpoch);
                 TensorBoardCallback board =
                         tensorboard == null ? null : TensorBoardCallback.create(tensorboard, config.metadata(), shown);
-                Trainer trainer = trainer(config, model, display, board, run)) {
+                Trainer trainer = trainer(config, perEpoch, model, display, board, run)) {
             if (from != null) {
                 trainer.restore(from);
                 screen.println("Resuming after step " + trainer.step() + " of " + total);
@@ -301,10 +308,10 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private static Trainer trainer(
-            RunConfig config, Model model, Display display, TensorBoardCallback board, RunFolder run) {
+            RunConfig config, long perEpoch, Model model, Display display, TensorBoardCallback board, RunFolder run) {
         Trainer.Builder builder = Trainer.of(model)
                 .loss(config.taskKind().loss())
-                .optimizer(config.optimizerSettings())
+                .optimizer(config.optimizerSettings(perEpoch))
                 .seed(config.seed())
                 .keepBest()
                 // The folder last: what the others write about a step must be there when the checkpoint of that step
@@ -427,6 +434,7 @@ final class TrainCommand implements Callable<Integer> {
                 steps != null ? 0 : epochs != null ? Check.range("--epochs", epochs, 1, 1_000_000) : defaults.epochs(),
                 rule.toLowerCase(Locale.ROOT),
                 Check.positive("--learning-rate", orElse(learningRate, defaults.rate(rule))),
+                decay(orElse(decay, defaults.decay())),
                 Check.notNegative("--clip", orElse(clip, defaults.clip())),
                 orElse(seed, 1L),
                 text ? textSettings() : null,
@@ -434,6 +442,13 @@ final class TrainCommand implements Callable<Integer> {
                 kind instanceof SequencesTask ? table.sequences() : null,
                 null,
                 null);
+    }
+
+    private static double decay(double value) {
+        if (!(value > 0 && value <= 1)) {
+            throw new IllegalArgumentException("--decay should be in the (0, 1] range but got " + value);
+        }
+        return value;
     }
 
     private static long within(String option, long value, boolean given) {
@@ -496,6 +511,7 @@ final class TrainCommand implements Callable<Integer> {
         same("--batch", batch, config.batch(), value -> value);
         same("--optimizer", optimizer, config.optimizer(), value -> value.toLowerCase(Locale.ROOT));
         same("--learning-rate", learningRate, config.learningRate(), value -> value);
+        same("--decay", decay, config.decay(), value -> value);
         same("--clip", clip, config.clip(), value -> value);
         same("--seed", seed, config.seed(), value -> value);
         if (engineChoice.engine != null && !engineChoice.engine.equals("auto")) {

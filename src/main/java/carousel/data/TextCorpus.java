@@ -7,13 +7,14 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * A text file as tokens, cut in order into a part to learn from, a part to judge by while learning, and a part to be tested on.
+ * A text file as tokens, cut into a part to judge by while learning, a part to learn from, and a part to be tested on, in this order:
+ * what lies right before the test is most like it, and is learned from.
  *
  * @param name what it is, for people
  * @param vocabulary of all parts
  */
 public record TextCorpus(String name, Vocabulary vocabulary, int[] training, int[] validation, int[] test) {
-    /** The last tenth is for the test, a twentieth before it for the validation. */
+    /** The last tenth is for the test, the first twentieth for the validation. */
     private static final double TEST = 0.1;
 
     private static final double VALIDATION = 0.05;
@@ -62,12 +63,12 @@ public record TextCorpus(String name, Vocabulary vocabulary, int[] training, int
                     + tokens.length + ": give a longer text");
         }
         int test = tokens.length - (int) (TEST * tokens.length);
-        int validation = test - (int) (VALIDATION * tokens.length);
+        int validation = (int) (VALIDATION * tokens.length);
         return new TextCorpus(
                 name,
                 vocabulary,
-                Arrays.copyOfRange(tokens, 0, validation),
                 Arrays.copyOfRange(tokens, validation, test),
+                Arrays.copyOfRange(tokens, 0, validation),
                 Arrays.copyOfRange(tokens, test, tokens.length));
     }
 }

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * A model in a safetensors file: its parameters under the names PyTorch gives them, its specification in the metadata.
@@ -62,19 +63,28 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
         writer.metadata(SPECIFICATION, ModelJson.write(weights.spec()));
         metadata.forEach(writer::metadata);
         for (ParameterView view : Model.views(weights.spec())) {
-            double[] values = weights.get(view.name());
-            if (view.name().contains(OUR_BIAS)) {
-                double[] rest = new double[values.length];
-                for (int e = 0; e < rest.length; e++) {
-                    rest[e] = values[e] - SafetensorsWriter.rounded(dtype, values[e]);
-                }
-                writer.tensor(view.name().replace(OUR_BIAS, INPUT_BIAS), view.shape(), values, dtype);
-                writer.tensor(view.name().replace(OUR_BIAS, RECURRENT_BIAS), view.shape(), rest, dtype);
-            } else {
-                writer.tensor(view.name(), view.shape(), values, dtype);
-            }
+            write(writer, view, weights.get(view.name()), dtype, UnaryOperator.identity());
         }
         writer.writeTo(path);
+    }
+
+    /**
+     * Adds a parameter under PyTorch's name, the bias of an LSTM as PyTorch's two.
+     *
+     * @param rename what becomes of a name
+     */
+    static void write(
+            SafetensorsWriter writer, ParameterView view, double[] values, Dtype dtype, UnaryOperator<String> rename) {
+        if (!view.name().contains(OUR_BIAS)) {
+            writer.tensor(rename.apply(view.name()), view.shape(), values, dtype);
+            return;
+        }
+        double[] rest = new double[values.length];
+        for (int e = 0; e < rest.length; e++) {
+            rest[e] = values[e] - SafetensorsWriter.rounded(dtype, values[e]);
+        }
+        writer.tensor(rename.apply(view.name().replace(OUR_BIAS, INPUT_BIAS)), view.shape(), values, dtype);
+        writer.tensor(rename.apply(view.name().replace(OUR_BIAS, RECURRENT_BIAS)), view.shape(), rest, dtype);
     }
 
     /** Whether a file says what its tensors are the model of. */

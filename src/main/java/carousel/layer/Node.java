@@ -55,7 +55,9 @@ abstract class Node {
     }
 
     /** Draws starting values into the model's flat buffer of parameters. */
-    abstract void initialize(double[] parameters, RandomSequence random);
+    void initialize(double[] parameters, RandomSequence random) {
+        // Most layers have none.
+    }
 
     abstract Tensor forward(Pass pass, Tensor parameters, Tensor input);
 
@@ -314,11 +316,6 @@ abstract class Node {
         }
 
         @Override
-        void initialize(double[] parameters, RandomSequence random) {
-            // No parameters.
-        }
-
-        @Override
         Tensor forward(Pass pass, Tensor parameters, Tensor input) {
             return masked(pass, input);
         }
@@ -347,11 +344,6 @@ abstract class Node {
         }
 
         @Override
-        void initialize(double[] parameters, RandomSequence random) {
-            // No parameters.
-        }
-
-        @Override
         Tensor forward(Pass pass, Tensor parameters, Tensor input) {
             int width = input.shape().extent(2);
             float[] values = new float[Math.toIntExact(input.elements())];
@@ -372,11 +364,6 @@ abstract class Node {
     private static final class TimeReversalNode extends Node {
         TimeReversalNode(int index, String name) {
             super(index, name);
-        }
-
-        @Override
-        void initialize(double[] parameters, RandomSequence random) {
-            // No parameters.
         }
 
         @Override
@@ -411,11 +398,6 @@ abstract class Node {
         ActivationNode(Activation layer, int index, String name) {
             super(index, name);
             this.layer = layer;
-        }
-
-        @Override
-        void initialize(double[] parameters, RandomSequence random) {
-            // No parameters.
         }
 
         @Override

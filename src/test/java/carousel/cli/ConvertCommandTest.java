@@ -175,6 +175,12 @@ class ConvertCommandTest {
         CommandLineRun.of("convert", from, to, "--dtype", "f8").failsWith(Main.BAD_USAGE, "'f8'");
         CommandLineRun.of("convert", from, to, "--dtype", "i64").failsWith(Main.BAD_USAGE, "f64, f32, f16, bf16");
         CommandLineRun.of("convert", from, onnx, "--dtype", "f32").failsWith(Main.BAD_USAGE, "--dtype goes with");
+        CommandLineRun.of("convert", from, onnx, "--state-dict", "lstm")
+                .failsWith(Main.BAD_USAGE, "--state-dict goes with");
+        CommandLineRun.of("convert", from, to, "--state-dict", "gru")
+                .failsWith(Main.BAD_USAGE, "lstm, cell but got 'gru'");
+        CommandLineRun.of("convert", from, to, "--state-dict", "cell")
+                .failsWith(Main.BAD_USAGE, "limit of the cell state");
         CommandLineRun.of("convert", from, to, "--lengths").failsWith(Main.BAD_USAGE, "--lengths goes with");
         CommandLineRun.of("convert", from, to, "--modules", "a").failsWith(Main.BAD_USAGE, "--modules goes with");
         CommandLineRun.of("convert", folder.resolve("none.onnx"), to).failsWith(Main.FAILURE, "does not exist");

@@ -29,7 +29,7 @@ class TextCorpusTest {
 
     private static int[] all(TextCorpus corpus) {
         return IntStream.concat(
-                        IntStream.concat(Arrays.stream(corpus.training()), Arrays.stream(corpus.validation())),
+                        IntStream.concat(Arrays.stream(corpus.validation()), Arrays.stream(corpus.training())),
                         Arrays.stream(corpus.test()))
                 .toArray();
     }
@@ -72,7 +72,7 @@ class TextCorpusTest {
     }
 
     @Test
-    void theLastTenthIsForTheTestAndATwentiethBeforeItForTheValidation() throws IOException {
+    void theLastTenthIsForTheTestAndTheFirstTwentiethForTheValidation() throws IOException {
         TextCorpus corpus = TextCorpus.read(file(new byte[1_000]), Vocabulary.Unit.BYTE, null);
         assertEquals(850, corpus.training().length);
         assertEquals(50, corpus.validation().length);

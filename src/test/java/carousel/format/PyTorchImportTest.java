@@ -15,6 +15,7 @@ import carousel.layer.Dense;
 import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.tensor.Shape;
@@ -23,6 +24,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -271,6 +273,76 @@ class PyTorchImportTest {
                     assertEquals(read.get(name)[e], foreign.get(name)[e]);
                 }
             }
+        }
+    }
+
+    /** A plain state dict has PyTorch's tensors and nothing else, and is the same model. */
+    @Test
+    void stateDictsAreWrittenForPyTorchAndComeBack() throws IOException {
+        ModelSpec spec = ModelSpec.of(
+                Form.tokens(9),
+                Embedding.of(4),
+                Lstm.of(LstmSpec.of(1, 6).withDirection(Direction.BIDIRECTIONAL))
+                        .withReturnSequences(true),
+                Lstm.of(LstmSpec.of(1, 5)).withReturnSequences(true),
+                Dense.of(2));
+        ModelSpec small = ModelSpec.of(Form.sequence(3), Lstm.of(5).withReturnSequences(true), Dense.of(2));
+        Path path = folder.resolve("dict.safetensors");
+        try (Engine engine = Engines.open("vector");
+                Model large = Model.create(engine, spec, 3);
+                Model one = Model.create(engine, small, 3)) {
+            PyTorchExport.write(path, ModelWeights.of(large), Dtype.F32, false);
+            assertTrue(PyTorchImport.accepts(path));
+            requireEqual(ModelWeights.of(large), PyTorchImport.read(path, "embedding", "lstm", "lstm_1", "dense"));
+            PyTorchExport.write(path, ModelWeights.of(one), Dtype.F32, true);
+            try (SafetensorsFile file = SafetensorsFile.open(path)) {
+                assertEquals(
+                        Set.of(
+                                "lstm.weight_ih",
+                                "lstm.weight_hh",
+                                "lstm.bias_ih",
+                                "lstm.bias_hh",
+                                "dense.weight",
+                                "dense.bias"),
+                        file.tensors().keySet());
+                assertEquals(Map.of("format", "pt"), file.metadata());
+            }
+            requireEqual(ModelWeights.of(one), PyTorchImport.read(path));
+            assertRefused(
+                    IllegalArgumentException.class,
+                    () -> PyTorchExport.write(path, ModelWeights.of(large), Dtype.F32, true),
+                    "one layer of one direction");
+        }
+    }
+
+    private static void requireEqual(ModelWeights expected, Imported imported) {
+        assertEquals(expected.spec(), imported.weights().spec());
+        expected.values()
+                .forEach((name, values) ->
+                        assertArrayEquals(values, imported.weights().get(name), name));
+    }
+
+    @Test
+    void whatPyTorchHasNoModuleForIsRefused() {
+        for (Map.Entry<LstmSpec, String> odd : Map.of(
+                        LstmSpec.of(1, 3).withPeepholes(true), "no peepholes",
+                        LstmSpec.of(1, 3).withCellClip(2), "no limit of the cell state",
+                        LstmSpec.of(1, 3).withDirection(Direction.REVERSE), "in reverse only")
+                .entrySet()) {
+            try (Engine engine = Engines.open("reference");
+                    Model model = Model.create(engine, ModelSpec.of(Form.sequence(1), Lstm.of(odd.getKey())), 3)) {
+                assertRefused(
+                        IllegalArgumentException.class,
+                        () -> PyTorchExport.write(folder.resolve("x"), ModelWeights.of(model), Dtype.F32, false),
+                        odd.getValue());
+            }
+        }
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, ModelSpec.of(Form.sequence(1), new Masking(0), Lstm.of(2)), 3)) {
+            assertRefused(
+                    IllegalArgumentException.class,
+                    () -> PyTorchExport.write(folder.resolve("x"), ModelWeights.of(model), Dtype.F32, false),
+                    "no such module");
         }
     }
 
