@@ -167,8 +167,17 @@ final class ConvertCommand implements Callable<Integer> {
                             "",
                             "left out: what the model was made for, and how its inputs are scaled")));
         }
-        report(new Imported(weights, mapping));
+        report(new Imported(weights, mapping), written(target));
         return 0;
+    }
+
+    /** What became of the model in the file that was written, as its reader tells it; nothing of a file with the same names. */
+    private List<Imported.Mapping> written(Format target) throws IOException {
+        return switch (target) {
+            case ONNX -> OnnxImport.read(to).mapping();
+            case KERAS -> KerasImport.read(to).mapping();
+            default -> List.of();
+        };
     }
 
     /**
@@ -206,7 +215,7 @@ final class ConvertCommand implements Callable<Integer> {
         return new Source(new Imported(weights, mapping), file.ownMetadata());
     }
 
-    private void report(Imported imported) {
+    private void report(Imported imported, List<Imported.Mapping> written) {
         PrintWriter out = spec.commandLine().getOut();
         long parameters = imported.weights().values().values().stream()
                 .mapToLong(values -> values.length)
@@ -218,34 +227,45 @@ final class ConvertCommand implements Callable<Integer> {
             object.addProperty("model", imported.weights().spec().toString());
             object.addProperty("output", imported.weights().spec().output().toString());
             object.addProperty("parameters", parameters);
-            JsonArray mapping = new JsonArray();
-            for (Imported.Mapping part : imported.mapping()) {
-                JsonObject line = new JsonObject();
-                line.addProperty("source", part.source());
-                line.addProperty("target", part.target());
-                line.addProperty("how", part.how());
-                mapping.add(line);
-            }
-            object.add("mapping", mapping);
+            object.add("mapping", json(imported.mapping()));
+            object.add("written", json(written));
             out.println(object);
         } else {
-            int width = imported.mapping().stream()
-                    .mapToInt(part -> part.source().length())
-                    .max()
-                    .orElse(1);
-            for (Imported.Mapping part : imported.mapping()) {
-                String target = part.target().isEmpty() ? "-" : part.target();
-                out.println(String.format(
-                        Locale.ROOT,
-                        "%-" + width + "s  ->  %s%s",
-                        part.source(),
-                        target,
-                        part.how().isEmpty() ? "" : " (" + part.how() + ")"));
+            out.println("Read " + from + ":");
+            print(out, imported.mapping());
+            if (!written.isEmpty()) {
+                out.println("Written to " + to + ":");
+                print(out, written);
             }
             out.println(imported.weights().spec() + " -> "
                     + imported.weights().spec().output());
             out.println(String.format(Locale.ROOT, "%s -> %s, %,d parameters", from, to, parameters));
         }
         out.flush();
+    }
+
+    private static JsonArray json(List<Imported.Mapping> mapping) {
+        JsonArray array = new JsonArray();
+        for (Imported.Mapping part : mapping) {
+            JsonObject line = new JsonObject();
+            line.addProperty("source", part.source());
+            line.addProperty("target", part.target());
+            line.addProperty("how", part.how());
+            array.add(line);
+        }
+        return array;
+    }
+
+    private static void print(PrintWriter out, List<Imported.Mapping> mapping) {
+        int width =
+                mapping.stream().mapToInt(part -> part.source().length()).max().orElse(1);
+        for (Imported.Mapping part : mapping) {
+            out.println(String.format(
+                    Locale.ROOT,
+                    "  %-" + width + "s  ->  %s%s",
+                    part.source(),
+                    part.target().isEmpty() ? "-" : part.target(),
+                    part.how().isEmpty() ? "" : " (" + part.how() + ")"));
+        }
     }
 }

@@ -54,6 +54,23 @@ public record ModelWeights(ModelSpec spec, Map<String, double[]> values) {
     }
 
     /**
+     * That every value can be written in single precision, the only one of some formats.
+     *
+     * @throws IllegalArgumentException when a finite value would become infinite
+     */
+    public void requireFloats() {
+        values.forEach((name, numbers) -> {
+            for (double value : numbers) {
+                if (Double.isFinite(value) && Float.isInfinite((float) value)) {
+                    throw new IllegalArgumentException(
+                            "the parameter '" + name + "' should hold numbers of single precision, at"
+                                    + " most 3.4e38 in size, but holds " + value + ": save it as safetensors with F64");
+                }
+            }
+        });
+    }
+
+    /**
      * The model on an engine. Close it.
      *
      * @throws EngineException when the engine does not compute the specification

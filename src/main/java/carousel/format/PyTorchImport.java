@@ -33,7 +33,7 @@ import java.util.stream.Collectors;
  * order fits, or linear layers follow each other with something unknown in between, the file is refused.
  *
  * <p>The two biases are summed: PyTorch only ever adds them. The last output of a bidirectional LSTM is {@code h_n} of both
- * directions.
+ * directions. A matrix without a bias is an embedding where its name has "emb" in it, or {@value #TABLE} behind it in the list.
  */
 public final class PyTorchImport {
     /** Stands in a list of modules where only the last output of the LSTM before it goes on. */
@@ -41,6 +41,9 @@ public final class PyTorchImport {
 
     /** How a file whose tensors have no prefix is called in a list of modules. */
     public static final String UNNAMED = ".";
+
+    /** Behind the name of a module in a list: its weight is the table of an embedding, though its name does not say so. */
+    public static final String TABLE = ":embedding";
 
     /** Beyond that all orders are too many to be tried. */
     private static final int MOST_MODULES = 7;
@@ -151,6 +154,25 @@ public final class PyTorchImport {
         } catch (IllegalArgumentException e) {
             throw new FormatException(quoted() + ": " + FormatException.quote(name) + ": " + e.getMessage(), e);
         }
+    }
+
+    /** A matrix as the table of an embedding, whatever its name. */
+    private static Module asEmbedding(Module module) {
+        if (module.layer() instanceof Embedding) {
+            return module;
+        }
+        if (!(module.layer() instanceof Dense dense) || dense.bias()) {
+            throw new IllegalArgumentException("only a matrix without a bias can be an embedding but '" + module.name()
+                    + "' is " + module.layer().summary());
+        }
+        // W [O, I] as a table [V, E].
+        return new Module(
+                module.name(),
+                "Embedding",
+                module.outputs(),
+                module.inputs(),
+                Embedding.of(module.inputs()),
+                module.sources());
     }
 
     private Module lstm(String name, Map<String, Shape> parts) throws FormatException {
@@ -296,7 +318,11 @@ public final class PyTorchImport {
                 layers.set(top, lstm.withReturnSequences(false));
                 continue;
             }
-            Module module = modules.get(word);
+            boolean table = word.endsWith(TABLE);
+            Module module = modules.get(table ? word.substring(0, word.length() - TABLE.length()) : word);
+            if (table && module != null) {
+                module = asEmbedding(module);
+            }
             if (module == null) {
                 throw new IllegalArgumentException("a module should be one of " + modules.keySet() + ", or '" + LAST
                         + "', but got '" + word + "'");
@@ -328,7 +354,7 @@ public final class PyTorchImport {
         }
         List<String> left = new ArrayList<>(strange.keySet());
         for (Module module : modules.values()) {
-            if (!named.contains(module)) {
+            if (named.stream().noneMatch(used -> used.name().equals(module.name()))) {
                 module.sources().values().forEach(source -> left.addAll(source.tensors()));
             }
         }

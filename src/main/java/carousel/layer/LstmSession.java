@@ -218,7 +218,7 @@ public final class LstmSession implements AutoCloseable {
     /**
      * Takes a client's sequence back, or another client's to here.
      *
-     * @throws IllegalArgumentException when the snapshot is of another model
+     * @throws IllegalArgumentException when the snapshot is of a model with a state of another size
      */
     public void restore(int client, Snapshot snapshot) {
         requireClients(client);

@@ -101,7 +101,9 @@ class ConvertCommandTest {
     void theSummarySaysWhatBecameOfEachPart() throws IOException {
         Path from = write(ModelSpec.of(Form.sequence(3), Lstm.of(7), Dense.of(2)));
         Path to = folder.resolve("model.onnx");
-        CommandLineRun.of("convert", from, to).succeeds();
+        CommandLineRun written = CommandLineRun.of("convert", from, to).succeeds();
+        assertTrue(written.out().contains("Written to " + to), written.out());
+        assertTrue(written.out().contains("(LSTM)"), written.out());
         CommandLineRun text = CommandLineRun.of("convert", to, folder.resolve("back.safetensors"))
                 .succeeds();
         assertTrue(text.out().contains("gates i o f c reordered to i f g o"), text.out());

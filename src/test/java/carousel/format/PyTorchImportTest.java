@@ -11,6 +11,8 @@ import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomSequence;
+import carousel.format.keras.KerasExport;
+import carousel.format.onnx.OnnxExport;
 import carousel.layer.Dense;
 import carousel.layer.Embedding;
 import carousel.layer.Form;
@@ -161,6 +163,23 @@ class PyTorchImportTest {
             Map<String, double[]> back = ModelWeights.of(model).values();
             back.forEach((name, values) -> assertArrayEquals(imported.weights().get(name), values, name));
         }
+    }
+
+    @Test
+    void anEmbeddingOfAnotherNameIsCalledOne() throws IOException {
+        Path path = lstm(Dtype.F32, "rnn.", 6, 5, 1, false)
+                .add(Dtype.F32, "wte.weight", 11, 6)
+                .add(Dtype.F32, "head.weight", 2, 5)
+                .add(Dtype.F32, "head.bias", 2)
+                .file();
+        Imported imported = PyTorchImport.read(path, "wte:embedding", "rnn", "head");
+        assertEquals(
+                ModelSpec.of(Form.tokens(11), Embedding.of(6), Lstm.of(5).withReturnSequences(true), Dense.of(2)),
+                imported.weights().spec());
+        requireSame(imported.weights(), "embedding.weight", "wte.weight");
+        assertFalse(imported.mapping().stream().anyMatch(part -> part.target().isEmpty()), "nothing is left out");
+        assertRefused(
+                IllegalArgumentException.class, () -> PyTorchImport.read(path, "head:embedding"), "without a bias");
     }
 
     @Test
@@ -356,6 +375,17 @@ class PyTorchImportTest {
                     IllegalArgumentException.class,
                     () -> ModelFile.write(folder.resolve("x"), weights, Map.of(), Dtype.F16),
                     "should hold what fits F16 but holds 100000.0");
+            weights.get("lstm.weight_hh_l0")[2] = 1e39;
+            assertRefused(
+                    IllegalArgumentException.class,
+                    () -> OnnxExport.write(folder.resolve("x"), weights, Map.of()),
+                    "'lstm.weight_hh_l0' should hold numbers of single precision",
+                    "1.0E39");
+            assertRefused(
+                    IllegalArgumentException.class,
+                    () -> KerasExport.write(folder.resolve("x"), weights),
+                    "'lstm.weight_hh_l0' should hold numbers of single precision",
+                    "1.0E39");
         }
     }
 }

@@ -81,6 +81,7 @@ public final class KerasExport {
      * @throws IOException when the file cannot be written
      */
     public static void write(Path path, ModelWeights model) throws IOException {
+        model.requireFloats();
         KerasExport export = new KerasExport(model);
         try {
             export.convert();

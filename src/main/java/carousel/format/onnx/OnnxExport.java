@@ -84,10 +84,11 @@ public final class OnnxExport {
      *
      * @param metadata more entries for the metadata
      * @param lengths whether the model has the input {@code lengths}
-     * @throws IllegalArgumentException when the model has what ONNX does not
+     * @throws IllegalArgumentException when the model has what ONNX does not, or a weight no float holds
      */
     public static void write(Path path, ModelWeights weights, Map<String, String> metadata, boolean lengths)
             throws IOException {
+        weights.requireFloats();
         ModelProto model = new OnnxExport(weights, lengths).build(metadata);
         AtomicFile.write(path, model::writeTo);
     }
