@@ -15,7 +15,6 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -119,10 +118,11 @@ final class ConvertCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         Check.path("FROM", from);
         Check.path("TO", to);
-        Dtype type = dtype == null ? Dtype.F32 : Check.choice("--dtype", dtype, Dtype.class);
-        if (!TYPES.contains(type)) {
-            throw new IllegalArgumentException("--dtype should be one of f64, f32, f16, bf16 but got '" + dtype + "'");
-        }
+        Dtype type = TYPES.stream()
+                .filter(one -> dtype == null ? one == Dtype.F32 : one.name().equalsIgnoreCase(dtype))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "--dtype should be one of f64, f32, f16, bf16 but got '" + dtype + "'"));
         Path source = Files.isDirectory(from) ? from.resolve(RunFolder.MODEL) : from;
         Format target = Format.of(to);
         if (target == Format.HDF5) {
@@ -143,7 +143,7 @@ final class ConvertCommand implements Callable<Integer> {
                     "--lengths goes with an .onnx file to write but TO is '" + to + "': leave it out");
         }
         if (Files.exists(to) && !overwrite) {
-            throw new FileAlreadyExistsException(to.toString());
+            throw new IllegalArgumentException("'" + to + "' exists already: choose another name, or give --overwrite");
         }
         Source read = read(source);
         Map<String, String> metadata = read.metadata();

@@ -17,6 +17,7 @@ import java.io.StringWriter;
 import java.math.BigDecimal;
 import java.math.MathContext;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -69,6 +70,9 @@ final class ForecastCommand implements Callable<Integer> {
             paramLabel = "FILE",
             description = "Where they are drawn behind the last known values. Default: forecast.png beside the model.")
     private Path png;
+
+    @Option(names = "--overwrite", description = "Replace the files of --csv and --png where they exist.")
+    private boolean overwrite;
 
     @Mixin
     private EngineChoice engineChoice;
@@ -130,6 +134,10 @@ final class ForecastCommand implements Callable<Integer> {
         int horizon = config.series().horizon();
         int count = steps == null ? horizon : Check.range("--steps", steps, 1, MOST_STEPS);
         for (Path file : new Path[] {csv, png}) {
+            if (file != null && Files.isRegularFile(file) && !overwrite) {
+                throw new IllegalArgumentException(
+                        "'" + file + "' exists already: choose another name, or give --overwrite");
+            }
             if (file != null) {
                 AtomicFile.requireWritable(file);
             }

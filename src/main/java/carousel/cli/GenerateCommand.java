@@ -79,6 +79,7 @@ final class GenerateCommand implements Callable<Integer> {
             throw new IllegalArgumentException("--top-p should be in the (0, 1] range but got " + topP);
         }
         TokenSampler sampler = new TokenSampler(temperature, topK, topP);
+        saved.refuseData("generate");
         SavedRun.Contents contents = saved.readTrained();
         if (!(contents.config().taskKind() instanceof TextTask)) {
             throw new IllegalArgumentException("generate takes a model of the task text but got one of the task "
@@ -103,7 +104,7 @@ final class GenerateCommand implements Callable<Integer> {
             for (int k = 0; k < length; k++) {
                 int token = sampler.sample(logits, random);
                 out.print(text.next(vocabulary.decode(token), k == length - 1));
-                out.flush();
+                Main.requireReader(out);
                 logits = session.run(client, 1, new int[] {token});
             }
             out.println();

@@ -37,6 +37,9 @@ public final class Main implements Runnable {
     static final int FAILURE = 1;
     static final int BAD_USAGE = 2;
 
+    private static final String LOST_OUTPUT =
+            "the output could not be written: its reader has gone, or the disk is full; free some space or choose another place";
+
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
 
@@ -70,7 +73,12 @@ public final class Main implements Runnable {
             return exception instanceof IllegalArgumentException ? BAD_USAGE : FAILURE;
         });
         try {
-            return line.execute(args.length == 0 ? new String[] {"train"} : args);
+            int code = line.execute(args.length == 0 ? new String[] {"train"} : args);
+            if (code == 0 && out.checkError()) {
+                main.report(err, LOST_OUTPUT, new IOException(LOST_OUTPUT));
+                return FAILURE;
+            }
+            return code;
         } catch (OutOfMemoryError outOfMemory) {
             main.report(
                     err,
@@ -88,6 +96,13 @@ public final class Main implements Runnable {
                 spec.commandLine(),
                 "a command is missing: choose "
                         + String.join(", ", spec.subcommands().keySet()));
+    }
+
+    /** Throws where what was printed has not arrived, so that a command that goes on for long ends with its reader. */
+    static void requireReader(PrintWriter out) throws IOException {
+        if (out.checkError()) {
+            throw new IOException(LOST_OUTPUT);
+        }
     }
 
     private void report(PrintWriter err, String sentence, Throwable error) {

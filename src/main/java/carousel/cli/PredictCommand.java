@@ -93,14 +93,15 @@ final class PredictCommand implements Callable<Integer> {
         if (stream) {
             return answerStream(contents, report);
         }
+        Form form = contents.model().spec().input();
+        if (form.kind() != Form.Kind.SEQUENCE) {
+            throw new IllegalArgumentException("predict takes a model that reads numbers but this one reads " + form
+                    + ", and does not say of what: use it from a program");
+        }
         if (config == null && input == null) {
             throw new IllegalArgumentException(
                     "the model does not say what it was trained for, so there is no test data for"
                             + " it: give --input or --stream");
-        }
-        Form form = contents.model().spec().input();
-        if (form.kind() != Form.Kind.SEQUENCE) {
-            throw new IllegalArgumentException("predict takes a model that reads numbers but this one reads " + form);
         }
         List<SequenceFile> given = input == null ? null : SequenceFile.read(input, form.features(), config);
         SequenceDataset test = input == null ? config.taskKind().examples(config) : null;

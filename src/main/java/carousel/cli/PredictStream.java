@@ -29,8 +29,10 @@ final class PredictStream {
     PredictStream(Model model, LstmSession session, PredictionReport report) {
         Form input = model.spec().input();
         if (input.kind() != Form.Kind.SEQUENCE || input.features() > FLOATS_A_LINE) {
-            throw new IllegalArgumentException(
-                    "--stream takes a model that reads numbers but this one reads " + input + ": use generate");
+            throw new IllegalArgumentException("--stream takes a model that reads numbers but this one reads " + input
+                    + (report.config() == null
+                            ? ", and does not say of what: use it from a program"
+                            : ": use generate"));
         }
         this.model = model;
         this.session = session;
@@ -52,7 +54,7 @@ final class PredictStream {
                 String answer = answer(line, number, json);
                 if (answer != null) {
                     out.println(answer);
-                    out.flush();
+                    Main.requireReader(out);
                 }
             } catch (DataException e) {
                 refused++;

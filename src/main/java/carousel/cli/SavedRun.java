@@ -6,6 +6,8 @@ import carousel.training.RunFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
+import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
 /** The option that names a saved model, for the commands that use one. */
@@ -30,6 +32,13 @@ final class SavedRun {
      */
     record Contents(ModelFile model, RunConfig config) {}
 
+    /** Throws where {@code --data} is given to a command that uses none. */
+    void refuseData(String command) {
+        if (data != null) {
+            throw new IllegalArgumentException(command + " reads no data but got --data '" + data + "': leave it out");
+        }
+    }
+
     /** The same, of a model that was trained here. */
     Contents readTrained() throws IOException {
         Contents contents = read();
@@ -44,6 +53,11 @@ final class SavedRun {
         Check.path("--model", path);
         Check.path("--data", data);
         Path file = Files.isDirectory(path) ? path.resolve(RunFolder.MODEL) : path;
+        String name = String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT);
+        if (Stream.of(".onnx", ".keras", ".h5", ".hdf5").anyMatch(name::endsWith)) {
+            throw new IllegalArgumentException("--model should be a .safetensors file or a run folder but got '" + file
+                    + "': convert it first, with carousel convert '" + file + "' model.safetensors");
+        }
         ModelFile model = ModelFile.read(file);
         RunConfig config = RunConfig.isIn(model.metadata()) ? RunConfig.from(model.metadata(), file) : null;
         if (config != null) {

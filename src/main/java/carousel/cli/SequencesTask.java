@@ -128,6 +128,11 @@ final class SequencesTask extends Task {
         Settings settings = config.sequences();
         LabelledSequences all = settings.read(config.data(), settings.classNames());
         List<SequenceDataset> parts = parts(config, all);
+        if (2 * all.classes() > all.size()) {
+            throw new DataException("'" + config.data() + "' should have two or more sequences for each label but its "
+                    + all.size() + " sequences have " + all.classes()
+                    + " labels: say with --label which column is the label");
+        }
         SeriesScaling scaling = SeriesScaling.fit(settings.kind(), parts.get(0));
         RunConfig found =
                 config.withTimeSteps(all.timeSteps()).withSequences(settings.found(all.classNames(), scaling));

@@ -411,6 +411,11 @@ final class TrainCommand implements Callable<Integer> {
         requireOneLength();
         Defaults defaults = kind.defaults(recipe);
         boolean text = kind instanceof TextTask;
+        if (text && bidirectional) {
+            throw new IllegalArgumentException(
+                    "--bidirectional goes with whole sequences but got --task text, whose next character"
+                            + " a model that reads backward would have seen: leave it out");
+        }
         if (!text && dropout != null && dropout > 0 && orElse(layers, defaults.layers()) == 1) {
             throw new IllegalArgumentException("--dropout acts between stacked layers but got " + dropout
                     + " with one layer: add --layers 2 or more");

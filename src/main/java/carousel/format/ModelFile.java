@@ -102,7 +102,7 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
             String specification = file.metadata().get(SPECIFICATION);
             if (specification == null) {
                 throw new FormatException("'" + path + "' has no entry '" + SPECIFICATION
-                        + "' in its metadata: it is not a model that Carousel has saved");
+                        + "' in its metadata: it is not a model that Carousel has saved; convert it first");
             }
             ModelSpec spec;
             try {

@@ -173,7 +173,7 @@ class ConvertCommandTest {
         Path to = folder.resolve("to.safetensors");
         CommandLineRun.of("convert", from, folder.resolve("x.h5")).failsWith(Main.BAD_USAGE, "write .keras");
         CommandLineRun.of("convert", from, folder.resolve("x.pt")).failsWith(Main.BAD_USAGE, "x.pt': rename it");
-        CommandLineRun.of("convert", from, from).failsWith(Main.FAILURE, "exists already");
+        CommandLineRun.of("convert", from, from).failsWith(Main.BAD_USAGE, "exists already", "--overwrite");
         CommandLineRun.of("convert", from, to, "--dtype", "f8").failsWith(Main.BAD_USAGE, "'f8'");
         CommandLineRun.of("convert", from, to, "--dtype", "i64").failsWith(Main.BAD_USAGE, "f64, f32, f16, bf16");
         CommandLineRun.of("convert", from, onnx, "--dtype", "f32").failsWith(Main.BAD_USAGE, "--dtype goes with");

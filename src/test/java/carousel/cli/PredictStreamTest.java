@@ -15,6 +15,9 @@ import com.google.gson.JsonParser;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -133,6 +136,36 @@ class PredictStreamTest {
         CommandLineRun more = stream("a: 1 2\nb: 1 2\na: 0.5 -1\n", "--clients", 1);
         assertEquals(2, more.out().lines().count());
         assertTrue(more.err().contains("at most 1 sequences but 'b' is one more: raise --clients"), more.err());
+    }
+
+    @Test
+    void modelsOfOtherProgramsAreToBeConvertedFirst() throws IOException {
+        Path onnx = Files.writeString(folder.resolve("m.onnx"), "x");
+        CommandLineRun.of("predict", "--model", onnx, "--stream")
+                .failsWith(Main.BAD_USAGE, "carousel convert '" + onnx + "'");
+    }
+
+    @Test
+    void outputThatIsLostIsNoSuccess() {
+        StringWriter err = new StringWriter();
+        Writer full = new Writer() {
+            @Override
+            public void write(char[] characters, int from, int count) throws IOException {
+                throw new IOException("No space left on device");
+            }
+
+            @Override
+            public void flush() {
+                // Nothing is kept back.
+            }
+
+            @Override
+            public void close() {
+                // Nothing to be closed.
+            }
+        };
+        assertEquals(Main.FAILURE, Main.run(new PrintWriter(full), new PrintWriter(err), "--help"));
+        assertTrue(err.toString().contains("the output could not be written"), err.toString());
     }
 
     @Test

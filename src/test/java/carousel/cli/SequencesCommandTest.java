@@ -284,6 +284,9 @@ class SequencesCommandTest {
         train(out).failsWith(1, "should hold 3 or more sequences, some to be held out, but holds 2", "--test");
         Files.writeString(training, "a,1,2\na,2,1\na,2,1\n");
         train(out).failsWith(1, "should have labels of 2 to 10000 classes but has 1");
+        // Numbers where the label should be: each sequence has one of its own.
+        Files.writeString(training, "1,1,2\n2,2,1\n3,2,1\n4,1,1\n");
+        train(out).failsWith(1, "two or more sequences for each label", "4 sequences have 4 labels", "--label");
         assertFalse(Files.exists(out), "nothing is left behind");
     }
 

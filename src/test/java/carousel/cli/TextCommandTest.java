@@ -2,16 +2,22 @@ package carousel.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.training.RunFolder;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -164,11 +170,54 @@ class TextCommandTest {
         CommandLineRun.of("train", "--resume", parts, "--steps", 60).failsWith(Main.FAILURE, "'z' (U+007A)");
     }
 
+    /** A reader that has gone ends what would go on for hours. */
+    @Test
+    void generationEndsWithItsReader() {
+        Path out = folder.resolve("run");
+        train(out, "--steps", 1).succeeds();
+        StringWriter err = new StringWriter();
+        Writer gone = new Writer() {
+            private int left = 20;
+
+            @Override
+            public void write(char[] characters, int from, int count) throws IOException {
+                left -= count;
+                if (left < 0) {
+                    throw new IOException("Broken pipe");
+                }
+            }
+
+            @Override
+            public void flush() {
+                // Nothing is kept back.
+            }
+
+            @Override
+            public void close() {
+                // Nothing to be closed.
+            }
+        };
+        int code = assertTimeoutPreemptively(
+                Duration.ofSeconds(60),
+                () -> Main.run(
+                        new PrintWriter(gone),
+                        new PrintWriter(err),
+                        "generate",
+                        "--model",
+                        out.toString(),
+                        "--length",
+                        "2000000000"));
+        assertEquals(Main.FAILURE, code);
+        assertTrue(err.toString().contains("its reader has gone"), err.toString());
+    }
+
     @Test
     void whatDoesNotFitIsRefused() {
         CommandLineRun.of("train", "--task", "text").failsWith(Main.BAD_USAGE, "needs --data with a text file");
         train(folder.resolve("x"), "--pixels").failsWith(Main.BAD_USAGE, "--pixels goes with --task digits or mnist");
-        train(folder.resolve("x"), "--bidirectional", "--steps", 1).failsWith(Main.BAD_USAGE, "reads forward");
+        train(folder.resolve("x"), "--bidirectional", "--steps", 1)
+                .failsWith(Main.BAD_USAGE, "--bidirectional goes with");
+        assertFalse(Files.exists(folder.resolve("x")), "no run folder is left behind");
         CommandLineRun.of("train", "--unit", "byte").failsWith(Main.BAD_USAGE, "--unit goes with --task text");
         train(folder.resolve("x"), "--unit", "word").failsWith(Main.BAD_USAGE, "character, byte but got 'word'");
         Path out = folder.resolve("run");
@@ -177,6 +226,7 @@ class TextCommandTest {
         CommandLineRun.of("generate", "--model", out, "--top-p", 0)
                 .failsWith(Main.BAD_USAGE, "(0, 1] range but got 0.0");
         CommandLineRun.of("generate", "--model", out, "--temperature", -1).failsWith(Main.BAD_USAGE, "got -1.0");
+        CommandLineRun.of("generate", "--model", out, "--data", text).failsWith(Main.BAD_USAGE, "reads no data");
         CommandLineRun.of("generate", "--model", out, "--length", 0).failsWith(Main.BAD_USAGE, "got 0");
         CommandLineRun.of("predict", "--model", out).failsWith(Main.BAD_USAGE, "use generate");
         CommandLineRun.of("predict", "--model", out, "--stream").failsWith(Main.BAD_USAGE, "use generate");
