@@ -39,7 +39,7 @@ final class GenerateCommand implements Callable<Integer> {
     @Option(
             names = "--prompt",
             paramLabel = "TEXT",
-            description = "What the text begins with. Default: a line feed, where the model knows it.")
+            description = "What the text begins with, on a new line where the model knows lines. Default: nothing.")
     private String prompt;
 
     @Option(
@@ -113,13 +113,15 @@ final class GenerateCommand implements Callable<Integer> {
         return 0;
     }
 
+    /**
+     * What the model reads before it writes: a line feed where it knows one, so that the prompt begins a line as it would in a text,
+     * and not in the middle of nowhere; then the prompt.
+     */
     private int[] beginning(Vocabulary vocabulary) {
-        if (prompt != null && !prompt.isEmpty()) {
-            return vocabulary.encode(prompt);
-        }
         boolean lines = vocabulary.unit() == Vocabulary.Unit.BYTE
                 || vocabulary.characters().indexOf('\n') >= 0;
-        return lines ? vocabulary.encode("\n") : new int[] {0};
+        String text = (lines ? "\n" : "") + (prompt == null ? "" : prompt);
+        return text.isEmpty() ? new int[] {0} : vocabulary.encode(text);
     }
 
     /** Bytes that come one after the other as text: an unfinished character waits for the rest of it. */
