@@ -143,7 +143,7 @@ final class SequencesTask extends Task {
                         Form.sequence(all.features()), Lstm.of(stack(config, all.features())), Dense.of(all.classes())),
                 BucketedBatches.shuffled(training, Math.min(config.batch(), training.size()), config.seed()),
                 evaluation(ScaledSequences.alike(parts.get(1), scaling)),
-                test(found));
+                settings.test() == null ? test(found, ScaledSequences.alike(parts.get(2), scaling)) : test(found));
     }
 
     private static BatchSource evaluation(SequenceDataset dataset) {
@@ -152,7 +152,10 @@ final class SequencesTask extends Task {
 
     @Override
     Test test(RunConfig config) throws IOException {
-        SequenceDataset test = examples(config);
+        return test(config, examples(config));
+    }
+
+    private static Test test(RunConfig config, SequenceDataset test) {
         Settings settings = config.sequences();
         String file = Path.of(settings.test() == null ? config.data() : settings.test())
                 .getFileName()

@@ -3,8 +3,7 @@ package carousel.data;
 import java.util.Objects;
 
 /** Some sequences of another dataset: a run of them, or any of them in any order. */
-final class DatasetView implements SequenceDataset {
-    private final SequenceDataset whole;
+final class DatasetView extends DerivedDataset {
     private final String name;
     private final int from;
     private final int size;
@@ -12,7 +11,7 @@ final class DatasetView implements SequenceDataset {
     private final int[] indices;
 
     private DatasetView(SequenceDataset whole, String name, int from, int size, int[] indices) {
-        this.whole = whole;
+        super(whole);
         this.name = name;
         this.from = from;
         this.size = size;
@@ -54,33 +53,8 @@ final class DatasetView implements SequenceDataset {
     }
 
     @Override
-    public int timeSteps() {
-        return whole.timeSteps();
-    }
-
-    @Override
-    public int features() {
-        return whole.features();
-    }
-
-    @Override
-    public int classes() {
-        return whole.classes();
-    }
-
-    @Override
-    public int targetSize() {
-        return whole.targetSize();
-    }
-
-    @Override
-    public boolean variableLengths() {
-        return whole.variableLengths();
-    }
-
-    @Override
     public void read(int index, Batch into, int row) {
         Objects.checkIndex(index, size);
-        whole.read(indices == null ? from + index : indices[index], into, row);
+        origin().read(indices == null ? from + index : indices[index], into, row);
     }
 }

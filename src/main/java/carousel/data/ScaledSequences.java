@@ -1,13 +1,12 @@
 package carousel.data;
 
 /** Sequences whose features are scaled when they are read: all alike, or each sequence by itself. Padding stays 0. */
-public final class ScaledSequences implements SequenceDataset {
-    private final SequenceDataset dataset;
+public final class ScaledSequences extends DerivedDataset {
     /** Null for each sequence by itself. */
     private final SeriesScaling scaling;
 
     private ScaledSequences(SequenceDataset dataset, SeriesScaling scaling) {
-        this.dataset = dataset;
+        super(dataset);
         this.scaling = scaling;
     }
 
@@ -33,42 +32,17 @@ public final class ScaledSequences implements SequenceDataset {
 
     @Override
     public String name() {
-        return dataset.name();
+        return origin().name();
     }
 
     @Override
     public int size() {
-        return dataset.size();
-    }
-
-    @Override
-    public int timeSteps() {
-        return dataset.timeSteps();
-    }
-
-    @Override
-    public int features() {
-        return dataset.features();
-    }
-
-    @Override
-    public int classes() {
-        return dataset.classes();
-    }
-
-    @Override
-    public int targetSize() {
-        return dataset.targetSize();
-    }
-
-    @Override
-    public boolean variableLengths() {
-        return dataset.variableLengths();
+        return origin().size();
     }
 
     @Override
     public void read(int index, Batch into, int row) {
-        dataset.read(index, into, row);
+        origin().read(index, into, row);
         int steps = into.lengths() == null ? timeSteps() : into.lengths()[row];
         double[] values = new double[steps];
         for (int c = 0; c < features(); c++) {

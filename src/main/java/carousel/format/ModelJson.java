@@ -19,13 +19,7 @@ import carousel.layer.TimeReversal;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParseException;
-import com.google.gson.JsonParser;
 import com.google.gson.JsonPrimitive;
-import com.google.gson.Strictness;
-import com.google.gson.stream.JsonReader;
-import java.io.IOException;
-import java.io.StringReader;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -161,20 +155,10 @@ public final class ModelJson {
     }
 
     private static JsonElement read(String text) throws FormatException {
-        JsonReader reader = new JsonReader(new StringReader(text));
-        reader.setStrictness(Strictness.STRICT);
-        reader.setNestingLimit(MAX_DEPTH);
         try {
-            JsonElement json = JsonParser.parseReader(reader);
-            // Throws where more follows.
-            reader.peek();
-            return json;
-        } catch (JsonParseException | IOException e) {
-            // The library's own messages run over several lines.
-            throw unreadable(
-                    "it is not JSON of at most " + MAX_DEPTH + " levels after "
-                            + FormatException.quote(reader.getPath()),
-                    e);
+            return StrictJson.parse(text, MAX_DEPTH);
+        } catch (FormatException e) {
+            throw unreadable(e.getMessage(), e);
         }
     }
 

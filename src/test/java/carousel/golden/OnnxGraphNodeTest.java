@@ -10,7 +10,6 @@ import carousel.format.onnx.OnnxValue;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicContainer;
@@ -23,20 +22,9 @@ class OnnxGraphNodeTest {
 
     private static final int TERMS = 32;
 
-    private static final List<String> KNOWN = List.of(
-            "test_lstm_all_outputs",
-            "test_lstm_batchwise",
-            "test_lstm_bidirectional",
-            "test_lstm_clip",
-            "test_lstm_defaults",
-            "test_lstm_intermediate_h",
-            "test_lstm_precomputed",
-            "test_lstm_with_initial_h",
-            "test_lstm_y_c");
-
     @TestFactory
     Stream<DynamicContainer> operatorCases() {
-        return PublishedData.tests(PublishedData.folder("onnx-node"), "", KNOWN, OnnxGraphNodeTest::check);
+        return PublishedData.tests(PublishedData.folder("onnx-node"), "", OnnxNodeTest.KNOWN, OnnxGraphNodeTest::check);
     }
 
     private static void check(Engine engine, Path folder) throws IOException {

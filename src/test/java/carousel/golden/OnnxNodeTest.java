@@ -42,7 +42,7 @@ class OnnxNodeTest {
     /** The gates in ONNX's order, i, o, f, c, as places in ours: i, f, g, o. */
     private static final int[] GATES = {0, 3, 1, 2};
 
-    private static final List<String> KNOWN = List.of(
+    static final List<String> KNOWN = List.of(
             "test_lstm_all_outputs",
             "test_lstm_batchwise",
             "test_lstm_bidirectional",

@@ -1,15 +1,10 @@
 package carousel.format.keras;
 
 import carousel.format.FormatException;
+import carousel.format.StrictJson;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParseException;
-import com.google.gson.JsonParser;
-import com.google.gson.Strictness;
-import com.google.gson.stream.JsonReader;
-import java.io.IOException;
-import java.io.StringReader;
 
 /** An object of a model's configuration, and what it belongs to, for messages. What is wrong with it is a {@link Refusal}. */
 record KerasJson(String owner, JsonObject json) {
@@ -17,20 +12,16 @@ record KerasJson(String owner, JsonObject json) {
     private static final int MAX_DEPTH = 64;
 
     static KerasJson parse(String what, String text) {
-        JsonReader reader = new JsonReader(new StringReader(text));
-        reader.setStrictness(Strictness.STRICT);
-        reader.setNestingLimit(MAX_DEPTH);
+        JsonElement json;
         try {
-            JsonElement json = JsonParser.parseReader(reader);
-            // Throws where more follows.
-            reader.peek();
-            if (!json.isJsonObject()) {
-                throw new Refusal(what + " should be an object but is " + FormatException.quote(json.toString()));
-            }
-            return new KerasJson(what, json.getAsJsonObject());
-        } catch (JsonParseException | IOException e) {
+            json = StrictJson.parse(text, MAX_DEPTH);
+        } catch (FormatException e) {
             throw new Refusal(what + " is not JSON of at most " + MAX_DEPTH + " levels", e);
         }
+        if (!json.isJsonObject()) {
+            throw new Refusal(what + " should be an object but is " + FormatException.quote(json.toString()));
+        }
+        return new KerasJson(what, json.getAsJsonObject());
     }
 
     boolean has(String key) {
