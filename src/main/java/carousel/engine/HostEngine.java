@@ -13,6 +13,7 @@ import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.Set;
 
 /** What engines have in common whose tensors lie on the Java heap, as floats or as doubles: moving data, and scopes. */
 public abstract class HostEngine implements Engine {
@@ -30,9 +31,14 @@ public abstract class HostEngine implements Engine {
 
     @Override
     public Optional<String> refusal(LstmSpec spec) {
-        return spec.extension()
+        return spec.beyond(computed())
                 .map(option -> "the " + name() + " engine does not compute " + option
                         + " yet: leave it out of the specification");
+    }
+
+    /** The features that this engine computes. */
+    protected Set<LstmFeature> computed() {
+        return LstmFeature.USUAL;
     }
 
     /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
@@ -40,6 +46,20 @@ public abstract class HostEngine implements Engine {
         refusal(spec).ifPresent(reason -> {
             throw new EngineException(reason);
         });
+    }
+
+    /** The same input with its lengths in an array, wherever they were given. */
+    protected static LstmInput withLengthsAtHand(LstmInput input) {
+        if (input.deviceLengths() == null) {
+            return input;
+        }
+        int timeSteps = input.x().shape().extent(0);
+        int[] lengths = new int[Math.toIntExact(input.deviceLengths().elements())];
+        for (int n = 0; n < lengths.length; n++) {
+            int given = integers(input.deviceLengths())[start(input.deviceLengths()) + n];
+            lengths[n] = Math.max(0, Math.min(timeSteps, given));
+        }
+        return input.withLengths(lengths);
     }
 
     @Override

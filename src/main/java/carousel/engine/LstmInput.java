@@ -10,22 +10,30 @@ import carousel.tensor.Tensor;
  *     the right; null when all have T steps. With length 0 a sequence keeps its initial state.
  * @param initial the state before the first step; null for zeros
  * @param dropout the random numbers of this call; null for none, as in inference, whatever the specification says
+ * @param deviceLengths the same as {@code lengths} in a tensor {@code [N]} of integers, instead of them: an engine that computes
+ *     elsewhere need not wait for them. What lies outside of [0, T] counts as the nearer end. Null where {@code lengths} are given
+ *     or all sequences have T steps.
  */
-public record LstmInput(Tensor x, int[] lengths, LstmState initial, RandomKey dropout) {
+public record LstmInput(Tensor x, int[] lengths, LstmState initial, RandomKey dropout, Tensor deviceLengths) {
     /** Whole sequences from a zero state, without dropout. */
     public static LstmInput of(Tensor x) {
-        return new LstmInput(x, null, null, null);
+        return new LstmInput(x, null, null, null, null);
     }
 
     public LstmInput withLengths(int... value) {
-        return new LstmInput(x, value, initial, dropout);
+        return new LstmInput(x, value, initial, dropout, null);
     }
 
     public LstmInput withInitial(LstmState value) {
-        return new LstmInput(x, lengths, value, dropout);
+        return new LstmInput(x, lengths, value, dropout, deviceLengths);
     }
 
     public LstmInput withDropout(RandomKey value) {
-        return new LstmInput(x, lengths, initial, value);
+        return new LstmInput(x, lengths, initial, value, deviceLengths);
+    }
+
+    /** Lengths that the engine has: {@code [N]} integers, or null for T each. */
+    public LstmInput withDeviceLengths(Tensor value) {
+        return new LstmInput(x, null, initial, dropout, value);
     }
 }

@@ -13,6 +13,8 @@ import java.util.List;
  *   bias_l{l}       b [4H]        where the specification has a bias
  *   weight_hr_l{l}  W_p [P, H]    where it has a projection
  *   peephole_l{l}   p [3, H]      where it has peepholes; rows i, f, o
+ *   gate_norm_l{l}  [2, 4H]       with layer normalisation; rows gamma_u and gamma_v, each packed i, f, g, o
+ *   cell_norm_l{l}  [2, H]        likewise; rows gamma_c and beta_c
  * </pre>
  *
  * with {@code _reverse} behind the names of the second cell of a bidirectional layer, as PyTorch has it. PyTorch keeps two
@@ -21,6 +23,9 @@ import java.util.List;
 public final class LstmLayout {
     /** Rows of the peepholes: all gates but the candidate have one. */
     private static final int PEEPHOLES = Gate.COUNT - 1;
+
+    /** Rows of the two views of a normalisation. */
+    private static final int NORMALIZATION_ROWS = 2;
 
     private final List<Cell> cells;
     private final ParameterLayout layout;
@@ -45,7 +50,11 @@ public final class LstmLayout {
                         spec.projected()
                                 ? layout.add("weight_hr" + suffix, spec.projectionSize(), spec.hiddenSize())
                                 : null,
-                        spec.peepholes() ? layout.add("peephole" + suffix, PEEPHOLES, spec.hiddenSize()) : null));
+                        spec.peepholes() ? layout.add("peephole" + suffix, PEEPHOLES, spec.hiddenSize()) : null,
+                        spec.layerNormalization() ? layout.add("gate_norm" + suffix, NORMALIZATION_ROWS, rows) : null,
+                        spec.layerNormalization()
+                                ? layout.add("cell_norm" + suffix, NORMALIZATION_ROWS, spec.hiddenSize())
+                                : null));
             }
         }
         return new LstmLayout(List.copyOf(cells), layout);
@@ -72,16 +81,20 @@ public final class LstmLayout {
 
     /**
      * The weights of one cell: {@code W [4H, D]}, {@code R [4H, P]}, {@code b [4H]}, {@code W_p [P, H]},
-     * {@code p [3, H]}.
+     * {@code p [3, H]}, {@code gamma_u, gamma_v [2, 4H]} and {@code gamma_c, beta_c [2, H]}.
      *
      * @param bias null without a bias
      * @param projection null without a projection
      * @param peepholes of i, f and o, null without peepholes
+     * @param gateNormalization null without layer normalisation
+     * @param cellNormalization null without layer normalisation
      */
     public record Cell(
             ParameterView inputWeights,
             ParameterView recurrentWeights,
             ParameterView bias,
             ParameterView projection,
-            ParameterView peepholes) {}
+            ParameterView peepholes,
+            ParameterView gateNormalization,
+            ParameterView cellNormalization) {}
 }

@@ -1,6 +1,8 @@
 package carousel.engine;
 
+import java.util.EnumSet;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /**
@@ -15,17 +17,29 @@ import java.util.function.Consumer;
  * </pre>
  *
  * (Hochreiter &amp; Schmidhuber 1997; the forget gate from Gers, Schmidhuber &amp; Cummins 2000.) The other components vary
- * this. With peepholes {@code p}, a projection {@code W_p}, the limits {@code clip_c} and {@code clip_a} and other functions
- * {@code sigma, phi, psi}, all of which may be combined,
+ * this. With peepholes {@code p}, a projection {@code W_p}, the limits {@code clip_c} and {@code clip_a}, other functions
+ * {@code sigma, phi, psi}, normalisations {@code LN} with gains {@code gamma}, and random masks {@code d} and {@code z}, all of
+ * which may be combined,
  *
  * <pre>
- *   a_i += p_i * c_prev     a_f += p_f * c_prev     a_o += p_o * c            peepholes; a_o sees the new cell
+ *   u = W x                 v = (d_R * R) (d_h * h_prev)
+ *   a = u + v + b           or a = gamma_u * LN(u) + gamma_v * LN(v) + b      each over all 4H of them
+ *   a_i += p_i * c_prev     a_f += p_f * c_prev     a_o += p_o * c'           peepholes; a_o sees the new cell
  *   a  = clip_a(a)                                                            before every activation, a_g's too
  *   i = sigma(a_i)          g = phi(a_g)            o = sigma(a_o)
  *   f = sigma(a_f)          or, where the gates are coupled, f = 1 - i
- *   c = clip_c(f * c_prev + i * g)
- *   h = W_p (o * psi(c))
+ *   c' = clip_c(f * c_prev + i * d_g * g)
+ *   s = c'                  or s = gamma_c * LN(c') + beta_c                  over all H of them
+ *   h' = W_p (o * psi(s))
+ *   c = z_c * c_prev + (1 - z_c) * c'       h = z_h * h_prev + (1 - z_h) * h'   zoneout
+ *
+ *   LN(q) = (q - mean(q)) / sqrt(mean((q - mean(q))^2) + epsilon)
  * </pre>
+ *
+ * An element of a mask {@code d} is 0 with its probability {@code p} and {@code 1 / (1 - p)} otherwise; one of {@code z} is 1
+ * with its probability and 0 otherwise. They are drawn as {@link LstmMask} says, for each call that is given a {@link RandomKey}.
+ * In a call without one, as in inference, every {@code d} is 1 and every {@code z} is its probability, the mean of what it is
+ * in training.
  *
  * An engine that does not compute one of the components says so: see {@link Engine#refusal(LstmSpec)}.
  *
@@ -44,7 +58,9 @@ import java.util.function.Consumer;
  * @param zoneoutHidden probability that an element of {@code h} keeps its previous value (Krueger et al. 2017), in [0, 1)
  * @param zoneoutCell the same for {@code c}, in [0, 1)
  * @param peepholes whether gates also see the cell state, each the element of its own cell (Gers &amp; Schmidhuber 2000)
- * @param layerNormalization whether the pre-activations are normalised (Ba, Kiros &amp; Hinton 2016)
+ * @param layerNormalization whether both shares of the pre-activations are normalised, each over all four gates, and the new
+ *     cell before it is shown (Ba, Kiros &amp; Hinton 2016), with {@link #NORMALIZATION_EPSILON}; the offsets of the first two
+ *     are {@code b}
  * @param cellClip {@code c} is limited to {@code [-cellClip, cellClip]} at every step and the gradient is zero where the
  *     limit acts; 0 for no limit
  * @param gateClip every pre-activation, its peephole's share included, is limited to {@code [-gateClip, gateClip]} before its
@@ -54,6 +70,10 @@ import java.util.function.Consumer;
  *     computed from keeps its place among the parameters, counts for nothing and has a zero gradient. ONNX calls this {@code
  *     input_forget}.
  * @param activations what is put for the logistic function and the hyperbolic tangents
+ * @param candidateDropout probability of dropping an element of {@code g}, drawn anew at each step (Semeniuta, Severyn &amp;
+ *     Barth 2016): the cell's memory itself is never dropped; in [0, 1)
+ * @param recurrentWeightDropout probability of dropping an element of {@code R}, one mask a call for all steps and sequences
+ *     (DropConnect, as Merity, Keskar &amp; Socher 2018 put it on an LSTM), in [0, 1)
  */
 public record LstmSpec(
         int inputSize,
@@ -71,13 +91,18 @@ public record LstmSpec(
         double cellClip,
         double gateClip,
         boolean coupledGates,
-        LstmActivations activations) {
+        LstmActivations activations,
+        double candidateDropout,
+        double recurrentWeightDropout) {
 
     /** The largest input or hidden size: beyond it no index of a weight fits any engine. */
     public static final int LARGEST_WIDTH = 1 << 20;
 
     /** The largest number of layers. */
     public static final int LARGEST_DEPTH = 1024;
+
+    /** What layer normalisation adds to a variance. */
+    public static final double NORMALIZATION_EPSILON = 1e-5;
 
     public LstmSpec {
         inRange("input size", inputSize, LARGEST_WIDTH);
@@ -92,6 +117,8 @@ public record LstmSpec(
         }
         probability("dropout", dropout);
         probability("recurrent dropout", recurrentDropout);
+        probability("candidate dropout", candidateDropout);
+        probability("recurrent weight dropout", recurrentWeightDropout);
         probability("zoneout of the hidden state", zoneoutHidden);
         probability("zoneout of the cell state", zoneoutCell);
         limit("cell clip", cellClip);
@@ -120,7 +147,9 @@ public record LstmSpec(
                 0,
                 0,
                 false,
-                LstmActivations.STANDARD);
+                LstmActivations.STANDARD,
+                0,
+                0);
     }
 
     public LstmSpec withInputSize(int value) {
@@ -149,6 +178,14 @@ public record LstmSpec(
 
     public LstmSpec withRecurrentDropout(double value) {
         return with(draft -> draft.recurrentDropout = value);
+    }
+
+    public LstmSpec withCandidateDropout(double value) {
+        return with(draft -> draft.candidateDropout = value);
+    }
+
+    public LstmSpec withRecurrentWeightDropout(double value) {
+        return with(draft -> draft.recurrentWeightDropout = value);
     }
 
     public LstmSpec withZoneout(double hidden, double cell) {
@@ -182,25 +219,23 @@ public record LstmSpec(
         return with(draft -> draft.activations = value);
     }
 
-    /**
-     * In words, the first component that goes beyond the cell as it is written first above with a projection and a limit of the
-     * cell; nothing for such a cell.
-     */
-    public Optional<String> extension() {
-        if (peepholes) {
-            return Optional.of("peepholes");
-        } else if (gateClip > 0) {
-            return Optional.of("a clip of the gates");
-        } else if (coupledGates) {
-            return Optional.of("coupled gates");
-        } else if (!activations.equals(LstmActivations.STANDARD)) {
-            return Optional.of("the activations " + activations);
-        } else if (layerNormalization) {
-            return Optional.of("layer normalization");
-        } else if (recurrentDropout > 0) {
-            return Optional.of("recurrent dropout");
+    /** What this specification has beyond the cell as it is written first above. */
+    public Set<LstmFeature> features() {
+        Set<LstmFeature> features = EnumSet.noneOf(LstmFeature.class);
+        for (LstmFeature feature : LstmFeature.values()) {
+            if (feature.in(this)) {
+                features.add(feature);
+            }
         }
-        return zoneoutHidden > 0 || zoneoutCell > 0 ? Optional.of("zoneout") : Optional.empty();
+        return features;
+    }
+
+    /** In words, the first feature that is not one of these; nothing where all are. */
+    public Optional<String> beyond(Set<LstmFeature> known) {
+        return features().stream()
+                .filter(feature -> !known.contains(feature))
+                .findFirst()
+                .map(feature -> feature.words(this));
     }
 
     /** Whether {@code h} is a projection of the cell's output. */
@@ -271,6 +306,8 @@ public record LstmSpec(
         private double gateClip;
         private boolean coupledGates;
         private LstmActivations activations;
+        private double candidateDropout;
+        private double recurrentWeightDropout;
 
         Draft(LstmSpec spec) {
             inputSize = spec.inputSize;
@@ -289,6 +326,8 @@ public record LstmSpec(
             gateClip = spec.gateClip;
             coupledGates = spec.coupledGates;
             activations = spec.activations;
+            candidateDropout = spec.candidateDropout;
+            recurrentWeightDropout = spec.recurrentWeightDropout;
         }
 
         LstmSpec finish() {
@@ -308,7 +347,9 @@ public record LstmSpec(
                     cellClip,
                     gateClip,
                     coupledGates,
-                    activations);
+                    activations,
+                    candidateDropout,
+                    recurrentWeightDropout);
         }
     }
 }

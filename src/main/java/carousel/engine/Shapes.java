@@ -1,5 +1,6 @@
 package carousel.engine;
 
+import carousel.tensor.ElementType;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 
@@ -75,6 +76,17 @@ public final class Shapes {
             throw new IllegalArgumentException("x should have 1 or more time steps and sequences but got " + x);
         }
         requireLengths(input.lengths(), timeSteps, batchSize);
+        if (input.deviceLengths() != null) {
+            if (input.lengths() != null) {
+                throw new IllegalArgumentException(
+                        "lengths should be given once, as an array or as a tensor, but got both");
+            }
+            require("the tensor of lengths", input.deviceLengths(), batchSize);
+            if (input.deviceLengths().type() != ElementType.INT32) {
+                throw new IllegalArgumentException(
+                        "the tensor of lengths should be of integers but got " + input.deviceLengths());
+            }
+        }
         require("y", output.y(), timeSteps, batchSize, spec.sequenceWidth());
         requireState("h of the initial state", "c of the initial state", spec, input.initial(), batchSize, false);
         requireState("h of the last state", "c of the last state", spec, output.last(), batchSize, true);

@@ -97,6 +97,8 @@ public final class ModelJson {
         activations.add("candidate", write(spec.activations().candidate()));
         activations.add("output", write(spec.activations().output()));
         json.add("activations", activations);
+        json.addProperty("candidateDropout", spec.candidateDropout());
+        json.addProperty("recurrentWeightDropout", spec.recurrentWeightDropout());
         return json;
     }
 
@@ -227,7 +229,10 @@ public final class ModelJson {
         return spec.withGateClip(json.has("gateClip") ? number(json, "gateClip") : spec.gateClip())
                 .withCoupledGates(json.has("coupledGates") ? truth(json, "coupledGates") : spec.coupledGates())
                 .withActivations(
-                        json.has("activations") ? activations(object(json, "activations")) : spec.activations());
+                        json.has("activations") ? activations(object(json, "activations")) : spec.activations())
+                .withCandidateDropout(json.has("candidateDropout") ? number(json, "candidateDropout") : 0)
+                .withRecurrentWeightDropout(
+                        json.has("recurrentWeightDropout") ? number(json, "recurrentWeightDropout") : 0);
     }
 
     private static LstmActivations activations(JsonObject json) {

@@ -1,6 +1,7 @@
 package carousel.format;
 
 import carousel.engine.Direction;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
 import carousel.layer.Form;
@@ -46,7 +47,7 @@ public final class PyTorchExport {
     }
 
     private static void require(Lstm layer, LstmSpec spec, boolean cells) {
-        spec.extension().ifPresent(extension -> {
+        spec.beyond(LstmFeature.USUAL).ifPresent(extension -> {
             throw refused(layer, "PyTorch's LSTM has no " + extension);
         });
         if (spec.cellClip() > 0) {

@@ -111,8 +111,17 @@ abstract class Node {
                 if (cell.projection() != null) {
                     draw(layer.recurrentInitializer(), parameters, moved(cell.projection()), random);
                 }
+                if (cell.gateNormalization() != null) {
+                    fill(parameters, moved(cell.gateNormalization()), 1);
+                    int gains = Math.toIntExact(moved(cell.cellNormalization()).offset());
+                    Arrays.fill(parameters, gains, gains + spec.hiddenSize(), 1);
+                }
                 // Peepholes start at zero, so that the stack starts as one without, whatever its initialisers are.
             }
+        }
+
+        private static void fill(double[] parameters, ParameterView view, double value) {
+            Arrays.fill(parameters, Math.toIntExact(view.offset()), Math.toIntExact(view.end()), value);
         }
 
         private ParameterView moved(ParameterView view) {
@@ -131,7 +140,7 @@ abstract class Node {
                     : layer.returnSequences() ? null : allocateStates(pass, "last h");
             LstmTape tape = pass.recorded() ? engine.openTape(pass.scope(), spec, timeSteps, batchSize) : null;
             LstmInput lstmInput = new LstmInput(
-                    input, pass.lengths(), state == null ? null : state.before(index), pass.random(index));
+                    input, pass.lengths(), state == null ? null : state.before(index), pass.random(index), null);
             LstmOutput output = new LstmOutput(
                     y, state != null ? state.after(index) : last == null ? null : new LstmState(last, null));
             engine.lstmForward(spec, block.in(parameters), lstmInput, output, tape);

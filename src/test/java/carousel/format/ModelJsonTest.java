@@ -60,7 +60,9 @@ class ModelJsonTest {
                             5.5,
                             6.5,
                             true,
-                            EXOTIC),
+                            EXOTIC,
+                            0.7,
+                            0.8),
                     true,
                     new Initializer.Normal(-1e-300, Double.MIN_VALUE),
                     new Initializer.Orthogonal(),
@@ -132,7 +134,8 @@ class ModelJsonTest {
                         + "\"dropout\":0.0,\"recurrentDropout\":0.0,\"zoneoutHidden\":0.0,\"zoneoutCell\":0.0,"
                         + "\"peepholes\":false,\"layerNormalization\":false,\"cellClip\":0.0,"
                         + "\"gateClip\":0.0,\"coupledGates\":false,\"activations\":{\"gates\":{\"type\":\"SIGMOID\"},"
-                        + "\"candidate\":{\"type\":\"TANH\"},\"output\":{\"type\":\"TANH\"}}},"
+                        + "\"candidate\":{\"type\":\"TANH\"},\"output\":{\"type\":\"TANH\"}},"
+                        + "\"candidateDropout\":0.0,\"recurrentWeightDropout\":0.0},"
                         + "\"returnSequences\":false,\"inputInitializer\":{\"type\":\"glorotUniform\"},"
                         + "\"recurrentInitializer\":{\"type\":\"orthogonal\"},\"forgetBias\":1.0}]}",
                 lstm());
@@ -163,7 +166,8 @@ class ModelJsonTest {
                 .contains("\"gateClip\":6.5,\"coupledGates\":true,\"activations\":{"
                         + "\"gates\":{\"type\":\"HARD_SIGMOID\",\"alpha\":0.2,\"beta\":0.5},"
                         + "\"candidate\":{\"type\":\"ELU\",\"alpha\":-0.0},"
-                        + "\"output\":{\"type\":\"AFFINE\",\"alpha\":1.0E-300,\"beta\":1.7976931348623157E308}}"));
+                        + "\"output\":{\"type\":\"AFFINE\",\"alpha\":1.0E-300,\"beta\":1.7976931348623157E308}},"
+                        + "\"candidateDropout\":0.7,\"recurrentWeightDropout\":0.8}"));
         String spaced = SMALL.replace(":", " :\n\t").replace(",", " , ").replace("0.5", "5e-1");
         assertEquals(ModelJson.parse(SMALL), ModelJson.parse(spaced));
     }
@@ -172,7 +176,7 @@ class ModelJsonTest {
     @Test
     void specificationsWithoutTheLaterWordsAreRead() throws FormatException {
         String later = ",\"gateClip\":0.0,\"coupledGates\":false,\"activations\":{\"gates\":{\"type\":\"SIGMOID\"},"
-                + "\"candidate\":{\"type\":\"TANH\"},\"output\":{\"type\":\"TANH\"}}";
+                + "\"candidate\":{\"type\":\"TANH\"},\"output\":{\"type\":\"TANH\"}},\"candidateDropout\":0.0,\"recurrentWeightDropout\":0.0";
         String old = lstm().replace(later, "");
         assertEquals(lstm().length() - later.length(), old.length());
         assertEquals(ModelJson.parse(lstm()), ModelJson.parse(old));

@@ -7,7 +7,7 @@ import static carousel.tensor.HostStorage.start;
 import carousel.engine.ActivationFunction;
 import carousel.engine.HostEngine;
 import carousel.engine.Loss;
-import carousel.engine.LstmActivations;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -24,7 +24,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.Optional;
+import java.util.Set;
 
 /** The equations of the seam in plain double loops. Slow, and meant to be read. */
 public final class ReferenceEngine extends HostEngine {
@@ -49,12 +49,8 @@ public final class ReferenceEngine extends HostEngine {
     }
 
     @Override
-    public Optional<String> refusal(LstmSpec spec) {
-        // It computes these, so that only what else there is can be a reason.
-        return super.refusal(spec.withPeepholes(false)
-                .withGateClip(0)
-                .withCoupledGates(false)
-                .withActivations(LstmActivations.STANDARD));
+    protected Set<LstmFeature> computed() {
+        return LstmFeature.ALL;
     }
 
     @Override
@@ -64,9 +60,10 @@ public final class ReferenceEngine extends HostEngine {
     }
 
     @Override
-    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput given, LstmOutput output, LstmTape tape) {
         requireSupported(spec);
-        Shapes.requireForward(spec, parameters, input, output, tape);
+        Shapes.requireForward(spec, parameters, given, output, tape);
+        LstmInput input = withLengthsAtHand(given);
         ReferenceTape trace = (ReferenceTape) tape;
         int timeSteps = input.x().shape().extent(0);
         int batchSize = input.x().shape().extent(1);
@@ -84,7 +81,8 @@ public final class ReferenceEngine extends HostEngine {
                                 : workspace.allocate("layer output", timeSteps, batchSize, spec.sequenceWidth());
                 for (int k = 0; k < cells; k++) {
                     int state = layer * cells + k;
-                    ReferenceCell cell = new ReferenceCell(spec, layout, state, doubles(parameters), start(parameters));
+                    ReferenceCell cell = new ReferenceCell(
+                            spec, layout, state, doubles(parameters), start(parameters), input.dropout(), batchSize);
                     ReferenceTape.Cell cellTrace = trace == null ? null : trace.cell(state);
                     for (int n = 0; n < batchSize; n++) {
                         double[] h = new double[spec.outputSize()];
@@ -147,7 +145,13 @@ public final class ReferenceEngine extends HostEngine {
                 for (int k = 0; k < cells; k++) {
                     int state = layer * cells + k;
                     ReferenceCell cell = new ReferenceCell(
-                            spec, layout, state, doubles(tape.parameters()), start(tape.parameters()));
+                            spec,
+                            layout,
+                            state,
+                            doubles(tape.parameters()),
+                            start(tape.parameters()),
+                            input.dropout(),
+                            tape.batchSize());
                     for (int n = 0; n < tape.batchSize(); n++) {
                         double[] dh = new double[spec.outputSize()];
                         double[] dc = new double[spec.hiddenSize()];

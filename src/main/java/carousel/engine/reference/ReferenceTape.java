@@ -1,26 +1,21 @@
 package carousel.engine.reference;
 
-import carousel.engine.Gate;
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 
-/** For each cell the pre-activations and the state before each step; for each layer but the first, what it read. */
+/** For each cell the state before each step; for each layer but the first, what it read. */
 final class ReferenceTape extends LstmTape {
-    private final Tensor[] preActivations;
     private final Tensor[] hPrevious;
     private final Tensor[] cPrevious;
     private final Tensor[] layerInputs;
 
     ReferenceTape(LstmSpec spec, Scope scope, int timeSteps, int batchSize) {
         super(spec, scope, timeSteps, batchSize);
-        preActivations = new Tensor[spec.states()];
         hPrevious = new Tensor[spec.states()];
         cPrevious = new Tensor[spec.states()];
         for (int state = 0; state < spec.states(); state++) {
-            preActivations[state] =
-                    scope.allocate("pre-activations", timeSteps, batchSize, Gate.COUNT * spec.hiddenSize());
             hPrevious[state] = scope.allocate("previous h", timeSteps, batchSize, spec.outputSize());
             cPrevious[state] = scope.allocate("previous c", timeSteps, batchSize, spec.hiddenSize());
         }
@@ -31,10 +26,7 @@ final class ReferenceTape extends LstmTape {
     }
 
     Cell cell(int state) {
-        return new Cell(
-                ReferenceEngine.rows(preActivations[state]),
-                ReferenceEngine.rows(hPrevious[state]),
-                ReferenceEngine.rows(cPrevious[state]));
+        return new Cell(ReferenceEngine.rows(hPrevious[state]), ReferenceEngine.rows(cPrevious[state]));
     }
 
     /** What a layer above the first reads, {@code [T, N, D]}. */
@@ -45,18 +37,13 @@ final class ReferenceTape extends LstmTape {
     /**
      * One cell's share.
      *
-     * @param a the pre-activations with all that is added to them, before any limit, packed i, f, g, o
      * @param h the state before each step
      * @param c likewise
      */
-    record Cell(ReferenceCell.Rows a, ReferenceCell.Rows h, ReferenceCell.Rows c) {
+    record Cell(ReferenceCell.Rows h, ReferenceCell.Rows c) {
         void before(int t, int n, double[] hPrevious, double[] cPrevious) {
             System.arraycopy(hPrevious, 0, h.values(), h.at(t, n), h.width());
             System.arraycopy(cPrevious, 0, c.values(), c.at(t, n), c.width());
-        }
-
-        void preActivations(int t, int n, double[] values) {
-            System.arraycopy(values, 0, a.values(), a.at(t, n), a.width());
         }
     }
 }

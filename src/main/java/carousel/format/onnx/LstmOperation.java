@@ -344,7 +344,11 @@ final class LstmOperation implements Operation {
                 Tensor y = scope.allocate("y", steps, batch, hidden);
                 LstmState last = state(engine, scope, "last");
                 engine.lstmForward(
-                        spec, weights, new LstmInput(input, lengths, initial, null), new LstmOutput(y, last), null);
+                        spec,
+                        weights,
+                        new LstmInput(input, lengths, initial, null, null),
+                        new LstmOutput(y, last),
+                        null);
                 double[] outputs = new double[steps * batch * hidden];
                 engine.read(y, outputs);
                 engine.read(last.h(), h);

@@ -93,7 +93,7 @@ record LstmCase(
             Tensor y = scope.allocate("y", timeSteps, batchSize, spec.sequenceWidth());
             Tensor dx = scope.allocate("dx", timeSteps, batchSize, spec.inputSize());
             Tensor gradients = draw(engine, scope, random, 1, (int) parameters.elements());
-            LstmInput input = new LstmInput(x, lengths, initialState ? initial : null, dropout);
+            LstmInput input = new LstmInput(x, lengths, initialState ? initial : null, dropout, null);
             LstmOutput output = new LstmOutput(y, last);
 
             engine.lstmForward(spec, parameters, input, output, null);

@@ -2,6 +2,7 @@ package carousel.engine.cuda.cudnn;
 
 import carousel.engine.Direction;
 import carousel.engine.EngineOptions;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -100,9 +101,10 @@ final class CudnnEngine extends CudaEngine {
 
     @Override
     public Optional<String> refusal(LstmSpec spec) {
-        if (spec.extension().isPresent()) {
-            return spec.extension()
-                    .map(option -> "cuDNN does not compute " + option + ": leave it out of the specification");
+        Optional<String> beyond = spec.beyond(LstmFeature.USUAL);
+        if (beyond.isPresent()) {
+            return beyond.map(option -> "cuDNN does not compute " + option
+                    + ": choose the engine 'fused', or leave it out of the specification");
         } else if (spec.direction() == Direction.REVERSE) {
             return Optional.of(
                     "cuDNN has no stack that reads in reverse only: choose the engine 'fused', or both directions");

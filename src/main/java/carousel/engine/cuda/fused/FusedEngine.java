@@ -2,6 +2,7 @@ package carousel.engine.cuda.fused;
 
 import carousel.engine.EngineOptions;
 import carousel.engine.Gate;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -37,7 +38,7 @@ final class FusedEngine extends CudaEngine {
 
     @Override
     public Optional<String> refusal(LstmSpec spec) {
-        return spec.extension()
+        return spec.beyond(LstmFeature.USUAL)
                 .map(option ->
                         "the fused engine does not compute " + option + " yet: leave it out of the specification");
     }
