@@ -2,8 +2,12 @@ package carousel.engine.cuda.fused;
 
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
+import carousel.tensor.ElementType;
 import carousel.tensor.Scope;
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.HashMap;
+import java.util.Map;
 
 /** What a forward pass of the {@link FusedEngine} leaves for the backward pass. */
 final class FusedTape extends LstmTape {
@@ -27,6 +31,9 @@ final class FusedTape extends LstmTape {
         private final int batchSize;
         private final Cell[] cells;
         private final Tensor[] layerInputs;
+        /** By what they are copies of. */
+        private final Map<Object, Tensor> narrowCopies = new HashMap<>();
+
         private Tensor validInput;
         private Tensor lengths;
 
@@ -69,6 +76,15 @@ final class FusedTape extends LstmTape {
                 validInput = scope.allocate("valid x", timeSteps, batchSize, spec.inputSize());
             }
             return validInput;
+        }
+
+        /**
+         * Room for a copy of 16 bits.
+         *
+         * @param original a tensor of this trace, or whatever stands for one that is another at every pass
+         */
+        Tensor narrowCopy(Object original, ElementType type, Shape shape) {
+            return narrowCopies.computeIfAbsent(original, missing -> scope.allocate("narrow copy", type, shape));
         }
 
         /** Room for the lengths. */
