@@ -199,6 +199,30 @@ class LossScaleTest {
         }
     }
 
+    /** In real half precision the scale starts too high and comes down to where it fits. */
+    @ParameterizedTest
+    @ValueSource(strings = {"fused", "cudnn"})
+    void halfPrecisionFindsItsScaleAndLearns(String name) {
+        AvailableEngines.assume(name);
+        BatchSource source = new AddingProblem(6, 3).batches(16, 50);
+        try (Engine engine = Engines.open(name, EngineOptions.defaults().withPrecision(Precision.FP16));
+                Model model = Model.create(engine, ModelSpec.of(Form.sequence(2), Lstm.of(16), Dense.of(1)), 1)) {
+            try (Trainer trainer = Trainer.of(model).open()) {
+                assertEquals(1 << 16, trainer.lossScale(), "dynamic without being told");
+            }
+            try (Trainer trainer = settings(model, new LossScale(LossScale.LARGEST, 2000))
+                    .optimizer(Optimizer.adam(0.02))
+                    .open()) {
+                History history = trainer.fit(source, null, 6);
+                assertTrue(trainer.skippedSteps() >= 1, "2^24 is too much for a gradient of half precision");
+                assertEquals(LossScale.LARGEST, Math.scalb(trainer.lossScale(), (int) trainer.skippedSteps()));
+                assertTrue(trainer.lossScale() >= 1 << 10, () -> "the scale came down to " + trainer.lossScale());
+                double last = history.epochs().get(5).loss();
+                assertTrue(last < AddingProblem.TRIVIAL_ERROR / 4, () -> "learned little: " + last);
+            }
+        }
+    }
+
     @Test
     void theScaleDoublesAfterTwoThousandGoodSteps() {
         ModelSpec tiny = ModelSpec.of(Form.sequence(2), Lstm.of(1), Dense.of(1));
