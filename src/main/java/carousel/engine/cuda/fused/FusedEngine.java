@@ -328,7 +328,10 @@ final class FusedEngine extends CudaEngine {
                             .integer(outputs)
                             .over((long) batchSize * outputs);
                 }
-                operands.changed(at(h, after, outputs), (long) batchSize * outputs);
+                if (step < timeSteps - 1) {
+                    // No product reads the last one.
+                    operands.changed(at(h, after, outputs), (long) batchSize * outputs);
+                }
             }
             if (last != null) {
                 int lastSlot = reversed ? 0 : timeSteps;
