@@ -167,17 +167,15 @@ final class FusedEngine extends CudaEngine {
                     new Operands(narrow ? (from, to, elements) -> narrow(from, to, elements, operands()) : null);
             if (narrow) {
                 copyInto(narrowWeights(parameters), this.parameters);
-                for (int layer = 0; layer < spec.layers(); layer++) {
-                    long from = layerInput(layer);
-                    Object original = layer == 0 ? "x" : trace.layerInput(layer);
-                    Shape shape = Shape.of(timeSteps, batchSize, spec.layerInputSize(layer));
-                    copyInto(trace.narrowCopy(original, operands(), shape), from);
+                copyInto(trace.narrowInput(operands()), layerInput(0));
+                for (int layer = 1; layer < spec.layers(); layer++) {
+                    copyInto(trace.narrowCopy(trace.layerInput(layer), operands()), layerInput(layer));
                 }
                 for (int state = 0; state < spec.states(); state++) {
                     FusedTape.Cell cell = trace.cell(state);
-                    copyInto(trace.narrowCopy(cell.h(), operands(), cell.h().shape()), input(cell.h()));
+                    copyInto(trace.narrowCopy(cell.h(), operands()), input(cell.h()));
                     if (cell.m() != null) {
-                        copyInto(trace.narrowCopy(cell.m(), operands(), cell.m().shape()), input(cell.m()));
+                        copyInto(trace.narrowCopy(cell.m(), operands()), input(cell.m()));
                     }
                 }
             }

@@ -6,7 +6,7 @@ import carousel.tensor.ElementType;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
-import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.Map;
 
 /** What a forward pass of the {@link FusedEngine} leaves for the backward pass. */
@@ -32,8 +32,9 @@ final class FusedTape extends LstmTape {
         private final Cell[] cells;
         private final Tensor[] layerInputs;
         /** By what they are copies of. */
-        private final Map<Object, Tensor> narrowCopies = new HashMap<>();
+        private final Map<Tensor, Tensor> narrowCopies = new IdentityHashMap<>();
 
+        private Tensor narrowInput;
         private Tensor validInput;
         private Tensor lengths;
 
@@ -78,13 +79,19 @@ final class FusedTape extends LstmTape {
             return validInput;
         }
 
-        /**
-         * Room for a copy of 16 bits.
-         *
-         * @param original a tensor of this trace, or whatever stands for one that is another at every pass
-         */
-        Tensor narrowCopy(Object original, ElementType type, Shape shape) {
-            return narrowCopies.computeIfAbsent(original, missing -> scope.allocate("narrow copy", type, shape));
+        /** Room for a copy of 16 bits of a tensor of this trace. */
+        Tensor narrowCopy(Tensor original, ElementType type) {
+            return narrowCopies.computeIfAbsent(
+                    original, missing -> scope.allocate("narrow copy", type, original.shape()));
+        }
+
+        /** The same of x, which is another tensor in each pass, or of its valid part. */
+        Tensor narrowInput(ElementType type) {
+            if (narrowInput == null) {
+                Shape shape = Shape.of(timeSteps, batchSize, spec.inputSize());
+                narrowInput = scope.allocate("narrow x", type, shape);
+            }
+            return narrowInput;
         }
 
         /** Room for the lengths. */
