@@ -22,6 +22,7 @@ final class ForwardOptions {
     private final Scratch hiddenStates;
     private final Scratch inputShares;
     private final Scratch recurrentShares;
+    private final Scratch gateRoom;
     private int[] cellRoom = new int[0];
     private int[] hiddenRoom = new int[0];
     private int[] unseenRoom = new int[0];
@@ -64,6 +65,10 @@ final class ForwardOptions {
     private int uAt;
     private float[] v;
     private int vAt;
+    /** Normalised pre-activations, then gates, likewise: other threads may still be reading u. */
+    private float[] z;
+
+    private int zAt;
 
     ForwardOptions(Kernels kernels, Sequences sequences, boolean poisoned) {
         this.kernels = kernels;
@@ -72,6 +77,7 @@ final class ForwardOptions {
         hiddenStates = new Scratch(poisoned);
         inputShares = new Scratch(poisoned);
         recurrentShares = new Scratch(poisoned);
+        gateRoom = new Scratch(poisoned);
     }
 
     long bytes() {
@@ -79,6 +85,7 @@ final class ForwardOptions {
                 + hiddenStates.bytes()
                 + inputShares.bytes()
                 + recurrentShares.bytes()
+                + gateRoom.bytes()
                 + (long) (cellRoom.length + hiddenRoom.length + unseenRoom.length) * Integer.BYTES;
     }
 
@@ -127,8 +134,10 @@ final class ForwardOptions {
             if (tape == null) {
                 u = inputShares.take(Math.multiplyExact(batch, strips * BLOCK));
                 v = recurrentShares.take(Math.multiplyExact(batch, strips * BLOCK));
+                z = gateRoom.take(Math.multiplyExact(batch, strips * BLOCK));
                 uAt = 0;
                 vAt = 0;
+                zAt = 0;
             }
         }
     }
@@ -157,6 +166,8 @@ final class ForwardOptions {
             uAt = HostStorage.start(input);
             v = HostStorage.floats(tape.recurrentShares(state));
             vAt = HostStorage.start(tape.recurrentShares(state));
+            z = gates;
+            zAt = gatesAt;
             statistics = HostStorage.floats(tape.statistics(state));
             statisticsAt = HostStorage.start(tape.statistics(state));
         }
@@ -174,6 +185,7 @@ final class ForwardOptions {
         unseen = null;
         u = null;
         v = null;
+        z = null;
     }
 
     boolean ofCell() {
@@ -380,9 +392,8 @@ final class ForwardOptions {
         s.uAt = uAt + share;
         s.v = v;
         s.vAt = vAt + share;
-        // Without a record u is not needed any more.
-        s.z = gates == null ? u : gates;
-        s.zAt = gates == null ? uAt + share : s.gatesAt;
+        s.z = z;
+        s.zAt = zAt + share;
         s.fresh = fresh;
         s.freshAt = carriedAt(tile, strip);
         s.gains = weights.gains;
