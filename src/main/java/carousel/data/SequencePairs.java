@@ -68,7 +68,8 @@ public final class SequencePairs extends DrawnSequences {
     }
 
     /**
-     * Sums such as {@code 12+345}, whose answer is {@code 357}. Numbers of 1 to so many digits are as frequent.
+     * Sums such as {@code 12+345}, whose answer is {@code 357}. All numbers of up to so many digits are as frequent, so most sums are
+     * of the longest ones.
      *
      * @param digits in [2, {@value #MAX_DIGITS}]
      * @throws IllegalArgumentException when it is not
@@ -328,11 +329,9 @@ public final class SequencePairs extends DrawnSequences {
         return sum;
     }
 
-    /** With no zeros in front. */
     private int drawNumber(RandomSequence random) {
-        int digits = 1 + random.nextInt(longest);
         int number = 0;
-        for (int k = 0; k < digits; k++) {
+        for (int k = 0; k < longest; k++) {
             number = 10 * number + random.nextInt(10);
         }
         return number;
