@@ -68,8 +68,8 @@ public final class SequencePairs extends DrawnSequences {
     }
 
     /**
-     * Sums such as {@code 12+345}, whose answer is {@code 357}. All numbers of up to so many digits are as frequent, so most sums are
-     * of the longest ones.
+     * Sums such as {@code 12+345}, whose answer is {@code 357}. Each number has 1 to so many digits, all of them as often. Sums of two
+     * digits are too few to hold some of them out.
      *
      * @param digits in [2, {@value #MAX_DIGITS}]
      * @throws IllegalArgumentException when it is not
@@ -330,8 +330,9 @@ public final class SequencePairs extends DrawnSequences {
     }
 
     private int drawNumber(RandomSequence random) {
+        int digits = 1 + random.nextInt(longest);
         int number = 0;
-        for (int k = 0; k < longest; k++) {
+        for (int k = 0; k < digits; k++) {
             number = 10 * number + random.nextInt(10);
         }
         return number;
@@ -343,6 +344,9 @@ public final class SequencePairs extends DrawnSequences {
             int plus = plus(source);
             long first = number(source, 0, plus);
             long second = number(source, plus + 1, source.length);
+            if (Math.max(first, second) < 10) {
+                return false;
+            }
             key = Math.min(first, second) << Integer.SIZE | Math.max(first, second);
         } else {
             // Sources of one key are held out together or not at all.

@@ -32,7 +32,7 @@ class ExamplesTest {
 
     @Test
     void sumsAreAnsweredExactly() {
-        double exact = Addition.exactMatch("vector", 2, 64, 1_200);
+        double exact = Addition.exactMatch("vector", 2, 64, 1_600);
         assertTrue(exact >= 0.99, "exact match " + exact);
     }
 
