@@ -14,6 +14,8 @@ public final class Batch {
     private final int[] lengths;
     private final int[] labels;
     private final float[] targets;
+    private final boolean[] mask;
+    private final boolean[] resets;
 
     /**
      * A batch of zeros.
@@ -39,6 +41,8 @@ public final class Batch {
         this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = targetSize == 0 ? new int[batchSize] : null;
         this.targets = targetSize > 0 ? new float[requireArray(1, batchSize, targetSize)] : null;
+        this.mask = null;
+        this.resets = null;
     }
 
     private Batch(int timeSteps, int batchSize, int vocabulary) {
@@ -54,6 +58,54 @@ public final class Batch {
         this.lengths = null;
         this.labels = new int[tokens.length];
         this.targets = null;
+        this.mask = null;
+        this.resets = null;
+    }
+
+    private Batch(Batch origin, boolean[] mask, boolean[] resets) {
+        this.timeSteps = origin.timeSteps;
+        this.batchSize = origin.batchSize;
+        this.features = origin.features;
+        this.targetSize = origin.targetSize;
+        this.inputs = origin.inputs;
+        this.tokens = origin.tokens;
+        this.lengths = origin.lengths;
+        this.labels = origin.labels;
+        this.targets = origin.targets;
+        this.mask = mask;
+        this.resets = resets;
+    }
+
+    /**
+     * The same batch, in the same arrays, whose steps count only where a mask says so: LSTM layers leave the others out, wherever
+     * they are, and a loss at every step does not count them.
+     *
+     * @param value {@code [T, N]}: whether step t of sequence n counts at {@code t * N + n}; null for all. Kept, not copied.
+     * @throws IllegalArgumentException if it is not that long
+     */
+    public Batch withMask(boolean[] value) {
+        return new Batch(this, requireEachStep("mask", value), resets);
+    }
+
+    /**
+     * The same batch, in the same arrays, whose sequences start anew in their midst: at such a step a model forgets all that it has
+     * read of the sequence, here and in batches before, as at the start of another document.
+     *
+     * @param value {@code [T, N]}: whether sequence n starts anew with step t at {@code t * N + n}; null for nowhere. Kept, not
+     *     copied.
+     * @throws IllegalArgumentException if it is not that long
+     */
+    public Batch withResets(boolean[] value) {
+        return new Batch(this, mask, requireEachStep("resets", value));
+    }
+
+    private boolean[] requireEachStep(String what, boolean[] value) {
+        long steps = (long) timeSteps * batchSize;
+        if (value != null && value.length != steps) {
+            throw new IllegalArgumentException("the " + what + " of " + this + " should have " + steps
+                    + " values, one a step, but got " + value.length);
+        }
+        return value;
     }
 
     /**
@@ -129,6 +181,16 @@ public final class Batch {
     /** The targets of each sequence {@code [N, K]}, row-major; null with class labels. */
     public float[] targets() {
         return targets;
+    }
+
+    /** Whether step t of sequence n counts, {@code [T, N]} at {@code t * N + n}; null when all up to their ends do. */
+    public boolean[] mask() {
+        return mask;
+    }
+
+    /** Whether sequence n starts anew with step t, {@code [T, N]} at {@code t * N + n}; null when none does. */
+    public boolean[] resets() {
+        return resets;
     }
 
     @Override

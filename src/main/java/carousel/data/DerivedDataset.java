@@ -14,6 +14,11 @@ abstract class DerivedDataset implements SequenceDataset {
     }
 
     @Override
+    public final Batch newBatch(int batchSize) {
+        return origin.newBatch(batchSize);
+    }
+
+    @Override
     public final int timeSteps() {
         return origin.timeSteps();
     }

@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
 /**
@@ -35,7 +36,10 @@ public final class Model implements AutoCloseable {
     private final Engine engine;
     private final ModelSpec spec;
     private final int lastOfSteps;
-    private final List<Node> nodes = new ArrayList<>();
+    private final List<Node> nodes;
+    /** The same and those inside them, in the order of their numbers. */
+    private final List<Node> all;
+
     private final List<ParameterView> views = new ArrayList<>();
     private final Scope scope;
     private final Tensor parameters;
@@ -47,8 +51,9 @@ public final class Model implements AutoCloseable {
         this.lastOfSteps = lastOfSteps(spec);
         requireSupported(engine, spec);
         ParameterLayout layout = new ParameterLayout();
-        nodes.addAll(bind(spec, layout));
-        nodes.forEach(node -> views.addAll(node.views));
+        this.nodes = bind(spec, layout);
+        this.all = nodes.stream().flatMap(Node::all).toList();
+        all.forEach(node -> views.addAll(node.views));
         this.scope = engine.openScope("model");
         try {
             int elements = (int) layout.elements();
@@ -64,25 +69,49 @@ public final class Model implements AutoCloseable {
 
     /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
     public static void requireSupported(Engine engine, ModelSpec spec) {
-        Form form = spec.input();
-        for (Layer layer : spec.layers()) {
+        requireSupported(engine, spec.input(), spec.layers());
+    }
+
+    private static void requireSupported(Engine engine, Form input, List<Layer> layers) {
+        Form form = input;
+        for (Layer layer : layers) {
             if (layer instanceof Lstm lstm) {
                 engine.refusal(lstm.spec().withInputSize(form.features())).ifPresent(reason -> {
                     throw new EngineException(reason);
                 });
+            } else if (layer instanceof Residual residual) {
+                requireSupported(engine, form, residual.layers());
             }
             form = layer.output(form);
         }
     }
 
     private static List<Node> bind(ModelSpec spec, ParameterLayout layout) {
+        return bind(spec.input(), spec.layers(), layout, new HashMap<>(), new AtomicInteger());
+    }
+
+    /**
+     * Numbers layers and names them by their kind, those inside a layer after it as if they stood there: a residual connection
+     * changes no other layer's name.
+     *
+     * @param counts layers of each kind so far
+     * @param next the number of the next layer
+     */
+    private static List<Node> bind(
+            Form input, List<Layer> layers, ParameterLayout layout, Map<String, Integer> counts, AtomicInteger next) {
         List<Node> nodes = new ArrayList<>();
-        Map<String, Integer> counts = new HashMap<>();
-        Form form = spec.input();
-        for (Layer layer : spec.layers()) {
+        Form form = input;
+        for (Layer layer : layers) {
             int same = counts.merge(layer.kind(), 1, Integer::sum) - 1;
             String name = layer.kind() + (same == 0 ? "" : "_" + same);
-            nodes.add(Node.bind(layer, nodes.size(), name, form, layout));
+            Form read = form;
+            nodes.add(Node.bind(
+                    layer,
+                    next.getAndIncrement(),
+                    name,
+                    read,
+                    layout,
+                    () -> bind(read, ((Residual) layer).layers(), layout, counts, next)));
             Node.requireFits(name, layout.elements());
             form = layer.output(form);
         }
@@ -96,6 +125,7 @@ public final class Model implements AutoCloseable {
      */
     public static List<ParameterView> views(ModelSpec spec) {
         return bind(spec, new ParameterLayout()).stream()
+                .flatMap(Node::all)
                 .flatMap(node -> node.views.stream())
                 .toList();
     }
@@ -111,7 +141,7 @@ public final class Model implements AutoCloseable {
         Model model = empty(engine, spec);
         try {
             double[] values = new double[Math.toIntExact(model.parameters.elements())];
-            for (Node node : model.nodes) {
+            for (Node node : model.all) {
                 node.initialize(values, new RandomSequence(seed, INITIAL_WEIGHTS, node.index));
             }
             engine.write(model.parameters, values);
@@ -184,13 +214,16 @@ public final class Model implements AutoCloseable {
      * @throws IllegalArgumentException when the input does not fit the first layer
      */
     public Tensor forward(Pass pass) {
-        requireInput(pass.input());
-        pass.prepare(nodes.size());
+        requireInput(pass);
+        pass.prepare(all.size(), lastOfSteps >= 0);
         Tensor activation = pass.input();
-        for (Node node : nodes) {
-            activation = node.forward(pass, parameters, activation);
-            if (node.index == lastOfSteps) {
-                activation = pass.unmask(activation, heldWhereMasked() ? lastOfSteps : -1);
+        if (spec.input().kind() == Form.Kind.SEQUENCE) {
+            activation = pass.arrange(activation, null);
+        }
+        for (int k = 0; k < nodes.size(); k++) {
+            activation = nodes.get(k).forward(pass, parameters, activation);
+            if (k == lastOfSteps) {
+                activation = pass.rearrange(activation, heldWhereMasked() ? nodes.get(k).index : -1);
             }
         }
         pass.keepOutput(activation);
@@ -208,28 +241,34 @@ public final class Model implements AutoCloseable {
         Shapes.require("the gradient of the output", dOutput, pass.takeOutput().shape());
         Tensor gradient = dOutput;
         for (int k = nodes.size() - 1; k >= 0; k--) {
-            if (k == lastOfSteps && pass.mask() != null) {
-                gradient = pass.mask().apartBackward(pass, gradient);
+            if (k == lastOfSteps) {
+                gradient = pass.rearrangeBackward(gradient);
             }
             gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
         }
     }
 
-    /** The last layer that reads lengths, where it puts out sequences; -1 where it does not. */
+    /** The place of the last layer that reads lengths, or has one inside; -1 where there is none. */
     private static int lastOfSteps(ModelSpec spec) {
         int last = -1;
-        Form form = spec.input();
         for (int k = 0; k < spec.layers().size(); k++) {
-            Layer layer = spec.layers().get(k);
-            form = layer.output(form);
-            if (layer instanceof Lstm || layer instanceof TimeReversal) {
-                last = form.kind() == Form.Kind.SEQUENCE ? k : -1;
+            if (spec.layers().get(k).leaves().stream()
+                    .anyMatch(layer -> layer instanceof Lstm || layer instanceof TimeReversal)) {
+                last = k;
             }
         }
         return last;
     }
 
-    /** Whether a masked step shows the output before it: what was read before it is what came before it in time. */
+    /** Its LSTM layers, in the order of their numbers. */
+    List<Node> lstms() {
+        return all.stream().filter(node -> node.lstm() != null).toList();
+    }
+
+    /**
+     * Whether a masked step shows the output before it: what was read before it is what came before it in time, and nothing is added to
+     * what comes of it.
+     */
     private boolean heldWhereMasked() {
         return spec.layers().get(lastOfSteps) instanceof Lstm lstm
                 && lstm.spec().direction() == Direction.FORWARD;
@@ -241,7 +280,8 @@ public final class Model implements AutoCloseable {
         return tensor.reshape(Math.toIntExact(tensor.elements() / width), width);
     }
 
-    private void requireInput(Tensor input) {
+    private void requireInput(Pass pass) {
+        Tensor input = pass.input();
         Form form = spec.input();
         boolean fits = switch (form.kind()) {
             case SEQUENCE -> input.shape().rank() == 3 && input.shape().extent(2) == form.features();
@@ -250,6 +290,10 @@ public final class Model implements AutoCloseable {
         };
         if (!fits) {
             throw new IllegalArgumentException("the model reads " + form + " but got " + input);
+        }
+        if (form.kind() == Form.Kind.VECTOR && pass.marked()) {
+            throw new IllegalArgumentException(
+                    "a mask and resets are of steps but the model reads " + form + ": leave them out");
         }
     }
 
@@ -261,7 +305,9 @@ public final class Model implements AutoCloseable {
         for (int k = 0; k < nodes.size(); k++) {
             Layer layer = spec.layers().get(k);
             form = layer.output(form);
-            long count = nodes.get(k).views.stream()
+            long count = nodes.get(k)
+                    .all()
+                    .flatMap(node -> node.views.stream())
                     .mapToLong(view -> view.shape().elements())
                     .sum();
             table.add(new String[] {

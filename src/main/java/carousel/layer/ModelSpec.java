@@ -2,6 +2,7 @@ package carousel.layer;
 
 import java.util.List;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A model without its weights: what it reads and its layers in order.
@@ -34,7 +35,7 @@ public record ModelSpec(Form input, List<Layer> layers) {
                 masked = true;
                 useless = true;
             }
-            useless &= !(layer instanceof Lstm);
+            useless &= layer.leaves().stream().noneMatch(Lstm.class::isInstance);
         }
         if (useless) {
             throw new IllegalArgumentException(
@@ -50,6 +51,12 @@ public record ModelSpec(Form input, List<Layer> layers) {
     /** A model of these layers in order. */
     public static ModelSpec of(Form input, Layer... layers) {
         return new ModelSpec(input, List.of(layers));
+    }
+
+    /** This model with more layers behind its last. */
+    public ModelSpec then(Layer... more) {
+        return new ModelSpec(
+                input, Stream.concat(layers.stream(), Stream.of(more)).toList());
     }
 
     /** What the last layer puts out. */

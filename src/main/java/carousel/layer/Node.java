@@ -17,6 +17,8 @@ import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /** A layer in its place in a model: knows its input, where its parameters lie, and which engine calls it stands for. */
 abstract class Node {
@@ -29,8 +31,12 @@ abstract class Node {
         this.name = name;
     }
 
-    static Node bind(Layer layer, int index, String name, Form input, ParameterLayout layout) {
-        if (layer instanceof Lstm lstm) {
+    /** @param inner of a residual connection the layers inside; otherwise none */
+    static Node bind(
+            Layer layer, int index, String name, Form input, ParameterLayout layout, Supplier<List<Node>> inner) {
+        if (layer instanceof Residual) {
+            return new ResidualNode(index, name, inner.get());
+        } else if (layer instanceof Lstm lstm) {
             return new LstmNode(lstm, index, name, input, layout);
         } else if (layer instanceof Dense dense) {
             return new DenseNode(dense, index, name, input, layout);
@@ -46,6 +52,16 @@ abstract class Node {
             return new TimeReversalNode(index, name);
         }
         throw new AssertionError(layer);
+    }
+
+    /** This layer and those inside it, in the order of their numbers. */
+    Stream<Node> all() {
+        return Stream.of(this);
+    }
+
+    /** What the layer is of an LSTM, its input size included; null of any other. */
+    LstmSpec lstm() {
+        return null;
     }
 
     final ParameterView add(ParameterLayout layout, String parameter, int... extents) {
@@ -125,16 +141,11 @@ abstract class Node {
             int timeSteps = input.shape().extent(0);
             int batchSize = input.shape().extent(1);
             Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, spec.sequenceWidth());
-            ModelState state = pass.state();
-            Tensor last = state != null
-                    ? state.after(index).h()
-                    : layer.returnSequences() ? null : allocateStates(pass, "last h");
+            LstmState end = end(pass);
             LstmTape tape = pass.recorded() ? engine.openTape(pass.scope(), spec, timeSteps, batchSize) : null;
-            LstmInput lstmInput = new LstmInput(
-                    input, pass.lengths(), state == null ? null : state.before(index), pass.random(index));
-            LstmOutput output = new LstmOutput(
-                    y, state != null ? state.after(index) : last == null ? null : new LstmState(last, null));
-            engine.lstmForward(spec, block.in(parameters), lstmInput, output, tape);
+            LstmInput lstmInput = new LstmInput(input, pass.lengths(), pass.start(index), pass.random(index));
+            engine.lstmForward(spec, block.in(parameters), lstmInput, new LstmOutput(y, end), tape);
+            pass.keepEnd(index, end);
             if (pass.recorded()) {
                 pass.keepInput(index, input);
                 pass.keepTape(index, tape);
@@ -143,13 +154,27 @@ abstract class Node {
                 return y;
             }
             if (spec.direction().cells() == 1) {
-                return state(last, spec.states() - 1, batchSize);
+                return state(end.h(), spec.states() - 1, batchSize);
             }
             Tensor both = pass.scope().allocate(name + " last output", batchSize, spec.sequenceWidth());
             for (int cell = 0; cell < spec.direction().cells(); cell++) {
-                engine.copyColumns(top(last, cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
+                engine.copyColumns(top(end.h(), cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
             }
             return both;
+        }
+
+        @Override
+        LstmSpec lstm() {
+            return spec;
+        }
+
+        /** Where the state goes that the layer ends with; null where nobody wants it. */
+        private LstmState end(Pass pass) {
+            LstmState carried =
+                    pass.end(index, () -> new LstmState(allocateStates(pass, "last h"), allocateCells(pass, "last c")));
+            return carried != null || layer.returnSequences()
+                    ? carried
+                    : new LstmState(allocateStates(pass, "last h"), null);
         }
 
         @Override
@@ -177,6 +202,10 @@ abstract class Node {
 
         private Tensor allocateStates(Pass pass, String what) {
             return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.outputSize());
+        }
+
+        private Tensor allocateCells(Pass pass, String what) {
+            return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.hiddenSize());
         }
 
         /** The state of one cell of the top layer, {@code [N, P]}. */
@@ -270,18 +299,19 @@ abstract class Node {
         @Override
         Tensor forward(Pass pass, Tensor parameters, Tensor input) {
             int timeSteps = input.shape().extent(0);
-            Tensor y = pass.scope().allocate(name + " y", timeSteps, pass.batchSize(), layer.width());
+            int batchSize = input.shape().extent(1);
+            Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, layer.width());
             pass.engine().embeddingForward(ids(input), table.in(parameters), Model.rows(y));
             if (pass.recorded()) {
                 pass.keepInput(index, input);
             }
-            return layer.maskZero() ? pass.mask(notZero(pass, ids(input))).together(pass, y) : y;
+            return pass.arrange(y, layer.maskZero() ? notZero(pass, ids(input)) : null);
         }
 
         @Override
         Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
-            Tensor dy = layer.maskZero() ? pass.mask().togetherBackward(pass, dOutput) : dOutput;
-            pass.engine().embeddingBackward(ids(pass.input(index)), Model.rows(dy), table.in(gradients));
+            Tensor dy = Model.rows(pass.arrangeBackward(dOutput));
+            pass.engine().embeddingBackward(ids(pass.input(index)), dy, table.in(gradients));
             return null;
         }
 
@@ -330,7 +360,10 @@ abstract class Node {
                 return input;
             }
             Tensor y = pass.scope().allocate(name + " y", input.shape().toArray());
-            pass.engine().dropout(input, layer.rate(), pass.random(index), y);
+            Shape shape = input.shape();
+            boolean once = layer.locked() && shape.rank() == 3;
+            long period = once ? (long) shape.extent(1) * shape.extent(2) : input.elements();
+            pass.engine().dropout(input, layer.rate(), pass.random(index), Math.max(1, period), y);
             return y;
         }
     }
@@ -352,12 +385,12 @@ abstract class Node {
             for (int e = 0; e < values.length; e++) {
                 counts[e / width] |= values[e] != (float) layer.value();
             }
-            return pass.mask(counts).together(pass, input);
+            return pass.leaveOut(input, counts);
         }
 
         @Override
         Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
-            return wanted ? pass.mask().togetherBackward(pass, dOutput) : null;
+            return wanted ? pass.leaveOutBackward(dOutput) : null;
         }
     }
 
@@ -388,7 +421,7 @@ abstract class Node {
                     rows[t * batchSize + n] = (t < length ? length - 1 - t : t) * batchSize + n;
                 }
             }
-            return StepRows.of(pass, name, rows).take(pass, name + " " + what, x);
+            return StepRows.of(pass, name, rows).take(pass, name + " " + what, x, timeSteps, batchSize);
         }
     }
 
@@ -420,6 +453,47 @@ abstract class Node {
                     .activationBackward(
                             layer.function(), Model.rows(pass.result(index)), Model.rows(dOutput), Model.rows(dx));
             return dx;
+        }
+    }
+
+    private static final class ResidualNode extends Node {
+        private final List<Node> inner;
+
+        ResidualNode(int index, String name, List<Node> inner) {
+            super(index, name);
+            this.inner = inner;
+        }
+
+        @Override
+        Stream<Node> all() {
+            return Stream.concat(Stream.of(this), inner.stream().flatMap(Node::all));
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            Tensor y = input;
+            for (Node node : inner) {
+                y = node.forward(pass, parameters, y);
+            }
+            return sum(pass, "y", y, input);
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            Tensor dx = dOutput;
+            for (int k = inner.size() - 1; k >= 0; k--) {
+                dx = inner.get(k).backward(pass, parameters, gradients, dx, wanted || k > 0);
+            }
+            return wanted ? sum(pass, "dx", dx, dOutput) : null;
+        }
+
+        /** Of its own: layers keep what they have put out, and some put out what they were given. */
+        private Tensor sum(Pass pass, String what, Tensor a, Tensor b) {
+            Tensor sum = pass.scope().allocate(name + " " + what, a.shape().toArray());
+            int width = Model.rows(a).shape().extent(1);
+            pass.engine().copyColumns(Model.rows(a), 0, Model.rows(sum), 0, width);
+            pass.engine().add(b, sum);
+            return sum;
         }
     }
 }
