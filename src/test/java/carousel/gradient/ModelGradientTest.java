@@ -22,10 +22,12 @@ import carousel.layer.Lstm;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.layer.Pass;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -36,8 +38,28 @@ class ModelGradientTest {
     private static final int TIME_STEPS = 4;
     private static final int BATCH_SIZE = 3;
     private static final int[] LENGTHS = {3, 0, 4};
+    private static final boolean YES = true;
+    private static final boolean NO = false;
+    /** Time-major: a hole, left padding, another hole. */
+    private static final boolean[] MASK = {YES, NO, YES, NO, NO, YES, YES, YES, NO, YES, YES, YES};
+
+    /** Twice in one sequence, at the start among them; at the last step; in mid-sequence. */
+    private static final boolean[] RESETS = {YES, NO, NO, NO, NO, YES, YES, NO, NO, NO, YES, NO};
+
+    private static final List<Steps> STEPS =
+            List.of(new Steps(null, null, null), new Steps(LENGTHS, null, null), new Steps(LENGTHS, MASK, RESETS));
+
     private static final long SEED = 5;
     private static final long STEP = 7;
+
+    /** What is said of the steps of a batch; null for nothing. */
+    private record Steps(int[] lengths, boolean[] mask, boolean[] resets) {
+        @Override
+        public String toString() {
+            return "lengths " + Arrays.toString(lengths) + ", mask " + Arrays.toString(mask) + ", resets "
+                    + Arrays.toString(resets);
+        }
+    }
 
     private static Stream<Arguments> models() {
         LstmSpec lstm = LstmSpec.of(1, 3);
@@ -69,6 +91,23 @@ class ModelGradientTest {
                         Lstm.of(lstm).withReturnSequences(true),
                         Dense.of(2),
                         new TimeReversal()),
+                model(
+                        "residual connections",
+                        Form.sequence(2),
+                        Lstm.of(lstm).withReturnSequences(true),
+                        Residual.of(
+                                Lstm.of(lstm).withReturnSequences(true),
+                                new Dropout(0.4, true),
+                                Residual.of(new Activation(ActivationFunction.TANH), new Dropout(0))),
+                        Residual.of(Lstm.of(both).withReturnSequences(true), new TimeReversal(), Dense.of(3)),
+                        Residual.of(new Activation(ActivationFunction.SIGMOID), Dense.of(3)),
+                        new Dropout(0.3, true)),
+                model(
+                        "a residual connection first, and around vectors",
+                        Form.sequence(2),
+                        Residual.of(Dense.of(3), Lstm.of(both).withReturnSequences(true), Dense.of(2)),
+                        Lstm.of(lstm),
+                        Residual.of(Dense.of(2), Dense.of(3))),
                 model("vectors", Form.vector(3), Dense.of(4), new Dropout(0.3), Dense.of(2)),
                 model(
                         "activations on vectors",
@@ -110,7 +149,7 @@ class ModelGradientTest {
     @MethodSource("models")
     void gradientsAreThoseOfTheForwardPass(String name, ModelSpec spec) {
         boolean sequences = spec.input().kind() != Form.Kind.VECTOR;
-        for (int[] lengths : sequences ? new int[][] {null, LENGTHS} : new int[][] {null}) {
+        for (Steps steps : sequences ? STEPS : List.of(STEPS.get(0))) {
             RandomSequence random = new RandomSequence(SEED, 1, 0);
             try (Engine engine = Engines.open("reference");
                     Model model = Model.create(engine, spec, SEED)) {
@@ -120,16 +159,17 @@ class ModelGradientTest {
                 double[] x = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 3);
                 double[] dy = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 6);
                 double[] gradients = new double[parameters.length];
-                run(model, x, lengths, dy, gradients);
-                FiniteDifferences.check(
-                        name + ", lengths " + Arrays.toString(lengths), gradients, parameters, perturbed -> {
-                            model.writeParameters(perturbed);
-                            return run(model, x, lengths, dy, null);
-                        });
+                run(model, x, steps, dy, gradients);
+                FiniteDifferences.check(name + ", " + steps, gradients, parameters, perturbed -> {
+                    model.writeParameters(perturbed);
+                    return run(model, x, steps, dy, null);
+                });
                 for (ParameterView view : model.views()) {
+                    // Of sequences of one step nothing recurs.
                     assertTrue(
-                            Arrays.stream(gradients, (int) view.offset(), (int) view.end())
-                                    .anyMatch(d -> d != 0),
+                            steps.resets != null && view.name().contains("weight_hh")
+                                    || Arrays.stream(gradients, (int) view.offset(), (int) view.end())
+                                            .anyMatch(d -> d != 0),
                             view.name() + " has no gradient: nothing was checked");
                 }
                 double all = Arrays.stream(gradients).map(Math::abs).sum();
@@ -144,10 +184,12 @@ class ModelGradientTest {
     }
 
     /** The loss; and where gradients are given, what a backward pass adds to zeros. */
-    private static double run(Model model, double[] x, int[] lengths, double[] dy, double[] gradients) {
+    private static double run(Model model, double[] x, Steps steps, double[] dy, double[] gradients) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("step")) {
-            Pass pass = Pass.training(engine, scope, input(model, scope, x), lengths, SEED, STEP);
+            Pass pass = Pass.training(engine, scope, input(model, scope, x), steps.lengths, SEED, STEP)
+                    .withMask(steps.mask)
+                    .withResets(steps.resets);
             Tensor output = model.forward(pass);
             double[] y = new double[Math.toIntExact(output.elements())];
             engine.read(output, y);
