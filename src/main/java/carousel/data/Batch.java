@@ -14,6 +14,7 @@ public final class Batch {
     private final int[] lengths;
     private final int[] labels;
     private final float[] targets;
+    private final Batch source;
     private final boolean[] mask;
     private final boolean[] resets;
 
@@ -41,11 +42,12 @@ public final class Batch {
         this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = targetSize == 0 ? new int[batchSize] : null;
         this.targets = targetSize > 0 ? new float[requireArray(1, batchSize, targetSize)] : null;
+        this.source = null;
         this.mask = null;
         this.resets = null;
     }
 
-    private Batch(int timeSteps, int batchSize, int vocabulary) {
+    private Batch(int timeSteps, int batchSize, int vocabulary, boolean variableLengths) {
         requireExtent("time steps", timeSteps, 1);
         requireExtent("sequences", batchSize, 1);
         requireExtent("tokens", vocabulary, 1);
@@ -55,25 +57,60 @@ public final class Batch {
         this.targetSize = 0;
         this.inputs = null;
         this.tokens = new int[requireArray(timeSteps, batchSize, 1)];
-        this.lengths = null;
+        this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = new int[tokens.length];
         this.targets = null;
+        this.source = null;
         this.mask = null;
         this.resets = null;
     }
 
-    private Batch(Batch origin, boolean[] mask, boolean[] resets) {
-        this.timeSteps = origin.timeSteps;
-        this.batchSize = origin.batchSize;
-        this.features = origin.features;
-        this.targetSize = origin.targetSize;
-        this.inputs = origin.inputs;
-        this.tokens = origin.tokens;
-        this.lengths = origin.lengths;
-        this.labels = origin.labels;
-        this.targets = origin.targets;
+    /** The same arrays beside others. */
+    private Batch(Batch answer, Batch source, boolean[] mask, boolean[] resets) {
+        this.timeSteps = answer.timeSteps;
+        this.batchSize = answer.batchSize;
+        this.features = answer.features;
+        this.targetSize = answer.targetSize;
+        this.inputs = answer.inputs;
+        this.tokens = answer.tokens;
+        this.lengths = answer.lengths;
+        this.labels = answer.labels;
+        this.targets = answer.targets;
+        this.source = source;
         this.mask = mask;
         this.resets = resets;
+    }
+
+    /**
+     * A batch of tokens, all 0, with a label for each step, such as the token that follows.
+     *
+     * @param vocabulary tokens and labels are in [0, vocabulary)
+     * @throws IllegalArgumentException if an extent is out of range or the tokens exceed one array
+     */
+    public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary) {
+        return ofTokens(timeSteps, batchSize, vocabulary, false);
+    }
+
+    /**
+     * The same, of sequences that may be shorter: what comes behind the end of one counts for nothing.
+     *
+     * @param variableLengths whether each sequence says how many of its steps are valid
+     */
+    public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary, boolean variableLengths) {
+        return new Batch(timeSteps, batchSize, vocabulary, variableLengths);
+    }
+
+    /**
+     * This batch, its arrays shared, as what a decoder reads and should answer to these sources.
+     *
+     * @param value of as many sequences; has lengths of its own, and its labels and targets count for nothing
+     */
+    public Batch withSource(Batch value) {
+        if (value.batchSize != batchSize) {
+            throw new IllegalArgumentException("the source of a batch should be of as many sequences, " + batchSize
+                    + ", but is of " + value.batchSize);
+        }
+        return new Batch(this, value, mask, resets);
     }
 
     /**
@@ -84,7 +121,7 @@ public final class Batch {
      * @throws IllegalArgumentException if it is not that long
      */
     public Batch withMask(boolean[] value) {
-        return new Batch(this, requireEachStep("mask", value), resets);
+        return new Batch(this, source, requireEachStep("mask", value), resets);
     }
 
     /**
@@ -96,7 +133,7 @@ public final class Batch {
      * @throws IllegalArgumentException if it is not that long
      */
     public Batch withResets(boolean[] value) {
-        return new Batch(this, mask, requireEachStep("resets", value));
+        return new Batch(this, source, mask, requireEachStep("resets", value));
     }
 
     private boolean[] requireEachStep(String what, boolean[] value) {
@@ -106,16 +143,6 @@ public final class Batch {
                     + " values, one a step, but got " + value.length);
         }
         return value;
-    }
-
-    /**
-     * A batch of tokens, all 0, with a label for each step, such as the token that follows.
-     *
-     * @param vocabulary tokens and labels are in [0, vocabulary)
-     * @throws IllegalArgumentException if an extent is out of range or the tokens exceed one array
-     */
-    public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary) {
-        return new Batch(timeSteps, batchSize, vocabulary);
     }
 
     private static void requireExtent(String what, int extent, int least) {
@@ -183,6 +210,11 @@ public final class Batch {
         return targets;
     }
 
+    /** What an encoder reads, sequence for sequence; null in a batch for a model without one. */
+    public Batch source() {
+        return source;
+    }
+
     /** Whether step t of sequence n counts, {@code [T, N]} at {@code t * N + n}; null when all up to their ends do. */
     public boolean[] mask() {
         return mask;
@@ -196,6 +228,7 @@ public final class Batch {
     @Override
     public String toString() {
         return "batch [" + timeSteps + ", " + batchSize + ", " + features + "] with "
-                + (tokens != null ? "tokens" : labels != null ? "labels" : targetSize + " targets");
+                + (tokens != null ? "tokens" : labels != null ? "labels" : targetSize + " targets")
+                + (source == null ? "" : ", for a " + source);
     }
 }

@@ -14,11 +14,6 @@ abstract class DerivedDataset implements SequenceDataset {
     }
 
     @Override
-    public final Batch newBatch(int batchSize) {
-        return origin.newBatch(batchSize);
-    }
-
-    @Override
     public final int timeSteps() {
         return origin.timeSteps();
     }
@@ -36,6 +31,11 @@ abstract class DerivedDataset implements SequenceDataset {
     @Override
     public final int targetSize() {
         return origin.targetSize();
+    }
+
+    @Override
+    public final Batch newBatch(int batchSize) {
+        return origin.newBatch(batchSize);
     }
 
     @Override

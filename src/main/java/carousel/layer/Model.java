@@ -3,6 +3,7 @@ package carousel.layer;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
+import carousel.engine.LstmState;
 import carousel.engine.ParameterLayout;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
@@ -15,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 
 /**
@@ -35,11 +37,10 @@ public final class Model implements AutoCloseable {
 
     private final Engine engine;
     private final ModelSpec spec;
-    private final int lastOfSteps;
-    private final List<Node> nodes;
-    /** The same and those inside them, in the order of their numbers. */
-    private final List<Node> all;
+    /** The encoder, where there is one, and then the layers that answer. */
+    private final List<Chain> chains;
 
+    private final List<Node> nodes;
     private final List<ParameterView> views = new ArrayList<>();
     private final Scope scope;
     private final Tensor parameters;
@@ -48,12 +49,11 @@ public final class Model implements AutoCloseable {
     private Model(Engine engine, ModelSpec spec) {
         this.engine = engine;
         this.spec = spec;
-        this.lastOfSteps = lastOfSteps(spec);
         requireSupported(engine, spec);
         ParameterLayout layout = new ParameterLayout();
-        this.nodes = bind(spec, layout);
-        this.all = nodes.stream().flatMap(Node::all).toList();
-        all.forEach(node -> views.addAll(node.views));
+        this.chains = bind(spec, layout);
+        this.nodes = nodes(chains);
+        nodes.forEach(node -> views.addAll(node.views));
         this.scope = engine.openScope("model");
         try {
             int elements = (int) layout.elements();
@@ -69,6 +69,9 @@ public final class Model implements AutoCloseable {
 
     /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
     public static void requireSupported(Engine engine, ModelSpec spec) {
+        if (spec.encoder() != null) {
+            requireSupported(engine, spec.encoder());
+        }
         requireSupported(engine, spec.input(), spec.layers());
     }
 
@@ -86,24 +89,40 @@ public final class Model implements AutoCloseable {
         }
     }
 
-    private static List<Node> bind(ModelSpec spec, ParameterLayout layout) {
-        return bind(spec.input(), spec.layers(), layout, new HashMap<>(), new AtomicInteger());
+    private static List<Chain> bind(ModelSpec spec, ParameterLayout layout) {
+        AtomicInteger next = new AtomicInteger();
+        if (spec.encoder() == null) {
+            return List.of(bind(spec, "", layout, next));
+        }
+        Chain encoder = bind(spec.encoder(), "encoder.", layout, next);
+        return List.of(encoder, bind(spec, "decoder.", layout, next));
+    }
+
+    private static Chain bind(ModelSpec spec, String prefix, ParameterLayout layout, AtomicInteger next) {
+        List<Node> nodes = bind(spec.input(), spec.layers(), prefix, layout, new HashMap<>(), next);
+        return new Chain(spec, nodes, lastOfSteps(spec));
     }
 
     /**
      * Numbers layers and names them by their kind, those inside a layer after it as if they stood there: a residual connection
      * changes no other layer's name.
      *
+     * @param prefix of the names
      * @param counts layers of each kind so far
      * @param next the number of the next layer
      */
     private static List<Node> bind(
-            Form input, List<Layer> layers, ParameterLayout layout, Map<String, Integer> counts, AtomicInteger next) {
+            Form input,
+            List<Layer> layers,
+            String prefix,
+            ParameterLayout layout,
+            Map<String, Integer> counts,
+            AtomicInteger next) {
         List<Node> nodes = new ArrayList<>();
         Form form = input;
         for (Layer layer : layers) {
             int same = counts.merge(layer.kind(), 1, Integer::sum) - 1;
-            String name = layer.kind() + (same == 0 ? "" : "_" + same);
+            String name = prefix + layer.kind() + (same == 0 ? "" : "_" + same);
             Form read = form;
             nodes.add(Node.bind(
                     layer,
@@ -111,11 +130,71 @@ public final class Model implements AutoCloseable {
                     name,
                     read,
                     layout,
-                    () -> bind(read, ((Residual) layer).layers(), layout, counts, next)));
+                    () -> bind(read, ((Residual) layer).layers(), prefix, layout, counts, next)));
             Node.requireFits(name, layout.elements());
             form = layer.output(form);
         }
         return nodes;
+    }
+
+    /** All layers, those inside others included, in the order of their numbers. */
+    private static List<Node> nodes(List<Chain> chains) {
+        return chains.stream()
+                .flatMap(chain -> chain.nodes().stream())
+                .flatMap(Node::all)
+                .toList();
+    }
+
+    /**
+     * Layers each of which reads what the one before puts out.
+     *
+     * @param spec theirs; an encoder in it counts for nothing
+     * @param lastOfSteps the place of the last one that reads lengths, or has one inside; -1 where there is none
+     */
+    private record Chain(ModelSpec spec, List<Node> nodes, int lastOfSteps) {
+        Tensor forward(Pass pass, Tensor parameters) {
+            requireInput(spec.input(), pass);
+            pass.readSteps(lastOfSteps >= 0);
+            Tensor activation = pass.input();
+            if (spec.input().kind() == Form.Kind.SEQUENCE) {
+                activation = pass.arrange(activation, null);
+            }
+            for (int k = 0; k < nodes.size(); k++) {
+                activation = nodes.get(k).forward(pass, parameters, activation);
+                if (k == lastOfSteps) {
+                    activation = pass.rearrange(activation, heldWhereMasked() ? nodes.get(k).index : -1);
+                }
+            }
+            return activation;
+        }
+
+        /** @param dOutput null for an encoder, whose output nobody reads */
+        void backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput) {
+            Tensor gradient = dOutput;
+            for (int k = nodes.size() - 1; k >= 0; k--) {
+                if (k == lastOfSteps && gradient != null) {
+                    gradient = pass.rearrangeBackward(gradient, heldWhereMasked());
+                }
+                gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
+            }
+        }
+
+        /**
+         * Whether a masked step shows the output before it: what was read before it is what came before it in time, and nothing is added
+         * to what comes of it.
+         */
+        private boolean heldWhereMasked() {
+            return spec.layers().get(lastOfSteps) instanceof Lstm lstm
+                    && lstm.spec().direction() == Direction.FORWARD;
+        }
+
+        /** The LSTM layers, in the order of their numbers. */
+        List<Node> lstms() {
+            return nodes.stream()
+                    .flatMap(Node::all)
+                    .filter(node -> node.lstm() != null)
+                    .toList();
+        }
     }
 
     /**
@@ -124,8 +203,7 @@ public final class Model implements AutoCloseable {
      * @throws IllegalArgumentException when they exceed one buffer, {@link Integer#MAX_VALUE} numbers
      */
     public static List<ParameterView> views(ModelSpec spec) {
-        return bind(spec, new ParameterLayout()).stream()
-                .flatMap(Node::all)
+        return nodes(bind(spec, new ParameterLayout())).stream()
                 .flatMap(node -> node.views.stream())
                 .toList();
     }
@@ -141,7 +219,7 @@ public final class Model implements AutoCloseable {
         Model model = empty(engine, spec);
         try {
             double[] values = new double[Math.toIntExact(model.parameters.elements())];
-            for (Node node : model.all) {
+            for (Node node : model.nodes) {
                 node.initialize(values, new RandomSequence(seed, INITIAL_WEIGHTS, node.index));
             }
             engine.write(model.parameters, values);
@@ -208,26 +286,84 @@ public final class Model implements AutoCloseable {
     }
 
     /**
-     * Takes a batch through all layers.
+     * Takes a batch through all layers. The decoder of an encoder-decoder model goes on from where the encoder ended on the source
+     * that the pass {@link Pass#reading reads}, or from a state that it {@link Pass#carrying carries} after {@link #encode}.
      *
      * @return what the last layer puts out, {@code [N, K]} or {@code [T, N, K]}; lives as long as the pass's scope
-     * @throws IllegalArgumentException when the input does not fit the first layer
+     * @throws IllegalArgumentException when the input does not fit the first layer, or an encoder has no source, or a source no
+     *     encoder
      */
     public Tensor forward(Pass pass) {
-        requireInput(pass);
-        pass.prepare(all.size(), lastOfSteps >= 0);
-        Tensor activation = pass.input();
-        if (spec.input().kind() == Form.Kind.SEQUENCE) {
-            activation = pass.arrange(activation, null);
+        requireSource(pass);
+        pass.prepare(nodes.size());
+        if (pass.source() != null) {
+            Pass encoding = pass.source().keepingStates();
+            encoding.prepare(nodes.size());
+            chains.get(0).forward(encoding, parameters);
+            forEachLink((encoder, decoder) -> pass.keepStart(decoder, encoding.end(encoder)));
         }
-        for (int k = 0; k < nodes.size(); k++) {
-            activation = nodes.get(k).forward(pass, parameters, activation);
-            if (k == lastOfSteps) {
-                activation = pass.rearrange(activation, heldWhereMasked() ? nodes.get(k).index : -1);
-            }
+        Tensor output = answering().forward(pass, parameters);
+        pass.keepOutput(output);
+        return output;
+    }
+
+    private void requireSource(Pass pass) {
+        if (spec.encoder() == null && pass.source() != null) {
+            throw new IllegalArgumentException(
+                    "the model has no encoder to read a source with: leave the source out, or make it with ModelSpec.encoderDecoder");
         }
-        pass.keepOutput(activation);
-        return activation;
+        if (spec.encoder() != null && pass.startsAnew()) {
+            throw new IllegalArgumentException(
+                    "a decoder's sequences start where the encoder ended and never anew in their"
+                            + " midst: leave the resets out");
+        }
+        if (spec.encoder() != null && (pass.source() == null) == (pass.state() == null)) {
+            throw new IllegalArgumentException(
+                    "the decoder should start either from what the encoder makes of a source or from"
+                            + " a state that is carried but was given " + (pass.source() == null ? "neither" : "both")
+                            + ": call reading or carrying on the pass");
+        }
+    }
+
+    /**
+     * Reads sources with the encoder of an encoder-decoder model, and lets a state begin where the encoder ended: a pass that {@link
+     * Pass#carrying carries} it takes the decoder on from there.
+     *
+     * @param pass for inference, with the source as its input and its lengths
+     * @param state of this model and as many sequences
+     * @throws IllegalArgumentException when the model has no encoder, or it does not read such a source
+     */
+    public void encode(Pass pass, ModelState state) {
+        if (spec.encoder() == null) {
+            throw new IllegalArgumentException("the model has no encoder but is " + spec);
+        }
+        // It checks the number of sequences.
+        pass.carrying(state).carrying(null).keepingStates().prepare(nodes.size());
+        chains.get(0).forward(pass, parameters);
+        forEachLink((encoder, decoder) -> state.begin(decoder, pass.end(encoder)));
+    }
+
+    /** The numbers of the encoder's LSTM layers with those of the decoder's that go on from them. */
+    private void forEachLink(BiConsumer<Integer, Integer> link) {
+        List<Node> encoder = chains.get(0).lstms();
+        List<Node> decoder = answering().lstms();
+        for (int k = 0; k < encoder.size(); k++) {
+            link.accept(encoder.get(k).index, decoder.get(k).index);
+        }
+    }
+
+    private Chain answering() {
+        return chains.get(chains.size() - 1);
+    }
+
+    /** The LSTM layers that are not the encoder's, in the order of their numbers. */
+    List<Node> lstms() {
+        return answering().lstms();
+    }
+
+    /** What new sequences start from in a layer, {@code h [S, P]} and {@code c [S, H]} among the parameters; null for zeros. */
+    LstmState learnedState(int layer) {
+        return nodes.get(layer).learnedState(parameters);
     }
 
     /**
@@ -239,12 +375,11 @@ public final class Model implements AutoCloseable {
      */
     public void backward(Pass pass, Tensor dOutput) {
         Shapes.require("the gradient of the output", dOutput, pass.takeOutput().shape());
-        Tensor gradient = dOutput;
-        for (int k = nodes.size() - 1; k >= 0; k--) {
-            if (k == lastOfSteps) {
-                gradient = pass.rearrangeBackward(gradient);
-            }
-            gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
+        answering().backward(pass, parameters, gradients, dOutput);
+        Pass encoding = pass.source();
+        if (encoding != null) {
+            forEachLink((encoder, decoder) -> encoding.keepEndGradient(encoder, pass.startGradient(decoder)));
+            chains.get(0).backward(encoding, parameters, gradients, null);
         }
     }
 
@@ -260,29 +395,14 @@ public final class Model implements AutoCloseable {
         return last;
     }
 
-    /** Its LSTM layers, in the order of their numbers. */
-    List<Node> lstms() {
-        return all.stream().filter(node -> node.lstm() != null).toList();
-    }
-
-    /**
-     * Whether a masked step shows the output before it: what was read before it is what came before it in time, and nothing is added to
-     * what comes of it.
-     */
-    private boolean heldWhereMasked() {
-        return spec.layers().get(lastOfSteps) instanceof Lstm lstm
-                && lstm.spec().direction() == Direction.FORWARD;
-    }
-
     /** A tensor {@code [T, N, C]} or {@code [N, C]} as rows {@code [M, C]}. */
     public static Tensor rows(Tensor tensor) {
         int width = tensor.shape().extent(tensor.shape().rank() - 1);
         return tensor.reshape(Math.toIntExact(tensor.elements() / width), width);
     }
 
-    private void requireInput(Pass pass) {
+    private static void requireInput(Form form, Pass pass) {
         Tensor input = pass.input();
-        Form form = spec.input();
         boolean fits = switch (form.kind()) {
             case SEQUENCE -> input.shape().rank() == 3 && input.shape().extent(2) == form.features();
             case VECTOR -> input.shape().rank() == 2 && input.shape().extent(1) == form.features();
@@ -301,18 +421,20 @@ public final class Model implements AutoCloseable {
     public String summary() {
         List<String[]> table = new ArrayList<>();
         table.add(new String[] {"Layer", "Output", "Parameters"});
-        Form form = spec.input();
-        for (int k = 0; k < nodes.size(); k++) {
-            Layer layer = spec.layers().get(k);
-            form = layer.output(form);
-            long count = nodes.get(k)
-                    .all()
-                    .flatMap(node -> node.views.stream())
-                    .mapToLong(view -> view.shape().elements())
-                    .sum();
-            table.add(new String[] {
-                nodes.get(k).name + ": " + layer.summary(), form.toString(), String.format(Locale.ROOT, "%,d", count)
-            });
+        for (Chain chain : chains) {
+            Form form = chain.spec().input();
+            for (int k = 0; k < chain.nodes().size(); k++) {
+                Node node = chain.nodes().get(k);
+                Layer layer = chain.spec().layers().get(k);
+                form = layer.output(form);
+                long count = node.all()
+                        .flatMap(inner -> inner.views.stream())
+                        .mapToLong(view -> view.shape().elements())
+                        .sum();
+                table.add(new String[] {
+                    node.name + ": " + layer.summary(), form.toString(), String.format(Locale.ROOT, "%,d", count)
+                });
+            }
         }
         int[] widths = IntStream.range(0, 3)
                 .map(column -> table.stream()

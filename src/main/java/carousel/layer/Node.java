@@ -75,6 +75,11 @@ abstract class Node {
         // Most layers have none.
     }
 
+    /** What new sequences start from, {@code h [S, P]} and {@code c [S, H]} in a buffer of parameters or gradients; null for zeros. */
+    LstmState learnedState(Tensor buffer) {
+        return null;
+    }
+
     abstract Tensor forward(Pass pass, Tensor parameters, Tensor input);
 
     /** Returns the gradient of the input, or null when not wanted. */
@@ -102,6 +107,10 @@ abstract class Node {
         private final LstmSpec spec;
         private final LstmLayout layout;
         private final ParameterView block;
+        /** What new sequences start from, {@code [S, P]} and {@code [S, H]}; null for zeros. */
+        private ParameterView learnedH;
+
+        private ParameterView learnedC;
 
         LstmNode(Lstm layer, int index, String name, Form input, ParameterLayout model) {
             super(index, name);
@@ -112,6 +121,15 @@ abstract class Node {
             for (ParameterView view : layout.views()) {
                 views.add(new ParameterView(name + "." + view.name(), view.shape(), block.offset() + view.offset()));
             }
+            if (layer.learnedInitialState()) {
+                learnedH = add(model, "h_0", spec.states(), spec.outputSize());
+                learnedC = add(model, "c_0", spec.states(), spec.hiddenSize());
+            }
+        }
+
+        @Override
+        LstmState learnedState(Tensor parameters) {
+            return learnedH == null ? null : new LstmState(learnedH.in(parameters), learnedC.in(parameters));
         }
 
         @Override
@@ -141,11 +159,12 @@ abstract class Node {
             int timeSteps = input.shape().extent(0);
             int batchSize = input.shape().extent(1);
             Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, spec.sequenceWidth());
+            pass.keepStart(index, start(pass, parameters));
             LstmState end = end(pass);
             LstmTape tape = pass.recorded() ? engine.openTape(pass.scope(), spec, timeSteps, batchSize) : null;
             LstmInput lstmInput = new LstmInput(input, pass.lengths(), pass.start(index), pass.random(index));
             engine.lstmForward(spec, block.in(parameters), lstmInput, new LstmOutput(y, end), tape);
-            pass.keepEnd(index, end);
+            pass.keepEnd(index, ofSequences(pass, end));
             if (pass.recorded()) {
                 pass.keepInput(index, input);
                 pass.keepTape(index, tape);
@@ -163,18 +182,51 @@ abstract class Node {
             return both;
         }
 
+        /**
+         * A state that is carried, or else the encoder's; where sequences start anew what was learned; or else zeros, for which null
+         * stands.
+         */
+        private LstmState start(Pass pass, Tensor parameters) {
+            LstmState given = pass.state() != null ? pass.state().before(index) : pass.start(index);
+            if (given != null) {
+                return pass.cuts() == null ? given : pass.cuts().starts(pass, given, learnedState(parameters));
+            }
+            if (learnedH == null) {
+                return null;
+            }
+            LstmState start = new LstmState(allocateStates(pass, "first h"), allocateCells(pass, "first c"));
+            StateRows.of(pass.engine(), pass.scope(), start).repeat(learnedState(parameters));
+            return start;
+        }
+
+        /** Where the state goes that the layer ends with, in all its segments; null where nobody wants it. */
+        private LstmState end(Pass pass) {
+            if (pass.state() != null && pass.cuts() == null) {
+                return pass.state().after(index);
+            }
+            if (pass.state() == null && !pass.keepsStates()) {
+                return layer.returnSequences() ? null : new LstmState(allocateStates(pass, "last h"), null);
+            }
+            return new LstmState(allocateStates(pass, "last h"), allocateCells(pass, "last c"));
+        }
+
+        /** What the sequences end with, where the state of their segments was wanted whole. */
+        private LstmState ofSequences(Pass pass, LstmState end) {
+            if (pass.cuts() == null || end == null || end.c() == null) {
+                return end;
+            }
+            LstmState target = pass.state() != null
+                    ? pass.state().after(index)
+                    : new LstmState(
+                            allocate(pass, "last h of sequences", pass.sequences(), spec.outputSize()),
+                            allocate(pass, "last c of sequences", pass.sequences(), spec.hiddenSize()));
+            pass.cuts().end(pass, end, target);
+            return target;
+        }
+
         @Override
         LstmSpec lstm() {
             return spec;
-        }
-
-        /** Where the state goes that the layer ends with; null where nobody wants it. */
-        private LstmState end(Pass pass) {
-            LstmState carried =
-                    pass.end(index, () -> new LstmState(allocateStates(pass, "last h"), allocateCells(pass, "last c")));
-            return carried != null || layer.returnSequences()
-                    ? carried
-                    : new LstmState(allocateStates(pass, "last h"), null);
         }
 
         @Override
@@ -183,8 +235,8 @@ abstract class Node {
             Tensor input = pass.input(index);
             int batchSize = input.shape().extent(1);
             LstmOutput outputGradient;
-            if (layer.returnSequences()) {
-                outputGradient = new LstmOutput(dOutput, null);
+            if (layer.returnSequences() || dOutput == null) {
+                outputGradient = new LstmOutput(dOutput, pass.endGradient(index));
             } else {
                 Tensor dLast = allocateStates(pass, "gradient of last h");
                 engine.fill(dLast, 0);
@@ -196,16 +248,45 @@ abstract class Node {
             }
             Tensor dx =
                     wanted ? pass.scope().allocate(name + " dx", input.shape().toArray()) : null;
-            engine.lstmBackward(pass.tape(index), outputGradient, block.in(gradients), new LstmInputGradient(dx, null));
+            LstmState dStart = wantsStartGradient(pass)
+                    ? new LstmState(
+                            allocateStates(pass, "gradient of first h"), allocateCells(pass, "gradient of first c"))
+                    : null;
+            engine.lstmBackward(
+                    pass.tape(index), outputGradient, block.in(gradients), new LstmInputGradient(dx, dStart));
+            // For this layer and no other, whether it wants them or not.
+            List<Tensor> shown = pass.takeShownStartGradients();
+            if (dStart != null) {
+                StateRows rows = StateRows.of(engine, pass.scope(), dStart);
+                shown.forEach(rows::addToTop);
+                if (learnedH != null && pass.fresh()) {
+                    rows.sumInto(learnedState(gradients));
+                } else if (learnedH != null && pass.cuts() != null) {
+                    pass.cuts().anew(pass, dStart).sumInto(learnedState(gradients));
+                }
+                pass.keepStartGradient(
+                        index, pass.cuts() == null ? dStart : pass.cuts().startsOfSequences(pass, dStart));
+            }
             return dx;
         }
 
+        /** A layer that starts from the encoder's state has no learned one; nor has it a state that is carried. */
+        private boolean wantsStartGradient(Pass pass) {
+            boolean learns = learnedH != null && (pass.fresh() || pass.cuts() != null);
+            boolean used = pass.keepsStates() || pass.state() == null || learns;
+            return used && pass.start(index) != null;
+        }
+
         private Tensor allocateStates(Pass pass, String what) {
-            return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.outputSize());
+            return allocate(pass, what, pass.batchSize(), spec.outputSize());
         }
 
         private Tensor allocateCells(Pass pass, String what) {
-            return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.hiddenSize());
+            return allocate(pass, what, pass.batchSize(), spec.hiddenSize());
+        }
+
+        private Tensor allocate(Pass pass, String what, int batchSize, int width) {
+            return pass.scope().allocate(name + " " + what, spec.states(), batchSize, width);
         }
 
         /** The state of one cell of the top layer, {@code [N, P]}. */

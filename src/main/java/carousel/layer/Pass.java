@@ -7,7 +7,8 @@ import carousel.engine.RandomKey;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
-import java.util.function.Supplier;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * One batch on its way through a model: where its activations live and what the layers keep for the way back. Its tensors die
@@ -33,8 +34,16 @@ public final class Pass {
     private Segments arranged;
     /** How those are laid out that a layer in the midst has left; null where it has left all, or there is none. */
     private Segments left;
+    /** Whether no sequence goes on from a state. */
+    private boolean fresh = true;
 
+    private Pass source;
+    private boolean keepsStates;
     private LstmState[] starts;
+    private LstmState[] startGradients;
+    private LstmState[] ends;
+    private LstmState[] endGradients;
+    private final List<Tensor> shownStartGradients = new ArrayList<>();
 
     private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
         this.engine = engine;
@@ -73,7 +82,90 @@ public final class Pass {
                     + " sequences but the pass has " + batchSize() + ": give batches of one size");
         }
         state = value;
+        fresh = value == null || value.isFresh();
         return this;
+    }
+
+    /**
+     * Lets the encoder of an encoder-decoder model read this.
+     *
+     * @param value {@code [T', N, C']}, or tokens {@code [T', N]}, of as many sequences
+     * @param valid valid steps of each source sequence, or null for all
+     */
+    public Pass reading(Tensor value, int[] valid) {
+        return reading(value, valid, null);
+    }
+
+    /**
+     * The same where steps of the source are left out.
+     *
+     * @param mask {@code [T' N]}, as in {@link #withMask}
+     */
+    public Pass reading(Tensor value, int[] valid, boolean[] mask) {
+        source = new Pass(engine, scope, value, valid, random, recorded).withMask(mask);
+        if (source.batchSize() != batchSize()) {
+            throw new IllegalArgumentException("the source should be of as many sequences as the decoder's input, "
+                    + batchSize() + ", but is of " + source.batchSize());
+        }
+        return this;
+    }
+
+    /**
+     * Keeps, of each LSTM layer, the state it ends with and, on the way back, the gradient of the state it starts from: see {@link
+     * #lastState} and {@link #initialGradient}.
+     */
+    public Pass keepingStates() {
+        keepsStates = true;
+        return this;
+    }
+
+    /**
+     * The state that an LSTM layer ended with: at the true end of each sequence, or at its first step for a cell that reads in
+     * reverse.
+     *
+     * @param layer the layer's place in the model, counted from 0; the encoder's layers before the decoder's
+     * @throws IllegalStateException when the pass does not {@link #keepingStates() keep states} or has not gone forward
+     * @throws IllegalArgumentException when the layer is no LSTM
+     */
+    public LayerState lastState(int layer) {
+        Pass pass = passOf(layer, "a forward pass");
+        return kept(layer, pass.ends);
+    }
+
+    /**
+     * The gradient of the loss with respect to the state that an LSTM layer started from, be it carried, learned, or the encoder's;
+     * null for a layer that started from zeros which nobody gave it.
+     *
+     * @param layer as in {@link #lastState}
+     * @throws IllegalStateException when the pass does not {@link #keepingStates() keep states} or has not gone back
+     * @throws IllegalArgumentException when the layer is no LSTM
+     */
+    public LayerState initialGradient(int layer) {
+        Pass pass = passOf(layer, "a forward and a backward pass");
+        if (!recorded || output != null) {
+            throw new IllegalStateException(
+                    "the gradient of an initial state is there after a backward pass but there was" + " none");
+        }
+        kept(layer, pass.ends);
+        LstmState gradient = pass.startGradients[layer];
+        return gradient == null ? null : LayerState.read(engine, gradient);
+    }
+
+    private Pass passOf(int layer, String passes) {
+        if (!keepsStates || starts == null) {
+            throw new IllegalStateException(
+                    "states are there after " + passes + " that keeps them: call keepingStates() before it");
+        }
+        return source != null && layer >= 0 && layer < source.ends.length && source.ends[layer] != null ? source : this;
+    }
+
+    private LayerState kept(int layer, LstmState[] states) {
+        if (layer < 0 || layer >= states.length || states[layer] == null) {
+            throw new IllegalArgumentException(
+                    "layer " + layer + " of the model has no state: name an LSTM layer, in the" + " [0, "
+                            + (states.length - 1) + "] range");
+        }
+        return LayerState.read(engine, states[layer]);
     }
 
     /**
@@ -100,6 +192,11 @@ public final class Pass {
     /** Whether something is said of single steps. */
     boolean marked() {
         return counts != null || resets != null;
+    }
+
+    /** Whether it was said that sequences may start anew in their midst. */
+    boolean startsAnew() {
+        return resets != null;
     }
 
     private boolean[] eachStep(String what, boolean[] value) {
@@ -191,13 +288,23 @@ public final class Pass {
         return arranged == null ? moved : arranged.apart(this, moved, layer >= 0, before);
     }
 
-    /** The gradient of y in {@link #rearrange}; there is none of what came before. */
-    Tensor rearrangeBackward(Tensor dy) {
+    /**
+     * The gradient of y in {@link #rearrange}.
+     *
+     * @param held whether a step left out showed the output before it: the gradient of what came before the first step is kept
+     */
+    Tensor rearrangeBackward(Tensor dy, boolean held) {
         if (dy.shape().rank() == 2) {
             return arranged == null ? dy : arranged.lastOfBackward(this, dy);
         }
         Tensor moved = arranged == null ? dy : arranged.apartBackward(this, dy);
-        return left == null ? moved : left.apartBackward(this, moved);
+        moved = left == null ? moved : left.apartBackward(this, moved);
+        for (Segments each : new Segments[] {arranged, left}) {
+            if (held && each != null && each.beforeGradient() != null) {
+                shownStartGradients.add(each.beforeGradient());
+            }
+        }
+        return moved;
     }
 
     /** What the top of an LSTM showed before its first step, {@code [M, P]}; null for zeros. */
@@ -211,37 +318,14 @@ public final class Pass {
         return h.view(h.name(), top, Shape.of(batchSize(), width));
     }
 
-    /** What an LSTM layer starts from; null for zeros. */
-    LstmState start(int layer) {
-        if (state == null) {
-            return null;
-        }
-        LstmState carried = state.before(layer);
-        starts[layer] = arranged == null ? carried : arranged.starts(this, carried);
-        return starts[layer];
+    /** How the segments are laid out that the pass was given, where not all go on from what their sequences go on from; otherwise null. */
+    Segments cuts() {
+        return arranged != null && arranged.anew() ? arranged : null;
     }
 
-    /**
-     * Where the state of an LSTM layer goes that is carried; null where none is.
-     *
-     * @param ofSegments allocates one for as many segments as there are
-     */
-    LstmState end(int layer, Supplier<LstmState> ofSegments) {
-        if (state == null) {
-            return null;
-        }
-        return endsApart() ? ofSegments.get() : state.after(layer);
-    }
-
-    /** Takes the states that a layer's segments have ended with over into what is carried. */
-    void keepEnd(int layer, LstmState end) {
-        if (state != null && endsApart()) {
-            arranged.end(this, end, state.after(layer));
-        }
-    }
-
-    private boolean endsApart() {
-        return arranged != null && arranged.endsApart();
+    /** How many sequences there are, of which there may be more segments. */
+    int sequences() {
+        return input.shape().extent(1);
     }
 
     Engine engine() {
@@ -261,21 +345,83 @@ public final class Pass {
         return arranged == null ? input.shape().extent(1) : arranged.count();
     }
 
-    /**
-     * Begins a pass through a model.
-     *
-     * @param layers how many there are, those inside others included
-     * @param readSteps whether one of them reads lengths
-     */
-    void prepare(int layers, boolean readSteps) {
+    /** Before a pass through layers in order: whether one of them reads lengths. */
+    void readSteps(boolean matter) {
+        stepsMatter = matter;
+    }
+
+    /** What the LSTM layers start from and where they leave their state; null for zeros. */
+    ModelState state() {
+        return state;
+    }
+
+    void prepare(int layers) {
         inputs = new Tensor[layers];
         results = new Tensor[layers];
         tapes = new LstmTape[layers];
         starts = new LstmState[layers];
+        startGradients = new LstmState[layers];
+        ends = new LstmState[layers];
+        endGradients = new LstmState[layers];
         output = null;
-        stepsMatter = readSteps;
         arranged = null;
         left = null;
+        shownStartGradients.clear();
+    }
+
+    /** What the encoder reads, on a way of its own through layers numbered with these; null for none. */
+    Pass source() {
+        return source;
+    }
+
+    /** Whether no sequence goes on from a state: all of them are at their beginning. */
+    boolean fresh() {
+        return fresh;
+    }
+
+    boolean keepsStates() {
+        return keepsStates;
+    }
+
+    /** What a layer starts from, the encoder's state or what the layer itself has chosen; null for zeros. */
+    void keepStart(int layer, LstmState start) {
+        starts[layer] = start;
+    }
+
+    LstmState start(int layer) {
+        return starts[layer];
+    }
+
+    void keepStartGradient(int layer, LstmState gradient) {
+        startGradients[layer] = gradient;
+    }
+
+    LstmState startGradient(int layer) {
+        return startGradients[layer];
+    }
+
+    void keepEnd(int layer, LstmState end) {
+        ends[layer] = end;
+    }
+
+    LstmState end(int layer) {
+        return ends[layer];
+    }
+
+    /** What comes back to the state that a layer ended with; null for nothing. */
+    void keepEndGradient(int layer, LstmState gradient) {
+        endGradients[layer] = gradient;
+    }
+
+    LstmState endGradient(int layer) {
+        return endGradients[layer];
+    }
+
+    /** The parts of the gradient of the initial h that come from masked steps which show it, each {@code [M, P]}; for one layer. */
+    List<Tensor> takeShownStartGradients() {
+        List<Tensor> taken = List.copyOf(shownStartGradients);
+        shownStartGradients.clear();
+        return taken;
     }
 
     void keepOutput(Tensor tensor) {

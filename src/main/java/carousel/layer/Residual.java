@@ -12,7 +12,7 @@ import java.util.stream.Collectors;
  */
 public record Residual(List<Layer> layers) implements Layer {
     /** What a file's description of a model may nest is limited too. */
-    private static final int DEEPEST = 16;
+    private static final int DEEPEST = 4;
 
     public Residual {
         layers = List.copyOf(layers);

@@ -7,6 +7,7 @@ import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A batch of {@code N} sequences as engines can read it: they know sequences that end early, but neither steps left out anywhere nor
@@ -25,9 +26,7 @@ final class Segments {
     private final int segmentSteps;
     /** {@code [M]}. */
     private final int[] lengths;
-    /** {@code [M]}: the sequence that a segment is of. */
-    private final int[] sequences;
-    /** {@code [M]}: whether a segment goes on from what its sequence carries. */
+    /** {@code [N]}: whether the first segment of a sequence goes on from what the sequence carries; the others never do. */
     private final boolean[] goesOn;
     /** {@code [N]}: the segment that a sequence ends with. */
     private final int[] last;
@@ -44,6 +43,7 @@ final class Segments {
 
     private StepRows together;
     private StepRows apart;
+    private Tensor beforeGradient;
 
     /**
      * @param counts {@code [T N]}: whether a step counts; null where all do
@@ -58,10 +58,8 @@ final class Segments {
         this.segments = new int[timeSteps * batchSize];
         this.places = new int[timeSteps * batchSize];
         this.last = new int[batchSize];
-        List<Integer> sequenceOf = new ArrayList<>();
         List<Integer> lengthOf = new ArrayList<>();
         for (int n = 0; n < batchSize; n++) {
-            sequenceOf.add(n);
             lengthOf.add(0);
         }
         this.goesOn = new boolean[batchSize];
@@ -82,8 +80,7 @@ final class Segments {
                         goesOn[n] = false;
                     } else {
                         lengthOf.set(segment, length);
-                        segment = sequenceOf.size();
-                        sequenceOf.add(n);
+                        segment = lengthOf.size();
                         lengthOf.add(0);
                         length = 0;
                     }
@@ -98,19 +95,18 @@ final class Segments {
             last[n] = segment;
         }
         this.moved = elsewhere;
-        this.sequences = sequenceOf.stream().mapToInt(Integer::intValue).toArray();
         this.lengths = lengthOf.stream().mapToInt(Integer::intValue).toArray();
         this.segmentSteps = cut() ? Math.max(1, Arrays.stream(lengths).max().orElse(0)) : timeSteps;
     }
 
     /** Whether a sequence has more than one segment. */
     private boolean cut() {
-        return sequences.length > batchSize;
+        return lengths.length > batchSize;
     }
 
     /** M. */
     int count() {
-        return sequences.length;
+        return lengths.length;
     }
 
     /** {@code [M]}: the number of steps of each segment that count; null for all. */
@@ -123,13 +119,14 @@ final class Segments {
         return m < batchSize && goesOn[m];
     }
 
-    private boolean allGoOn() {
+    /** Whether there are segments that do not go on from what their sequences go on from. */
+    boolean anew() {
         for (int m = 0; m < count(); m++) {
             if (!goesOn(m)) {
-                return false;
+                return true;
             }
         }
-        return true;
+        return false;
     }
 
     /**
@@ -232,15 +229,21 @@ final class Segments {
         return all;
     }
 
-    /** The gradient of y in {@link #apart}; there is none of what came before. */
+    /** The gradient of y in {@link #apart}; that of what came before is {@link #beforeGradient()} afterwards. */
     Tensor apartBackward(Pass pass, Tensor dy) {
         if (!moved) {
             return dy;
         }
         int width = dy.shape().extent(2);
         int rows = segmentSteps * count();
-        return apart.giveBack(pass, "gradient of steps", dy, rows + count() + 1)
-                .view("gradient of steps", 0, Shape.of(segmentSteps, count(), width));
+        Tensor all = apart.giveBack(pass, "gradient of steps", dy, rows + count() + 1);
+        beforeGradient = all.view("gradient of before", (long) rows * width, Shape.of(count(), width));
+        return all.view("gradient of steps", 0, Shape.of(segmentSteps, count(), width));
+    }
+
+    /** The gradient of {@code before [M, C]}, zeros where {@link #apart} was given none; null where nothing was moved. */
+    Tensor beforeGradient() {
+        return beforeGradient;
     }
 
     /** What the sequences' last segments end with, {@code [N, C]} of {@code [M, C]}. */
@@ -264,36 +267,83 @@ final class Segments {
     /**
      * What the segments start from.
      *
-     * @param carried of the N sequences
+     * @param given what the N sequences go on from
+     * @param learned what new ones start from, {@code h [S, P]} and {@code c [S, H]}; null for zeros
      */
-    LstmState starts(Pass pass, LstmState carried) {
-        return allGoOn()
-                ? carried
-                : new LstmState(starts(pass, "first h", carried.h()), starts(pass, "first c", carried.c()));
+    LstmState starts(Pass pass, LstmState given, LstmState learned) {
+        return new LstmState(
+                starts(pass, "first h", given.h(), learned == null ? null : learned.h()),
+                starts(pass, "first c", given.c(), learned == null ? null : learned.c()));
     }
 
-    /** {@code [S, M, W]} of {@code [S, N, W]}. */
-    private Tensor starts(Pass pass, String name, Tensor carried) {
-        int states = carried.shape().extent(0);
-        int width = carried.shape().extent(2);
-        Engine engine = pass.engine();
+    /** {@code [S, M, W]} of {@code [S, N, W]} and {@code [S, W]}. */
+    private Tensor starts(Pass pass, String name, Tensor given, Tensor learned) {
+        int states = given.shape().extent(0);
         int rows = states * batchSize;
-        Tensor all = pass.scope().allocate(name + " and zeros", rows + 1, width);
-        engine.copyColumns(Model.rows(carried), 0, all.view(name, 0, Shape.of(rows, width)), 0, width);
-        engine.fill(all.view("zeros", (long) rows * width, Shape.of(1, width)), 0);
         int[] ids = new int[states * count()];
         for (int row = 0; row < ids.length; row++) {
             int m = row % count();
-            ids[row] = goesOn(m) ? row / count() * batchSize + sequences[m] : rows;
+            int state = row / count();
+            ids[row] = goesOn(m) ? state * batchSize + m : rows + state;
         }
-        Tensor starts = pass.scope().allocate(name, states, count(), width);
-        engine.embeddingForward(StepRows.of(pass, name, ids).ids(), all, Model.rows(starts));
-        return starts;
+        return lookUp(pass, name, joined(pass, given, learned, states), ids, count());
     }
 
-    /** Whether the segments end with more states than there are sequences. */
-    boolean endsApart() {
-        return cut();
+    /**
+     * The gradient of what the N sequences go on from, of that of what the segments start from; zeros of a sequence that starts anew
+     * with its first step.
+     */
+    LstmState startsOfSequences(Pass pass, LstmState gradient) {
+        int states = gradient.h().shape().extent(0);
+        int[] ids = new int[states * batchSize];
+        for (int row = 0; row < ids.length; row++) {
+            int n = row % batchSize;
+            ids[row] = goesOn(n) ? row / batchSize * count() + n : states * count();
+        }
+        String name = "gradient of what goes on";
+        return new LstmState(
+                lookUp(pass, name, joined(pass, gradient.h(), null, 1), ids, batchSize),
+                lookUp(pass, name, joined(pass, gradient.c(), null, 1), ids, batchSize));
+    }
+
+    /** The rows of {@code [S, M, .]} that are of segments which start anew, one or more. */
+    StateRows anew(Pass pass, LstmState gradient) {
+        int states = gradient.h().shape().extent(0);
+        int[] fresh = IntStream.range(0, count()).filter(m -> !goesOn(m)).toArray();
+        int[] ids = new int[states * fresh.length];
+        for (int row = 0; row < ids.length; row++) {
+            ids[row] = row / fresh.length * count() + fresh[row % fresh.length];
+        }
+        String name = "gradient of what starts anew";
+        return StateRows.of(
+                pass.engine(),
+                pass.scope(),
+                new LstmState(
+                        lookUp(pass, name, Model.rows(gradient.h()), ids, fresh.length),
+                        lookUp(pass, name, Model.rows(gradient.c()), ids, fresh.length)));
+    }
+
+    /** {@code [S, M, W]} as rows with as many more behind them, {@code [more, W]}, or zeros. */
+    private static Tensor joined(Pass pass, Tensor states, Tensor rows, int more) {
+        Engine engine = pass.engine();
+        Tensor first = Model.rows(states);
+        int width = first.shape().extent(1);
+        Tensor all = pass.scope().allocate("states and more", first.shape().extent(0) + more, width);
+        engine.copyColumns(first, 0, all.view("states", 0, first.shape()), 0, width);
+        Tensor second = all.view("more", first.elements(), Shape.of(more, width));
+        if (rows == null) {
+            engine.fill(second, 0);
+        } else {
+            engine.copyColumns(rows, 0, second, 0, width);
+        }
+        return all;
+    }
+
+    private static Tensor lookUp(Pass pass, String name, Tensor table, int[] ids, int sequences) {
+        Tensor found = pass.scope()
+                .allocate(name, ids.length / sequences, sequences, table.shape().extent(1));
+        pass.engine().embeddingForward(StepRows.of(pass, name, ids).ids(), table, Model.rows(found));
+        return found;
     }
 
     /** Lets the N sequences end with what their last segments end with. */

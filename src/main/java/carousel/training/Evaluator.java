@@ -181,10 +181,12 @@ public final class Evaluator {
     }
 
     private Pass inference(Scope scope, Batch batch, ModelState state) {
-        return Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths())
+        Pass pass = Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths())
                 .withMask(batch.mask())
                 .withResets(batch.resets())
                 .carrying(state);
+        readSource(model, scope, batch, pass);
+        return pass;
     }
 
     /** What the model makes of a batch, as rows; a state is gone on from and then moved on. */
@@ -198,7 +200,32 @@ public final class Evaluator {
 
     /** Copies a batch's inputs to the engine, {@code [T, N, C]}, or its tokens, {@code [T, N]}. */
     static Tensor input(Model model, Scope scope, Batch batch) {
-        Form form = model.spec().input();
+        return input(model, model.spec().input(), scope, batch);
+    }
+
+    /** Gives the encoder of a model, where it has one, the batch's source. */
+    static void readSource(Model model, Scope scope, Batch batch, Pass pass) {
+        ModelSpec encoder = model.spec().encoder();
+        if ((encoder == null) != (batch.source() == null)) {
+            throw new IllegalArgumentException(
+                    encoder == null
+                            ? "the data has sources for an encoder but the model has none: make it with"
+                                    + " ModelSpec.encoderDecoder"
+                            : "the model's encoder needs a source beside each sequence but the data has none: use the"
+                                    + " data it was made for");
+        }
+        if (encoder != null) {
+            Batch source = batch.source();
+            if (source.resets() != null) {
+                throw new IllegalArgumentException(
+                        "an encoder's sources should be read from their beginning to their end" + " but the batch has "
+                                + source + " that start anew in their midst: leave the resets out");
+            }
+            pass.reading(input(model, encoder.input(), scope, source), source.lengths(), source.mask());
+        }
+    }
+
+    private static Tensor input(Model model, Form form, Scope scope, Batch batch) {
         Form.Kind kind = batch.tokens() == null ? Form.Kind.SEQUENCE : Form.Kind.TOKENS;
         if (form.kind() != kind || form.features() != batch.features()) {
             throw new IllegalArgumentException("the model reads " + form + " but the data has " + batch.features()

@@ -301,6 +301,7 @@ public final class Trainer implements AutoCloseable {
                     .withMask(batch.mask())
                     .withResets(batch.resets())
                     .carrying(state);
+            Evaluator.readSource(model, stepScope, batch, pass);
             Tensor output = model.forward(pass);
             Tensor predictions = Model.rows(output);
             Tensor gradient =

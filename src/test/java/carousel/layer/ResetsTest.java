@@ -64,6 +64,14 @@ class ResetsTest {
                 Residual.of(Lstm.of(4).withReturnSequences(true)),
                 Lstm.of(3).withReturnSequences(true),
                 Dense.of(OUTPUTS));
+        // Of one with a learned initial state, a sequence that starts anew starts there.
+        ModelSpec learned = ModelSpec.of(
+                Form.sequence(FEATURES),
+                Lstm.of(lstm.withLayers(2).withProjectionSize(3))
+                        .withReturnSequences(true)
+                        .withLearnedInitialState(true),
+                Lstm.of(5).withReturnSequences(true).withLearnedInitialState(true),
+                Dense.of(OUTPUTS));
         ModelSpec bothWays = ModelSpec.of(
                 Form.sequence(FEATURES), Lstm.of(both.withLayers(2)).withReturnSequences(true), Dense.of(OUTPUTS));
         ModelSpec bothWaysOnce = ModelSpec.of(Form.sequence(FEATURES), Lstm.of(both), Dense.of(OUTPUTS));
@@ -74,10 +82,15 @@ class ResetsTest {
                         Arguments.of(engine, answersOnce, true),
                         Arguments.of(engine, answersOnce, false),
                         Arguments.of(engine, carriedResidual, true),
+                        Arguments.of(engine, learned, true),
+                        Arguments.of(engine, learned, false),
                         Arguments.of(engine, residual, false),
                         Arguments.of(engine, bothWays, false),
                         Arguments.of(engine, bothWaysOnce, false)));
     }
+
+    /** Stands for a state at its beginning. */
+    private static final double[] FRESH = {};
 
     /** What a pass gives: outputs, gradients of the parameters, and the state after it or null. */
     private record Result(double[] outputs, double[] gradients, double[] state) {}
@@ -147,7 +160,7 @@ class ResetsTest {
                 }
                 boolean anew = Character.isUpperCase(batch[n].charAt(document[0]));
                 if (anew && rowState != null) {
-                    rowState = new double[rowState.length];
+                    rowState = FRESH;
                 }
                 double[] dOne = new double[Math.max(1, steps.size()) * OUTPUTS];
                 double[] one = new double[Math.max(1, steps.size()) * FEATURES];
@@ -242,7 +255,7 @@ class ResetsTest {
             Tensor input = scope.allocate("x", x.length / (sequences * FEATURES), sequences, FEATURES);
             engine.write(input, x);
             ModelState state = before == null ? null : new ModelState(model, scope, sequences);
-            if (before != null) {
+            if (before != null && before != FRESH) {
                 state.write(before);
             }
             Pass pass = Pass.training(engine, scope, input, lengths, 1, 1)
