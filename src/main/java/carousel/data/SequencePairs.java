@@ -68,7 +68,8 @@ public final class SequencePairs extends DrawnSequences {
     }
 
     /**
-     * Sums such as {@code 12+345}, whose answer is {@code 357}. Numbers of 1 to so many digits are as frequent.
+     * Sums such as {@code 12+345}, whose answer is {@code 357}. Each number has 1 to so many digits, all of them as often. Sums of two
+     * digits are too few to hold some of them out.
      *
      * @param digits in [2, {@value #MAX_DIGITS}]
      * @throws IllegalArgumentException when it is not
@@ -328,7 +329,6 @@ public final class SequencePairs extends DrawnSequences {
         return sum;
     }
 
-    /** With no zeros in front. */
     private int drawNumber(RandomSequence random) {
         int digits = 1 + random.nextInt(longest);
         int number = 0;
@@ -344,6 +344,9 @@ public final class SequencePairs extends DrawnSequences {
             int plus = plus(source);
             long first = number(source, 0, plus);
             long second = number(source, plus + 1, source.length);
+            if (Math.max(first, second) < 10) {
+                return false;
+            }
             key = Math.min(first, second) << Integer.SIZE | Math.max(first, second);
         } else {
             // Sources of one key are held out together or not at all.

@@ -337,8 +337,11 @@ public final class Model implements AutoCloseable {
         if (spec.encoder() == null) {
             throw new IllegalArgumentException("the model has no encoder but is " + spec);
         }
-        // It checks the number of sequences.
-        pass.carrying(state).carrying(null).keepingStates().prepare(nodes.size());
+        if (state.batchSize() != pass.batchSize()) {
+            throw new IllegalArgumentException("the state that a source is read into should be of as many sequences, "
+                    + pass.batchSize() + ", but is of " + state.batchSize());
+        }
+        pass.keepingStates().prepare(nodes.size());
         chains.get(0).forward(pass, parameters);
         forEachLink((encoder, decoder) -> state.begin(decoder, pass.end(encoder)));
     }

@@ -72,7 +72,7 @@ public final class Pass {
     }
 
     /**
-     * Lets the LSTM layers start from a state instead of zeros and leave in it what they end with.
+     * Lets the LSTM layers start from a state, instead of zeros or what they have learned, and leave in it what they end with.
      *
      * @param value of this model and as many sequences
      */

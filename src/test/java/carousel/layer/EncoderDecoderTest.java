@@ -324,7 +324,7 @@ class EncoderDecoderTest {
                 assertRefused(
                         IllegalArgumentException.class,
                         () -> model.encode(Pass.inference(engine, scope, single, null), state),
-                        "3 sequences");
+                        "is of 3");
                 assertRefused(IllegalArgumentException.class, () -> new LstmSession(model, 2), "GreedyDecoder");
                 assertRefused(IllegalArgumentException.class, () -> new GreedyDecoder(plain, 0, 1, 5), "LstmSession");
                 assertRefused(IllegalArgumentException.class, () -> new GreedyDecoder(model, -1, 1, 5), "start", "-1");

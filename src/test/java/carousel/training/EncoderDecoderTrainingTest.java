@@ -56,9 +56,8 @@ class EncoderDecoderTrainingTest {
 
     private static Stream<Arguments> tasks() {
         return Stream.of(
-                Arguments.of(SequencePairs.copy(10, 1, 5, 1), Direction.FORWARD, 64, 900),
-                Arguments.of(SequencePairs.reverse(10, 1, 6, 1), Direction.FORWARD, 64, 900),
-                Arguments.of(SequencePairs.addition(2, 1), Direction.REVERSE, 96, 1500));
+                Arguments.of(SequencePairs.copy(10, 1, 5, 1), Direction.REVERSE, 64, 800),
+                Arguments.of(SequencePairs.reverse(10, 1, 6, 1), Direction.FORWARD, 64, 800));
     }
 
     @ParameterizedTest
