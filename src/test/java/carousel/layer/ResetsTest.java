@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.Direction;
 import carousel.engine.Engine;
+import carousel.engine.EngineProvider;
 import carousel.engine.Engines;
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmState;
 import carousel.engine.RandomSequence;
+import carousel.fixture.AvailableEngines;
 import carousel.fixture.LstmData;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
@@ -75,7 +77,8 @@ class ResetsTest {
         ModelSpec bothWays = ModelSpec.of(
                 Form.sequence(FEATURES), Lstm.of(both.withLayers(2)).withReturnSequences(true), Dense.of(OUTPUTS));
         ModelSpec bothWaysOnce = ModelSpec.of(Form.sequence(FEATURES), Lstm.of(both), Dense.of(OUTPUTS));
-        return Stream.of("reference", "vector")
+        return AvailableEngines.providers().stream()
+                .map(EngineProvider::name)
                 .flatMap(engine -> Stream.of(
                         Arguments.of(engine, answersAtEachStep, true),
                         Arguments.of(engine, answersAtEachStep, false),

@@ -9,18 +9,21 @@ import carousel.engine.ActivationFunction;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
+import carousel.engine.EngineProvider;
 import carousel.engine.Engines;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomSequence;
+import carousel.fixture.AvailableEngines;
 import carousel.fixture.LstmData;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class ResidualTest {
     private static final int TIME_STEPS = 5;
@@ -42,9 +45,13 @@ class ResidualTest {
         return LstmData.uniform(new RandomSequence(4, 0, 0), TIME_STEPS * BATCH_SIZE * WIDTH);
     }
 
+    private static Stream<String> engines() {
+        return AvailableEngines.providers().stream().map(EngineProvider::name);
+    }
+
     /** The names, the order of the parameters and their number are those of the layers without the connection. */
     @ParameterizedTest
-    @ValueSource(strings = {"reference", "vector"})
+    @MethodSource("engines")
     void itAddsWhatItsLayersMakeToWhatTheyRead(String name) {
         List<Layer> inside = List.of(
                 LSTM,
