@@ -87,6 +87,13 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--unit", paramLabel = "NAME", description = "text: character or byte. Default: character.")
     private String unit;
 
+    @Option(
+            names = "--document-separator",
+            paramLabel = "CHAR",
+            description = "text: the character that documents end with, \\n for the end of a line: what is read of one "
+                    + "says nothing about the next. Default: the text is one document.")
+    private String documentSeparator;
+
     @Option(names = "--embedding", paramLabel = "N", description = "text: numbers per character. Default: 64.")
     private Integer embedding;
 
@@ -504,7 +511,15 @@ final class TrainCommand implements Callable<Integer> {
         String token = unit == null ? otherwise.unit() : unit.toLowerCase(Locale.ROOT);
         Check.choice("--unit", token, Vocabulary.Unit.class);
         return new TextTask.Settings(
-                token, Check.range("--embedding", orElse(embedding, otherwise.embedding()), 1, LARGEST_SIZE), null);
+                token,
+                Check.range("--embedding", orElse(embedding, otherwise.embedding()), 1, LARGEST_SIZE),
+                null,
+                separator());
+    }
+
+    /** As typed, but for the end of a line, which is hard to type. */
+    private String separator() {
+        return "\\n".equals(documentSeparator) ? "\n" : documentSeparator;
     }
 
     /** That no option is given which goes with other tasks only. */
@@ -532,6 +547,8 @@ final class TrainCommand implements Callable<Integer> {
         if (config.text() != null) {
             same("--unit", unit, config.text().unit(), value -> value.toLowerCase(Locale.ROOT));
             same("--embedding", embedding, config.text().embedding(), value -> value);
+            String saved = config.text().separator();
+            same("--document-separator", documentSeparator, "\n".equals(saved) ? "\\n" : saved, value -> value);
         }
         table.refuseOtherSettings(config, this::same);
         same("--hidden", hidden, config.hidden(), value -> value);

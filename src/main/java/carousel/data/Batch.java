@@ -15,6 +15,8 @@ public final class Batch {
     private final int[] labels;
     private final float[] targets;
     private final Batch source;
+    private final boolean[] mask;
+    private final boolean[] resets;
 
     /**
      * A batch of zeros.
@@ -41,6 +43,8 @@ public final class Batch {
         this.labels = targetSize == 0 ? new int[batchSize] : null;
         this.targets = targetSize > 0 ? new float[requireArray(1, batchSize, targetSize)] : null;
         this.source = null;
+        this.mask = null;
+        this.resets = null;
     }
 
     private Batch(int timeSteps, int batchSize, int vocabulary, boolean variableLengths) {
@@ -57,10 +61,12 @@ public final class Batch {
         this.labels = new int[tokens.length];
         this.targets = null;
         this.source = null;
+        this.mask = null;
+        this.resets = null;
     }
 
-    /** The same arrays beside a source. */
-    private Batch(Batch answer, Batch source) {
+    /** The same arrays beside others. */
+    private Batch(Batch answer, Batch source, boolean[] mask, boolean[] resets) {
         this.timeSteps = answer.timeSteps;
         this.batchSize = answer.batchSize;
         this.features = answer.features;
@@ -71,6 +77,8 @@ public final class Batch {
         this.labels = answer.labels;
         this.targets = answer.targets;
         this.source = source;
+        this.mask = mask;
+        this.resets = resets;
     }
 
     /**
@@ -102,7 +110,39 @@ public final class Batch {
             throw new IllegalArgumentException("the source of a batch should be of as many sequences, " + batchSize
                     + ", but is of " + value.batchSize);
         }
-        return new Batch(this, value);
+        return new Batch(this, value, mask, resets);
+    }
+
+    /**
+     * The same batch, in the same arrays, whose steps count only where a mask says so: LSTM layers leave the others out, wherever
+     * they are, and a loss at every step does not count them.
+     *
+     * @param value {@code [T, N]}: whether step t of sequence n counts at {@code t * N + n}; null for all. Kept, not copied.
+     * @throws IllegalArgumentException if it is not that long
+     */
+    public Batch withMask(boolean[] value) {
+        return new Batch(this, source, requireEachStep("mask", value), resets);
+    }
+
+    /**
+     * The same batch, in the same arrays, whose sequences start anew in their midst: at such a step a model forgets all that it has
+     * read of the sequence, here and in batches before, as at the start of another document.
+     *
+     * @param value {@code [T, N]}: whether sequence n starts anew with step t at {@code t * N + n}; null for nowhere. Kept, not
+     *     copied.
+     * @throws IllegalArgumentException if it is not that long
+     */
+    public Batch withResets(boolean[] value) {
+        return new Batch(this, source, mask, requireEachStep("resets", value));
+    }
+
+    private boolean[] requireEachStep(String what, boolean[] value) {
+        long steps = (long) timeSteps * batchSize;
+        if (value != null && value.length != steps) {
+            throw new IllegalArgumentException("the " + what + " of " + this + " should have " + steps
+                    + " values, one a step, but got " + value.length);
+        }
+        return value;
     }
 
     private static void requireExtent(String what, int extent, int least) {
@@ -173,6 +213,16 @@ public final class Batch {
     /** What an encoder reads, sequence for sequence; null in a batch for a model without one. */
     public Batch source() {
         return source;
+    }
+
+    /** Whether step t of sequence n counts, {@code [T, N]} at {@code t * N + n}; null when all up to their ends do. */
+    public boolean[] mask() {
+        return mask;
+    }
+
+    /** Whether sequence n starts anew with step t, {@code [T, N]} at {@code t * N + n}; null when none does. */
+    public boolean[] resets() {
+        return resets;
     }
 
     @Override

@@ -15,6 +15,7 @@ import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
 import carousel.layer.ModelSpec;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
@@ -28,7 +29,7 @@ import java.util.stream.Collectors;
 
 /** A model's specification as JSON, as it stands in the metadata of a model file. */
 public final class ModelJson {
-    /** A specification nests seven deep. */
+    /** A specification nests seven deep, and two deeper for each of four residual connections inside each other. */
     private static final int MAX_DEPTH = 16;
 
     private ModelJson() {}
@@ -78,10 +79,17 @@ public final class ModelJson {
             }
         } else if (layer instanceof Dropout dropout) {
             json.addProperty("rate", dropout.rate());
+            if (dropout.locked()) {
+                json.addProperty("locked", true);
+            }
         } else if (layer instanceof Activation activation) {
             json.addProperty("function", activation.function().word());
         } else if (layer instanceof Masking masking) {
             json.addProperty("value", masking.value());
+        } else if (layer instanceof Residual residual) {
+            JsonArray layers = new JsonArray();
+            residual.layers().forEach(inner -> layers.add(write(inner)));
+            json.add("layers", layers);
         }
         return json;
     }
@@ -173,14 +181,6 @@ public final class ModelJson {
         return new Form(choice(input, "kind", Form.Kind.class), integer(input, "features"));
     }
 
-    private static List<Layer> layers(JsonObject json) {
-        List<Layer> layers = new ArrayList<>();
-        for (JsonElement layer : array(json, "layers")) {
-            layers.add(layer(asObject("a layer", layer)));
-        }
-        return layers;
-    }
-
     private static JsonElement read(String text) throws FormatException {
         try {
             return StrictJson.parse(text, MAX_DEPTH);
@@ -191,6 +191,14 @@ public final class ModelJson {
 
     private static FormatException unreadable(String reason, Exception cause) {
         return new FormatException("the model's specification cannot be read: " + reason, cause);
+    }
+
+    private static List<Layer> layers(JsonObject json) {
+        List<Layer> layers = new ArrayList<>();
+        for (JsonElement layer : array(json, "layers")) {
+            layers.add(layer(asObject("a layer", layer)));
+        }
+        return layers;
     }
 
     private static Layer layer(JsonObject json) {
@@ -215,13 +223,15 @@ public final class ModelJson {
                         integer(json, "width"),
                         initializer(object(json, "initializer")),
                         json.has("maskZero") && truth(json, "maskZero"));
-            case "dropout" -> new Dropout(number(json, "rate"));
+            case "dropout" -> new Dropout(number(json, "rate"), json.has("locked") && truth(json, "locked"));
             case "activation" -> new Activation(function(text(json, "function")));
             case "masking" -> new Masking(number(json, "value"));
             case "time_reversal" -> new TimeReversal();
+            case "residual" -> new Residual(layers(json));
             default ->
                 throw new IllegalArgumentException(
-                        "a layer's type should be lstm, dense, embedding, dropout, activation, masking or time_reversal but got "
+                        "a layer's type should be lstm, dense, embedding, dropout, activation, masking, time_reversal or"
+                                + " residual but got "
                                 + FormatException.quote(type));
         };
     }

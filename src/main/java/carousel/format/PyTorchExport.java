@@ -9,6 +9,7 @@ import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
 import carousel.layer.Model;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -37,7 +38,7 @@ public final class PyTorchExport {
         }
         Form form = weights.spec().input();
         for (Layer layer : weights.spec().layers()) {
-            if (layer instanceof Masking || layer instanceof TimeReversal) {
+            if (layer instanceof Masking || layer instanceof TimeReversal || layer instanceof Residual) {
                 throw refused(layer, "PyTorch has no such module");
             } else if (layer instanceof Lstm lstm) {
                 require(lstm, lstm.spec().withInputSize(form.features()), cells);

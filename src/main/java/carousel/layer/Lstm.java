@@ -3,6 +3,8 @@ package carousel.layer;
 import carousel.engine.Direction;
 import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -44,6 +46,24 @@ public record Lstm(
     /** This stack, initialised as Keras does: Glorot, orthogonal, unit forget bias. It returns its last output. */
     public static Lstm of(LstmSpec spec) {
         return new Lstm(spec, false, new Initializer.GlorotUniform(), new Initializer.Orthogonal(), 1, false);
+    }
+
+    /**
+     * LSTM layers of different widths, each reading the one before: see {@link #of(int)}. All but the last return sequences.
+     *
+     * @param returnSequences whether the last one does too
+     * @param hiddenSizes from the first layer to the last, one or more
+     */
+    public static List<Layer> stack(boolean returnSequences, int... hiddenSizes) {
+        if (hiddenSizes.length == 0) {
+            throw new IllegalArgumentException(
+                    "a stack should have the hidden sizes of one or more layers but got none");
+        }
+        List<Layer> layers = new ArrayList<>();
+        for (int hiddenSize : hiddenSizes) {
+            layers.add(of(hiddenSize).withReturnSequences(returnSequences || layers.size() < hiddenSizes.length - 1));
+        }
+        return layers;
     }
 
     public Lstm withLayers(int layers) {

@@ -15,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 
@@ -71,59 +72,97 @@ public final class Model implements AutoCloseable {
         if (spec.encoder() != null) {
             requireSupported(engine, spec.encoder());
         }
-        Form form = spec.input();
-        for (Layer layer : spec.layers()) {
+        requireSupported(engine, spec.input(), spec.layers());
+    }
+
+    private static void requireSupported(Engine engine, Form input, List<Layer> layers) {
+        Form form = input;
+        for (Layer layer : layers) {
             if (layer instanceof Lstm lstm) {
                 engine.refusal(lstm.spec().withInputSize(form.features())).ifPresent(reason -> {
                     throw new EngineException(reason);
                 });
+            } else if (layer instanceof Residual residual) {
+                requireSupported(engine, form, residual.layers());
             }
             form = layer.output(form);
         }
     }
 
     private static List<Chain> bind(ModelSpec spec, ParameterLayout layout) {
+        AtomicInteger next = new AtomicInteger();
         if (spec.encoder() == null) {
-            return List.of(bind(spec, 0, "", layout));
+            return List.of(bind(spec, "", layout, next));
         }
-        Chain encoder = bind(spec.encoder(), 0, "encoder.", layout);
-        return List.of(encoder, bind(spec, encoder.nodes().size(), "decoder.", layout));
+        Chain encoder = bind(spec.encoder(), "encoder.", layout, next);
+        return List.of(encoder, bind(spec, "decoder.", layout, next));
     }
 
-    private static Chain bind(ModelSpec spec, int first, String prefix, ParameterLayout layout) {
+    private static Chain bind(ModelSpec spec, String prefix, ParameterLayout layout, AtomicInteger next) {
+        List<Node> nodes = bind(spec.input(), spec.layers(), prefix, layout, new HashMap<>(), next);
+        return new Chain(spec, nodes, lastOfSteps(spec));
+    }
+
+    /**
+     * Numbers layers and names them by their kind, those inside a layer after it as if they stood there: a residual connection
+     * changes no other layer's name.
+     *
+     * @param prefix of the names
+     * @param counts layers of each kind so far
+     * @param next the number of the next layer
+     */
+    private static List<Node> bind(
+            Form input,
+            List<Layer> layers,
+            String prefix,
+            ParameterLayout layout,
+            Map<String, Integer> counts,
+            AtomicInteger next) {
         List<Node> nodes = new ArrayList<>();
-        Map<String, Integer> counts = new HashMap<>();
-        Form form = spec.input();
-        for (Layer layer : spec.layers()) {
+        Form form = input;
+        for (Layer layer : layers) {
             int same = counts.merge(layer.kind(), 1, Integer::sum) - 1;
             String name = prefix + layer.kind() + (same == 0 ? "" : "_" + same);
-            nodes.add(Node.bind(layer, first + nodes.size(), name, form, layout));
+            Form read = form;
+            nodes.add(Node.bind(
+                    layer,
+                    next.getAndIncrement(),
+                    name,
+                    read,
+                    layout,
+                    () -> bind(read, ((Residual) layer).layers(), prefix, layout, counts, next)));
             Node.requireFits(name, layout.elements());
             form = layer.output(form);
         }
-        return new Chain(spec, List.copyOf(nodes), first, first + lastOfSteps(spec));
+        return nodes;
     }
 
+    /** All layers, those inside others included, in the order of their numbers. */
     private static List<Node> nodes(List<Chain> chains) {
-        return chains.stream().flatMap(chain -> chain.nodes().stream()).toList();
+        return chains.stream()
+                .flatMap(chain -> chain.nodes().stream())
+                .flatMap(Node::all)
+                .toList();
     }
 
     /**
      * Layers each of which reads what the one before puts out.
      *
      * @param spec theirs; an encoder in it counts for nothing
-     * @param first the number of the first one among all layers of the model
-     * @param lastOfSteps the number of the last one that reads lengths, where it puts out sequences; less than {@code first} where
-     *     there is none
+     * @param lastOfSteps the place of the last one that reads lengths, or has one inside; -1 where there is none
      */
-    private record Chain(ModelSpec spec, List<Node> nodes, int first, int lastOfSteps) {
+    private record Chain(ModelSpec spec, List<Node> nodes, int lastOfSteps) {
         Tensor forward(Pass pass, Tensor parameters) {
-            requireInput(spec.input(), pass.input());
+            requireInput(spec.input(), pass);
+            pass.readSteps(lastOfSteps >= 0);
             Tensor activation = pass.input();
-            for (Node node : nodes) {
-                activation = node.forward(pass, parameters, activation);
-                if (node.index == lastOfSteps) {
-                    activation = pass.unmask(activation, heldWhereMasked() ? lastOfSteps : -1);
+            if (spec.input().kind() == Form.Kind.SEQUENCE) {
+                activation = pass.arrange(activation, null);
+            }
+            for (int k = 0; k < nodes.size(); k++) {
+                activation = nodes.get(k).forward(pass, parameters, activation);
+                if (k == lastOfSteps) {
+                    activation = pass.rearrange(activation, heldWhereMasked() ? nodes.get(k).index : -1);
                 }
             }
             return activation;
@@ -133,28 +172,27 @@ public final class Model implements AutoCloseable {
         void backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput) {
             Tensor gradient = dOutput;
             for (int k = nodes.size() - 1; k >= 0; k--) {
-                Node node = nodes.get(k);
-                if (node.index == lastOfSteps && pass.mask() != null && gradient != null) {
-                    gradient = pass.mask().apartBackward(pass, gradient);
-                    if (heldWhereMasked()) {
-                        pass.keepShownStartGradient(pass.mask().beforeGradient());
-                    }
+                if (k == lastOfSteps && gradient != null) {
+                    gradient = pass.rearrangeBackward(gradient, heldWhereMasked());
                 }
-                gradient = node.backward(pass, parameters, gradients, gradient, k > 0);
+                gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
             }
         }
 
-        /** Whether a masked step shows the output before it: what was read before it is what came before it in time. */
+        /**
+         * Whether a masked step shows the output before it: what was read before it is what came before it in time, and nothing is added
+         * to what comes of it.
+         */
         private boolean heldWhereMasked() {
-            return spec.layers().get(lastOfSteps - first) instanceof Lstm lstm
+            return spec.layers().get(lastOfSteps) instanceof Lstm lstm
                     && lstm.spec().direction() == Direction.FORWARD;
         }
 
-        /** The numbers of the LSTM layers. */
-        List<Integer> lstms() {
-            return IntStream.range(0, nodes.size())
-                    .filter(k -> spec.layers().get(k) instanceof Lstm)
-                    .mapToObj(k -> first + k)
+        /** The LSTM layers, in the order of their numbers. */
+        List<Node> lstms() {
+            return nodes.stream()
+                    .flatMap(Node::all)
+                    .filter(node -> node.lstm() != null)
                     .toList();
         }
     }
@@ -274,6 +312,11 @@ public final class Model implements AutoCloseable {
             throw new IllegalArgumentException(
                     "the model has no encoder to read a source with: leave the source out, or make it with ModelSpec.encoderDecoder");
         }
+        if (spec.encoder() != null && pass.startsAnew()) {
+            throw new IllegalArgumentException(
+                    "a decoder's sequences start where the encoder ended and never anew in their"
+                            + " midst: leave the resets out");
+        }
         if (spec.encoder() != null && (pass.source() == null) == (pass.state() == null)) {
             throw new IllegalArgumentException(
                     "the decoder should start either from what the encoder makes of a source or from"
@@ -305,10 +348,10 @@ public final class Model implements AutoCloseable {
 
     /** The numbers of the encoder's LSTM layers with those of the decoder's that go on from them. */
     private void forEachLink(BiConsumer<Integer, Integer> link) {
-        List<Integer> encoder = chains.get(0).lstms();
-        List<Integer> decoder = answering().lstms();
+        List<Node> encoder = chains.get(0).lstms();
+        List<Node> decoder = answering().lstms();
         for (int k = 0; k < encoder.size(); k++) {
-            link.accept(encoder.get(k), decoder.get(k));
+            link.accept(encoder.get(k).index, decoder.get(k).index);
         }
     }
 
@@ -316,9 +359,9 @@ public final class Model implements AutoCloseable {
         return chains.get(chains.size() - 1);
     }
 
-    /** The number of the first layer that is not the encoder's. */
-    int firstLayer() {
-        return answering().first();
+    /** The LSTM layers that are not the encoder's, in the order of their numbers. */
+    List<Node> lstms() {
+        return answering().lstms();
     }
 
     /** What new sequences start from in a layer, {@code h [S, P]} and {@code c [S, H]} among the parameters; null for zeros. */
@@ -343,15 +386,13 @@ public final class Model implements AutoCloseable {
         }
     }
 
-    /** The last layer that reads lengths, where it puts out sequences; -1 where it does not. */
+    /** The place of the last layer that reads lengths, or has one inside; -1 where there is none. */
     private static int lastOfSteps(ModelSpec spec) {
         int last = -1;
-        Form form = spec.input();
         for (int k = 0; k < spec.layers().size(); k++) {
-            Layer layer = spec.layers().get(k);
-            form = layer.output(form);
-            if (layer instanceof Lstm || layer instanceof TimeReversal) {
-                last = form.kind() == Form.Kind.SEQUENCE ? k : -1;
+            if (spec.layers().get(k).leaves().stream()
+                    .anyMatch(layer -> layer instanceof Lstm || layer instanceof TimeReversal)) {
+                last = k;
             }
         }
         return last;
@@ -363,7 +404,8 @@ public final class Model implements AutoCloseable {
         return tensor.reshape(Math.toIntExact(tensor.elements() / width), width);
     }
 
-    private static void requireInput(Form form, Tensor input) {
+    private static void requireInput(Form form, Pass pass) {
+        Tensor input = pass.input();
         boolean fits = switch (form.kind()) {
             case SEQUENCE -> input.shape().rank() == 3 && input.shape().extent(2) == form.features();
             case VECTOR -> input.shape().rank() == 2 && input.shape().extent(1) == form.features();
@@ -371,6 +413,10 @@ public final class Model implements AutoCloseable {
         };
         if (!fits) {
             throw new IllegalArgumentException("the model reads " + form + " but got " + input);
+        }
+        if (form.kind() == Form.Kind.VECTOR && pass.marked()) {
+            throw new IllegalArgumentException(
+                    "a mask and resets are of steps but the model reads " + form + ": leave them out");
         }
     }
 
@@ -384,7 +430,8 @@ public final class Model implements AutoCloseable {
                 Node node = chain.nodes().get(k);
                 Layer layer = chain.spec().layers().get(k);
                 form = layer.output(form);
-                long count = node.views.stream()
+                long count = node.all()
+                        .flatMap(inner -> inner.views.stream())
                         .mapToLong(view -> view.shape().elements())
                         .sum();
                 table.add(new String[] {

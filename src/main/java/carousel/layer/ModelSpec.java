@@ -3,6 +3,7 @@ package carousel.layer;
 import carousel.engine.Direction;
 import java.util.List;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A model without its weights: what it reads and its layers in order. With an encoder it is one that turns a source sequence into
@@ -49,7 +50,7 @@ public record ModelSpec(Form input, List<Layer> layers, ModelSpec encoder) {
                 masked = true;
                 useless = true;
             }
-            useless &= !(layer instanceof Lstm);
+            useless &= layer.leaves().stream().noneMatch(Lstm.class::isInstance);
         }
         if (useless) {
             throw new IllegalArgumentException(
@@ -82,7 +83,8 @@ public record ModelSpec(Form input, List<Layer> layers, ModelSpec encoder) {
     }
 
     private static void requireDecoder(List<Layer> layers, Form output) {
-        for (Layer layer : layers) {
+        for (Layer layer :
+                layers.stream().flatMap(layer -> layer.leaves().stream()).toList()) {
             if (layer instanceof TimeReversal
                     || layer instanceof Lstm lstm && lstm.spec().direction() != Direction.FORWARD) {
                 throw new IllegalArgumentException(
@@ -122,6 +124,7 @@ public record ModelSpec(Form input, List<Layer> layers, ModelSpec encoder) {
 
     private static List<Lstm> lstms(List<Layer> layers) {
         return layers.stream()
+                .flatMap(layer -> layer.leaves().stream())
                 .filter(Lstm.class::isInstance)
                 .map(Lstm.class::cast)
                 .toList();
@@ -130,6 +133,12 @@ public record ModelSpec(Form input, List<Layer> layers, ModelSpec encoder) {
     /** A model of these layers in order. */
     public static ModelSpec of(Form input, Layer... layers) {
         return new ModelSpec(input, List.of(layers));
+    }
+
+    /** This model with more layers behind its last. */
+    public ModelSpec then(Layer... more) {
+        return new ModelSpec(
+                input, Stream.concat(layers.stream(), Stream.of(more)).toList(), encoder);
     }
 
     /**

@@ -50,22 +50,16 @@ public final class ModelState {
         }
         this.model = model;
         this.batchSize = batchSize;
-        Form form = model.spec().input();
-        for (int index = 0; index < model.spec().layers().size(); index++) {
-            Layer layer = model.spec().layers().get(index);
-            boolean forward = !(layer instanceof TimeReversal)
-                    && (!(layer instanceof Lstm read) || read.spec().direction() == Direction.FORWARD);
-            if (!forward) {
-                throw new IllegalArgumentException("only a model that reads forward can go on from a state but layer "
-                        + (index + 1) + " is " + layer.summary() + ": give it whole sequences");
+        for (int place = 0; place < model.spec().layers().size(); place++) {
+            Layer layer = model.spec().layers().get(place);
+            for (Layer leaf : layer.leaves()) {
+                requireForward(leaf, (place + 1) + (leaf == layer ? " is " : " has inside "));
             }
-            if (layer instanceof Lstm lstm) {
-                LstmSpec spec = lstm.spec().withInputSize(form.features());
-                layers.put(
-                        model.firstLayer() + index,
-                        new Carried(allocate(scope, spec, "before"), allocate(scope, spec, "after")));
-            }
-            form = layer.output(form);
+        }
+        for (Node node : model.lstms()) {
+            layers.put(
+                    node.index,
+                    new Carried(allocate(scope, node.lstm(), "before"), allocate(scope, node.lstm(), "after")));
         }
         long sum = 0;
         for (Carried layer : layers.values()) {
@@ -73,6 +67,15 @@ public final class ModelState {
         }
         this.elements = Math.toIntExact(sum);
         clear();
+    }
+
+    private static void requireForward(Layer layer, String where) {
+        boolean forward = !(layer instanceof TimeReversal)
+                && (!(layer instanceof Lstm lstm) || lstm.spec().direction() == Direction.FORWARD);
+        if (!forward) {
+            throw new IllegalArgumentException("only a model that reads forward can go on from a state but layer "
+                    + where + layer.summary() + ": give it whole sequences");
+        }
     }
 
     private LstmState allocate(Scope scope, LstmSpec spec, String when) {

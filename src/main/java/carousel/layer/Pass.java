@@ -7,6 +7,8 @@ import carousel.engine.RandomKey;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * One batch on its way through a model: where its activations live and what the layers keep for the way back. Its tensors die
@@ -23,8 +25,15 @@ public final class Pass {
     private Tensor[] results;
     private LstmTape[] tapes;
     private Tensor output;
-    private StepMask mask;
+    private boolean[] counts;
+    private boolean[] resets;
     private ModelState state;
+    /** Whether a layer reads lengths: otherwise no step is left out and none starts anew. */
+    private boolean stepsMatter;
+    /** How the steps are laid out that the pass was given; null where as they were. */
+    private Segments arranged;
+    /** How those are laid out that a layer in the midst has left; null where it has left all, or there is none. */
+    private Segments left;
     /** Whether no sequence goes on from a state. */
     private boolean fresh = true;
 
@@ -34,7 +43,7 @@ public final class Pass {
     private LstmState[] startGradients;
     private LstmState[] ends;
     private LstmState[] endGradients;
-    private Tensor shownStartGradient;
+    private final List<Tensor> shownStartGradients = new ArrayList<>();
 
     private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
         this.engine = engine;
@@ -84,7 +93,16 @@ public final class Pass {
      * @param valid valid steps of each source sequence, or null for all
      */
     public Pass reading(Tensor value, int[] valid) {
-        source = new Pass(engine, scope, value, valid, random, recorded);
+        return reading(value, valid, null);
+    }
+
+    /**
+     * The same where steps of the source are left out.
+     *
+     * @param mask {@code [T' N]}, as in {@link #withMask}
+     */
+    public Pass reading(Tensor value, int[] valid, boolean[] mask) {
+        source = new Pass(engine, scope, value, valid, random, recorded).withMask(mask);
         if (source.batchSize() != batchSize()) {
             throw new IllegalArgumentException("the source should be of as many sequences as the decoder's input, "
                     + batchSize() + ", but is of " + source.batchSize());
@@ -150,43 +168,164 @@ public final class Pass {
         return LayerState.read(engine, states[layer]);
     }
 
+    /**
+     * Leaves steps out wherever they are, as {@link Masking} does, but by what is known of them and not by their values.
+     *
+     * @param value {@code [T N]}, whether step t of sequence n counts at {@code t * N + n}; null where all do
+     */
+    public Pass withMask(boolean[] value) {
+        counts = eachStep("mask", value);
+        return this;
+    }
+
+    /**
+     * Lets sequences start anew in their midst: with such a step begins another one, whose LSTM layers know nothing of what was read
+     * before, be it in this pass or in one whose state is carried. Answers, loss and gradients are those of separate sequences.
+     *
+     * @param value {@code [T N]}, whether sequence n starts anew with step t at {@code t * N + n}; null where none does
+     */
+    public Pass withResets(boolean[] value) {
+        resets = eachStep("resets", value);
+        return this;
+    }
+
+    /** Whether something is said of single steps. */
+    boolean marked() {
+        return counts != null || resets != null;
+    }
+
+    /** Whether it was said that sequences may start anew in their midst. */
+    boolean startsAnew() {
+        return resets != null;
+    }
+
+    private boolean[] eachStep(String what, boolean[] value) {
+        if (value == null) {
+            return null;
+        }
+        int steps = input.shape().extent(0) * input.shape().extent(1);
+        if (value.length != steps) {
+            throw new IllegalArgumentException("the " + what + " should say something of each of the " + steps
+                    + " steps of " + input + " but have " + value.length + " values");
+        }
+        return value.clone();
+    }
+
     public Tensor input() {
         return input;
     }
 
+    /**
+     * Which steps of the input count for a loss at every step: those before the ends of their sequences that nothing leaves out.
+     * Known when the pass has gone through the model.
+     *
+     * @return {@code [T N]}, or null where all count
+     */
+    public boolean[] countedSteps() {
+        boolean[] inner = left == null ? null : left.counted(null);
+        if (arranged != null) {
+            return arranged.counted(inner);
+        }
+        if (inner != null || counts == null && lengths == null) {
+            return inner;
+        }
+        return new Segments(counts, null, input.shape().extent(0), input.shape().extent(1), lengths).counted(null);
+    }
+
     /** Valid steps of each sequence, or null for all; behind a layer that masks steps, how many it left. */
     public int[] lengths() {
-        return mask == null ? lengths : mask.lengths();
-    }
-
-    /** The steps that a layer left out, or null. */
-    StepMask mask() {
-        return mask;
-    }
-
-    /** From here on only the steps that count are there: {@code counts [T N]}. */
-    StepMask mask(boolean[] counts) {
-        mask = new StepMask(counts, batchSize(), lengths);
-        return mask;
+        return left != null ? left.lengths() : arranged != null ? arranged.lengths() : lengths;
     }
 
     /**
-     * Moves the outputs back to the steps they belong to, where steps were left out.
+     * Lays out the steps that the pass was given as engines can read them: {@code [T, N, C]} as {@code [T', M, C]}.
+     *
+     * @param more {@code [T N]}: which steps count by what the first layer says; null where all do
+     */
+    Tensor arrange(Tensor x, boolean[] more) {
+        boolean[] counted = more == null ? counts : more.clone();
+        for (int step = 0; more != null && counts != null && step < counted.length; step++) {
+            counted[step] &= counts[step];
+        }
+        if (!stepsMatter || counted == null && resets == null) {
+            return x;
+        }
+        arranged = new Segments(counted, resets, x.shape().extent(0), x.shape().extent(1), lengths);
+        return arranged.together(this, x);
+    }
+
+    /** The gradient of x in {@link #arrange}. */
+    Tensor arrangeBackward(Tensor dy) {
+        return arranged == null ? dy : arranged.togetherBackward(this, dy);
+    }
+
+    /**
+     * Leaves steps out of those that there still are, {@code [T', M, C]}.
+     *
+     * @param counted {@code [T' M]}: which of them count
+     */
+    Tensor leaveOut(Tensor x, boolean[] counted) {
+        left = new Segments(counted, null, x.shape().extent(0), x.shape().extent(1), lengths());
+        return left.together(this, x);
+    }
+
+    /** The gradient of x in {@link #leaveOut}. */
+    Tensor leaveOutBackward(Tensor dy) {
+        return left.togetherBackward(this, dy);
+    }
+
+    /**
+     * Moves the outputs of the last layer that reads lengths back to the steps and sequences they belong to.
      *
      * @param layer the LSTM whose outputs they are, where a step left out shows the output before it; -1 where it shows zeros
      */
-    Tensor unmask(Tensor y, int layer) {
-        if (mask == null) {
-            return y;
+    Tensor rearrange(Tensor y, int layer) {
+        if (y.shape().rank() == 2) {
+            return arranged == null ? y : arranged.lastOf(this, y);
         }
-        Tensor before = null;
-        if (layer >= 0 && starts[layer] != null) {
-            Tensor h = starts[layer].h();
-            int width = h.shape().extent(2);
-            long top = h.elements() - (long) batchSize() * width;
-            before = h.view(h.name(), top, Shape.of(batchSize(), width));
+        Tensor before = layer < 0 ? null : shownBefore(layer);
+        Tensor moved = left == null ? y : left.apart(this, y, layer >= 0, before);
+        return arranged == null ? moved : arranged.apart(this, moved, layer >= 0, before);
+    }
+
+    /**
+     * The gradient of y in {@link #rearrange}.
+     *
+     * @param held whether a step left out showed the output before it: the gradient of what came before the first step is kept
+     */
+    Tensor rearrangeBackward(Tensor dy, boolean held) {
+        if (dy.shape().rank() == 2) {
+            return arranged == null ? dy : arranged.lastOfBackward(this, dy);
         }
-        return mask.apart(this, y, layer >= 0, before, lengths);
+        Tensor moved = arranged == null ? dy : arranged.apartBackward(this, dy);
+        moved = left == null ? moved : left.apartBackward(this, moved);
+        for (Segments each : new Segments[] {arranged, left}) {
+            if (held && each != null && each.beforeGradient() != null) {
+                shownStartGradients.add(each.beforeGradient());
+            }
+        }
+        return moved;
+    }
+
+    /** What the top of an LSTM showed before its first step, {@code [M, P]}; null for zeros. */
+    private Tensor shownBefore(int layer) {
+        if (starts[layer] == null) {
+            return null;
+        }
+        Tensor h = starts[layer].h();
+        int width = h.shape().extent(2);
+        long top = h.elements() - (long) batchSize() * width;
+        return h.view(h.name(), top, Shape.of(batchSize(), width));
+    }
+
+    /** How the segments are laid out that the pass was given, where not all go on from what their sequences go on from; otherwise null. */
+    Segments cuts() {
+        return arranged != null && arranged.anew() ? arranged : null;
+    }
+
+    /** How many sequences there are, of which there may be more segments. */
+    int sequences() {
+        return input.shape().extent(1);
     }
 
     Engine engine() {
@@ -201,8 +340,14 @@ public final class Pass {
         return recorded;
     }
 
+    /** How many sequences there are at this point, or segments of them. */
     int batchSize() {
-        return input.shape().extent(1);
+        return arranged == null ? input.shape().extent(1) : arranged.count();
+    }
+
+    /** Before a pass through layers in order: whether one of them reads lengths. */
+    void readSteps(boolean matter) {
+        stepsMatter = matter;
     }
 
     /** What the LSTM layers start from and where they leave their state; null for zeros. */
@@ -219,7 +364,9 @@ public final class Pass {
         ends = new LstmState[layers];
         endGradients = new LstmState[layers];
         output = null;
-        mask = null;
+        arranged = null;
+        left = null;
+        shownStartGradients.clear();
     }
 
     /** What the encoder reads, on a way of its own through layers numbered with these; null for none. */
@@ -270,14 +417,10 @@ public final class Pass {
         return endGradients[layer];
     }
 
-    /** The part of the gradient of the initial h that comes from masked steps which show it, {@code [N, P]}; for one layer. */
-    void keepShownStartGradient(Tensor gradient) {
-        shownStartGradient = gradient;
-    }
-
-    Tensor takeShownStartGradient() {
-        Tensor taken = shownStartGradient;
-        shownStartGradient = null;
+    /** The parts of the gradient of the initial h that come from masked steps which show it, each {@code [M, P]}; for one layer. */
+    List<Tensor> takeShownStartGradients() {
+        List<Tensor> taken = List.copyOf(shownStartGradients);
+        shownStartGradients.clear();
         return taken;
     }
 

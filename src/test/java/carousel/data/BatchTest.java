@@ -68,4 +68,31 @@ class BatchTest {
                 .getMessage();
         assertTrue(message.contains(reason), message);
     }
+
+    @Test
+    void aMaskAndResetsAreKeptBesideTheSameArrays() {
+        Batch plain = new Batch(4, 3, 2, 0, true);
+        assertNull(plain.mask());
+        assertNull(plain.resets());
+        boolean[] mask = new boolean[12];
+        boolean[] resets = new boolean[12];
+        Batch both = plain.withMask(mask).withResets(resets);
+        assertSame(mask, both.mask());
+        assertSame(resets, both.resets());
+        assertSame(plain.inputs(), both.inputs());
+        assertSame(plain.lengths(), both.lengths());
+        assertSame(plain.labels(), both.labels());
+        assertNull(both.withMask(null).mask());
+        Batch pair = Batch.ofTokens(4, 3, 5).withMask(mask).withSource(plain).withResets(resets);
+        assertSame(plain, pair.source());
+        assertSame(mask, pair.mask());
+        assertSame(resets, pair.resets());
+        assertEquals(
+                "the mask of batch [4, 3, 2] with labels should have 12 values, one a step, but got 11",
+                assertThrows(IllegalArgumentException.class, () -> plain.withMask(new boolean[11]))
+                        .getMessage());
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> plain.withResets(new boolean[3]))
+                .getMessage()
+                .startsWith("the resets of batch"));
+    }
 }

@@ -21,6 +21,7 @@ import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
 import carousel.layer.ModelSpec;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import java.util.Arrays;
 import java.util.List;
@@ -89,6 +90,14 @@ class ModelJsonTest {
                                 .map(Activation::new)
                                 .toArray(Layer[]::new)),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2)),
+                ModelSpec.of(
+                        Form.sequence(3),
+                        new Dropout(0.5, true),
+                        Residual.of(
+                                new Dropout(0.25),
+                                Residual.of(Residual.of(
+                                        Residual.of(Lstm.of(LstmSpec.of(1, 3).withActivations(EXOTIC))
+                                                .withReturnSequences(true)))))),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2).withMaskZero(true), Lstm.of(2)),
                 ModelSpec.encoderDecoder(
                         ModelSpec.of(Form.sequence(5), Dense.of(2), Lstm.of(3).withLearnedInitialState(true)),
@@ -236,7 +245,7 @@ class ModelJsonTest {
                 "\"glorotUniform\" | \"glorot\" | but got 'glorot'",
                 "\"glorotUniform\" | \"normal\" | 'mean' is missing",
                 "{\"type\":\"orthogonal\"} | \"orthogonal\" | 'recurrentInitializer' should be an object",
-                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, activation, masking or time_reversal but got 'gru'",
+                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, activation, masking, time_reversal or residual but got 'gru'",
                 "\"type\":\"lstm\", | `` | 'type' is missing",
                 "\"layers\":[{ | \"layers\":[7,{ | a layer should be an object but got '7'",
                 "\"layers\":[ | \"layers\":{},\"other\":[ | 'layers' should be an array but got '{}'",

@@ -1,6 +1,5 @@
 package carousel.gradient;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -25,23 +24,47 @@ import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.layer.ModelState;
 import carousel.layer.Pass;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every parameter of whole models on the reference engine, for the randomly weighted loss {@code L = sum dy y}. */
 class ModelGradientTest {
     private static final int TIME_STEPS = 4;
     private static final int BATCH_SIZE = 3;
     private static final int[] LENGTHS = {3, 0, 4};
+    private static final boolean YES = true;
+    private static final boolean NO = false;
+    /** Time-major: a hole, left padding, another hole. */
+    private static final boolean[] MASK = {YES, NO, YES, NO, NO, YES, YES, YES, NO, YES, YES, YES};
+
+    private static final boolean[] SOURCE_MASK = {YES, YES, NO, NO, YES, YES, YES, NO, NO, YES, YES, YES};
+
+    /** Twice in one sequence, at the start among them; at the last step; in mid-sequence. */
+    private static final boolean[] RESETS = {YES, NO, NO, NO, NO, YES, YES, NO, NO, NO, YES, NO};
+
+    private static final List<Steps> STEPS =
+            List.of(new Steps(null, null, null), new Steps(LENGTHS, null, null), new Steps(LENGTHS, MASK, RESETS));
+
     private static final long SEED = 5;
     private static final long STEP = 7;
+
+    /** What is said of the steps of a batch; null for nothing. */
+    private record Steps(int[] lengths, boolean[] mask, boolean[] resets) {
+        @Override
+        public String toString() {
+            return "lengths " + Arrays.toString(lengths) + ", mask " + Arrays.toString(mask) + ", resets "
+                    + Arrays.toString(resets);
+        }
+    }
 
     private static Stream<Arguments> models() {
         LstmSpec lstm = LstmSpec.of(1, 3);
@@ -73,6 +96,23 @@ class ModelGradientTest {
                         Lstm.of(lstm).withReturnSequences(true),
                         Dense.of(2),
                         new TimeReversal()),
+                model(
+                        "residual connections",
+                        Form.sequence(2),
+                        Lstm.of(lstm).withReturnSequences(true),
+                        Residual.of(
+                                Lstm.of(lstm).withReturnSequences(true),
+                                new Dropout(0.4, true),
+                                Residual.of(new Activation(ActivationFunction.TANH), new Dropout(0))),
+                        Residual.of(Lstm.of(both).withReturnSequences(true), new TimeReversal(), Dense.of(3)),
+                        Residual.of(new Activation(ActivationFunction.SIGMOID), Dense.of(3)),
+                        new Dropout(0.3, true)),
+                model(
+                        "a residual connection first, and around vectors",
+                        Form.sequence(2),
+                        Residual.of(Dense.of(3), Lstm.of(both).withReturnSequences(true), Dense.of(2)),
+                        Lstm.of(lstm),
+                        Residual.of(Dense.of(2), Dense.of(3))),
                 model("vectors", Form.vector(3), Dense.of(4), new Dropout(0.3), Dense.of(2)),
                 model(
                         "activations on vectors",
@@ -176,7 +216,7 @@ class ModelGradientTest {
 
     private static void check(String name, ModelSpec spec, boolean carried) {
         boolean sequences = spec.input().kind() != Form.Kind.VECTOR;
-        for (int[] lengths : sequences ? new int[][] {null, LENGTHS} : new int[][] {null}) {
+        for (Steps steps : sequences ? STEPS : List.of(STEPS.get(0))) {
             RandomSequence random = new RandomSequence(SEED, 1, 0);
             try (Engine engine = Engines.open("reference");
                     Model model = Model.create(engine, spec, SEED)) {
@@ -186,16 +226,17 @@ class ModelGradientTest {
                 double[] x = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 3);
                 double[] dy = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 6);
                 double[] gradients = new double[parameters.length];
-                run(model, x, lengths, carried, dy, gradients);
-                FiniteDifferences.check(
-                        name + ", lengths " + Arrays.toString(lengths), gradients, parameters, perturbed -> {
-                            model.writeParameters(perturbed);
-                            return run(model, x, lengths, carried, dy, null);
-                        });
+                run(model, x, steps, carried, dy, gradients);
+                FiniteDifferences.check(name + ", " + steps, gradients, parameters, perturbed -> {
+                    model.writeParameters(perturbed);
+                    return run(model, x, steps, carried, dy, null);
+                });
                 for (ParameterView view : model.views()) {
+                    // Of sequences of one step nothing recurs.
                     assertTrue(
-                            Arrays.stream(gradients, (int) view.offset(), (int) view.end())
-                                    .anyMatch(d -> d != 0),
+                            steps.resets != null && view.name().contains("weight_hh")
+                                    || Arrays.stream(gradients, (int) view.offset(), (int) view.end())
+                                            .anyMatch(d -> d != 0),
                             view.name() + " has no gradient: nothing was checked");
                 }
                 double all = Arrays.stream(gradients).map(Math::abs).sum();
@@ -209,10 +250,10 @@ class ModelGradientTest {
         }
     }
 
-    /** Of what a carried state holds, whatever the layers have learned: none of it goes into their parameters. */
+    /** Of what a carried state holds: what the layers have learned goes only into sequences that start anew. */
     @ParameterizedTest
-    @ValueSource(booleans = {false, true})
-    void aCarriedStateHasAGradient(boolean masked) {
+    @CsvSource({"false, false", "true, false", "false, true", "true, true"})
+    void aCarriedStateHasAGradient(boolean masked, boolean anew) {
         ModelSpec spec = ModelSpec.of(
                 Form.tokens(3),
                 Embedding.of(3).withMaskZero(masked),
@@ -230,18 +271,26 @@ class ModelGradientTest {
             double[] dy = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 2);
             double[] values = LstmData.uniform(random, state.elements());
             double[] gradient = new double[state.elements()];
-            carriedRun(model, state, values, x, dy, gradient);
+            boolean[] resets = anew ? RESETS : null;
+            carriedRun(model, state, values, resets, x, dy, gradient);
             FiniteDifferences.check(
                     "the carried state",
                     gradient,
                     values,
-                    perturbed -> carriedRun(model, state, perturbed, x, dy, null));
+                    perturbed -> carriedRun(model, state, perturbed, resets, x, dy, null));
+            double[] learned = new double[model.readParameters().length];
+            engine.read(model.gradients(), learned);
+            FiniteDifferences.check("parameters beside a carried state", learned, model.readParameters(), perturbed -> {
+                model.writeParameters(perturbed);
+                return carriedRun(model, state, values, resets, x, dy, null);
+            });
             for (ParameterView view : model.views()) {
                 if (view.name().endsWith("_0")) {
-                    double[] learned = new double[Math.toIntExact(view.shape().elements())];
-                    engine.read(view.in(model.gradients()), learned);
-                    assertArrayEquals(
-                            new double[learned.length], learned, view.name() + " is not what was started from");
+                    assertEquals(
+                            anew,
+                            Arrays.stream(learned, (int) view.offset(), (int) view.end())
+                                    .anyMatch(d -> d != 0),
+                            view.name() + " is what sequences that start anew start from, and no others");
                 }
             }
         }
@@ -249,11 +298,18 @@ class ModelGradientTest {
 
     /** The loss, and the gradient of the state where it is wanted, in the order of {@link ModelState#read()}. */
     private static double carriedRun(
-            Model model, ModelState state, double[] values, double[] x, double[] dy, double[] gradient) {
+            Model model,
+            ModelState state,
+            double[] values,
+            boolean[] resets,
+            double[] x,
+            double[] dy,
+            double[] gradient) {
         Engine engine = model.engine();
         state.write(values);
         try (Scope scope = engine.openScope("step")) {
             Pass pass = Pass.training(engine, scope, input(engine, model.spec().input(), scope, x), LENGTHS, SEED, STEP)
+                    .withResets(resets)
                     .carrying(state)
                     .keepingStates();
             Tensor output = model.forward(pass);
@@ -279,19 +335,24 @@ class ModelGradientTest {
     }
 
     /** The loss; and where gradients are given, what a backward pass adds to zeros. */
-    private static double run(
-            Model model, double[] x, int[] lengths, boolean carried, double[] dy, double[] gradients) {
+    private static double run(Model model, double[] x, Steps steps, boolean carried, double[] dy, double[] gradients) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("step")) {
-            Pass pass =
-                    Pass.training(engine, scope, input(engine, model.spec().input(), scope, x), lengths, SEED, STEP);
+            Pass pass = Pass.training(
+                            engine, scope, input(engine, model.spec().input(), scope, x), steps.lengths, SEED, STEP)
+                    .withMask(steps.mask);
             if (model.spec().encoder() != null) {
                 double[] source = new double[x.length];
                 Arrays.setAll(source, e -> x[x.length - 1 - e]);
                 // Of other lengths than the decoder's sequences, none in one of the two.
-                int[] valid = lengths == null ? null : new int[] {4, 3, 0};
-                pass.reading(input(engine, model.spec().encoder().input(), scope, source), valid);
-            } else if (carried) {
+                int[] valid = steps.lengths == null ? null : new int[] {4, 3, 0};
+                boolean[] mask = steps.mask == null ? null : SOURCE_MASK;
+                pass.reading(input(engine, model.spec().encoder().input(), scope, source), valid, mask);
+            } else {
+                // A decoder's sequences do not start anew.
+                pass.withResets(steps.resets);
+            }
+            if (carried) {
                 pass.carrying(new ModelState(model, scope, BATCH_SIZE));
             }
             Tensor output = model.forward(pass);

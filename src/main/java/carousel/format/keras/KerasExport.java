@@ -17,6 +17,7 @@ import carousel.layer.Form;
 import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonNull;
@@ -177,7 +178,7 @@ public final class KerasExport {
             } else if (layer instanceof Embedding embedding) {
                 embedding(name, embedding, form.features());
             } else if (layer instanceof Dropout dropout) {
-                dropout(dropout.rate());
+                dropout(dropout.rate(), dropout.locked() && form.kind() == Form.Kind.SEQUENCE);
             } else if (layer instanceof Activation activation) {
                 activation(activation.function());
             } else if (layer instanceof Masking masking) {
@@ -185,6 +186,10 @@ public final class KerasExport {
                 JsonObject config = layerConfig();
                 config.addProperty("mask_value", masking.value());
                 add("Masking", "masking", config);
+            } else if (layer instanceof Residual) {
+                throw new Refusal(
+                        "a model written for Keras is a chain of layers, and a residual connection goes beside"
+                                + " them: save it as safetensors or ONNX");
             } else if (layer instanceof TimeReversal) {
                 turned = !turned;
             } else {
@@ -241,10 +246,12 @@ public final class KerasExport {
         variables.put("layers/" + keras, weights);
     }
 
-    private void dropout(double rate) {
+    /** @param locked whether all steps drop the same features */
+    private void dropout(double rate, boolean locked) {
         JsonObject config = layerConfig();
         config.addProperty("rate", rate);
-        String keras = add("Dropout", "dropout", config);
+        String keras =
+                locked ? add("SpatialDropout1D", "spatial_dropout1d", config) : add("Dropout", "dropout", config);
         seed("layers/" + keras);
     }
 
@@ -292,7 +299,7 @@ public final class KerasExport {
                 turned = spec.direction() == Direction.REVERSE;
             }
             if (!last && spec.dropout() > 0) {
-                dropout(spec.dropout());
+                dropout(spec.dropout(), false);
             }
         }
         // One output a sequence has no order.
