@@ -9,13 +9,14 @@
 //                                                                  x may be y
 //                  word_e is word e mod 4 of the Philox4x32-10 block with counter (e / 4, stream, call low, call high)
 //                  and key seed (Salmon, Moraes, Dror & Shaw 2011): any thread can draw any element's
+//   mask           y_e = drawn where word_e >> 8 < threshold, else rest
 //   narrow_f16     y_e = x_e rounded to the nearest half, ties to even
 //   widen_f16      y_e = x_e, exactly
 //
-// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout draws one Philox
-// block for four elements.
+// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout and mask draw
+// one Philox block for four elements.
 //
-// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(n / 1024) for dropout, give every
+// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(n / 1024) for dropout and mask, give every
 // thread one turn.
 #include "common.cuh"
 
@@ -85,10 +86,10 @@ __device__ __forceinline__ void philox(unsigned counter0, unsigned counter1, uns
     words[3] = counter3;
 }
 
-template <typename R>
-__device__ __forceinline__ void dropout(const R* x, R* y, long long n, int threshold, double rate,
-        unsigned long long seed, int stream, unsigned long long call) {
-    R kept = static_cast<R>(1 - rate);
+// Gives `take` each element's number and whether its word is below the threshold.
+template <typename Take>
+__device__ __forceinline__ void draw(
+        long long n, int threshold, unsigned long long seed, int stream, unsigned long long call, Take take) {
     long long blocks = (n + 3) / 4;
     for (long long block = firstElement(); block < blocks; block += elementStride()) {
         unsigned words[4];
@@ -97,11 +98,27 @@ __device__ __forceinline__ void dropout(const R* x, R* y, long long n, int thres
         for (int k = 0; k < 4; k++) {
             long long e = 4 * block + k;
             if (e < n) {
-                // Dropped elements are 0 even where x is not a number.
-                y[e] = words[k] >> 8 < static_cast<unsigned>(threshold) ? R(0) : x[e] / kept;
+                take(e, words[k] >> 8 < static_cast<unsigned>(threshold));
             }
         }
     }
+}
+
+template <typename R>
+__device__ __forceinline__ void dropout(const R* x, R* y, long long n, int threshold, double rate,
+        unsigned long long seed, int stream, unsigned long long call) {
+    R kept = static_cast<R>(1 - rate);
+    draw(n, threshold, seed, stream, call, [=](long long e, bool dropped) {
+        // Dropped elements are 0 even where x is not a number.
+        y[e] = dropped ? R(0) : x[e] / kept;
+    });
+}
+
+template <typename R>
+__device__ __forceinline__ void mask(R* y, long long n, int threshold, double drawn, double rest,
+        unsigned long long seed, int stream, unsigned long long call) {
+    draw(n, threshold, seed, stream, call,
+            [=](long long e, bool below) { y[e] = static_cast<R>(below ? drawn : rest); });
 }
 
 __device__ __forceinline__ void narrow(const float* x, __half* y, long long n) {
@@ -127,6 +144,10 @@ CAROUSEL_KERNELS(kBlock, dropout,
         (const R* x, R* y, long long n, int threshold, double rate, unsigned long long seed, int stream,
                 unsigned long long call),
         (x, y, n, threshold, rate, seed, stream, call))
+CAROUSEL_KERNELS(kBlock, mask,
+        (R* y, long long n, int threshold, double drawn, double rest, unsigned long long seed, int stream,
+                unsigned long long call),
+        (y, n, threshold, drawn, rest, seed, stream, call))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_f16, (const float* x, __half* y, long long n), narrow, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_widen_f16, (const __half* x, float* y, long long n), widen, (x, y, n))
 

@@ -25,9 +25,11 @@ public final class Kernels implements AutoCloseable {
     /** Threads of a block, unless a kernel says otherwise. */
     public static final int BLOCK = 256;
 
-    private static final long LARGEST_GRID = 1 << 20;
-    private static final List<String> FILES =
-            List.of("activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise");
+    /** Blocks of a grid, at most: the kernels go on from there. */
+    public static final long LARGEST_GRID = 1 << 20;
+
+    private static final List<String> FILES = List.of(
+            "activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied");
 
     private final CudaContext context;
     private final String suffix;
