@@ -3,6 +3,7 @@ package carousel.layer;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
+import carousel.engine.LstmSpec;
 import carousel.engine.ParameterLayout;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
@@ -62,16 +63,25 @@ public final class Model implements AutoCloseable {
         }
     }
 
-    /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
-    public static void requireSupported(Engine engine, ModelSpec spec) {
+    /** The stacks of a specification with the widths of what they read, to ask an engine about or to open one for. */
+    public static List<LstmSpec> lstms(ModelSpec spec) {
+        List<LstmSpec> lstms = new ArrayList<>();
         Form form = spec.input();
         for (Layer layer : spec.layers()) {
             if (layer instanceof Lstm lstm) {
-                engine.refusal(lstm.spec().withInputSize(form.features())).ifPresent(reason -> {
-                    throw new EngineException(reason);
-                });
+                lstms.add(lstm.spec().withInputSize(form.features()));
             }
             form = layer.output(form);
+        }
+        return lstms;
+    }
+
+    /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
+    public static void requireSupported(Engine engine, ModelSpec spec) {
+        for (LstmSpec lstm : lstms(spec)) {
+            engine.refusal(lstm).ifPresent(reason -> {
+                throw new EngineException(reason);
+            });
         }
     }
 
