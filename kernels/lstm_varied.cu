@@ -170,12 +170,11 @@ __device__ __forceinline__ R advance(
 
 // From do and ds to da, in place of the pre-activations, and to dc of the step before.
 template <typename R>
-__device__ __forceinline__ void retreat(const Variation<R>& variation, R* gate, R before, R* dc, R* peepholeSums, int H,
-        long long e, long long n, int j, R o, R dO, R ds) {
+__device__ __forceinline__ void retreat(const Variation<R>& variation, const NewCell<R>& now, R* gate, R before, R* dc,
+        R* peepholeSums, int H, long long e, long long n, int j, R o, R dO, R ds) {
     const R* peepholes = variation.peepholes;
     R kept = variation.kept(e);
     R held = variation.held(e);
-    NewCell<R> now = newCellOf(variation, gate, H, kept, before);
     R daO = variation.gradient(variation.gates, gate[3LL * H], o, dO);
     R dAfter = dc[e];
     R dCell = (1 - held) * dAfter + ds;
@@ -328,11 +327,11 @@ __device__ __forceinline__ void lstm_varied_backward(R* a, const R* cPrevious, c
             continue;
         }
         R before = cPrevious[e];
-        R cell = newCellOf(variation, gate, H, variation.kept(e), before).limitedCell;
+        NewCell<R> now = newCellOf(variation, gate, H, variation.kept(e), before);
         R o = variation.activate(variation.gates, gate[3LL * H]);
-        R shown = valueOf(variation.output, cell);
-        R ds = gradientOf(variation.output, cell, shown, dOutput * o);
-        retreat(variation, gate, before, dc, peepholeSums, H, e, n, j, o, dOutput * shown, ds);
+        R shown = valueOf(variation.output, now.limitedCell);
+        R ds = gradientOf(variation.output, now.limitedCell, shown, dOutput * o);
+        retreat(variation, now, gate, before, dc, peepholeSums, H, e, n, j, o, dOutput * shown, ds);
     }
 }
 
@@ -532,7 +531,9 @@ __device__ __forceinline__ void lstm_normal_backward(const Normal<R>& normal, R*
             R value = normal.cell[e];
             Shown<R> shown = shownOf(variation, normal.cellGains, aRow[3LL * H + j], value, dOutput, H, j);
             R ds = throughNormal(deviation, value, normal.cellGains[j] * shown.ds, meanD, meanProduct);
-            retreat(variation, aRow + j, cPrevious[e], dc, peepholeSums, H, e, n, j, shown.o, dOutput * shown.value, ds);
+            R before = cPrevious[e];
+            NewCell<R> now = newCellOf(variation, aRow + j, H, variation.kept(e), before);
+            retreat(variation, now, aRow + j, before, dc, peepholeSums, H, e, n, j, shown.o, dOutput * shown.value, ds);
         }
         __syncthreads();
         sum = 0;
