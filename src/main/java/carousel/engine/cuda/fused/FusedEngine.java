@@ -19,8 +19,11 @@ import carousel.engine.cuda.DeviceStorage;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -29,14 +32,56 @@ import java.util.Set;
  * each step {@code += R h_prev} in one product, and one kernel for gates, cell and output. Backward, for each step one kernel, and {@code
  * dh_prev = R^T da} in one product; then {@code dW, dR, dx} of all time steps in one product each. No sum depends on anything but sizes:
  * the same inputs give the same bits. A cell that is more than the plain one has kernels of its own, see {@link VariedCell}.
+ *
+ * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
+ * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:
+ * gates, cells, states, gradients. What is too large for FP16 becomes infinite: it saturates a gate, as the number itself would, and leaves
+ * no finite gradient.
  */
 final class FusedEngine extends CudaEngine {
     /** What the kernels of the plain cell compute; a mask on the recurrent weights is made before them. */
     private static final Set<LstmFeature> PLAIN = Set.copyOf(EnumSet.of(
             LstmFeature.PROJECTION, LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
 
+    private final Map<WeightsKey, Weights> narrowWeights = new HashMap<>();
+
+    /** So many parameters that lie at an address. */
+    private record WeightsKey(long address, long elements) {}
+
+    /** A copy of parameters; it lives as long as they do. */
+    private static final class Weights {
+        private final Tensor copy;
+        /** Of the parameters that were copied. */
+        private long version = -1;
+
+        Weights(Tensor copy) {
+            this.copy = copy;
+        }
+    }
+
     FusedEngine(EngineOptions options, Precision precision) {
-        super(options, precision);
+        super(options, precision, precision.operands());
+    }
+
+    /** The parameters in the type of operands. */
+    private Tensor narrowWeights(Tensor parameters) {
+        long address = input(parameters);
+        long elements = parameters.elements();
+        WeightsKey key = new WeightsKey(address, elements);
+        Weights weights = narrowWeights.get(key);
+        if (weights == null || weights.copy.scope().isClosed()) {
+            narrowWeights.values().removeIf(other -> other.copy.scope().isClosed());
+            weights = new Weights(parameters.scope().allocate("narrow parameters", operands(), parameters.shape()));
+            narrowWeights.put(key, weights);
+        }
+        long version = DeviceStorage.version(parameters);
+        if (weights.version != version) {
+            narrow(address, DeviceStorage.address(weights.copy, operands()), elements, operands());
+            // A copy that fails is not to count as made.
+            context().handOver();
+            weights.version = version;
+        }
+        return weights.copy;
     }
 
     @Override
@@ -114,6 +159,8 @@ final class FusedEngine extends CudaEngine {
 
         private final boolean dropsRecurrent;
 
+        private final Operands operands;
+
         Pass(LstmSpec whole, Tensor parameters, LstmInput input, int timeSteps, int batchSize, FusedTape.Trace trace) {
             this.spec = input.dropout() == null ? withoutDropout(whole) : whole;
             this.layout = LstmLayout.of(spec);
@@ -133,6 +180,41 @@ final class FusedEngine extends CudaEngine {
             this.varied = spec.beyond(PLAIN).isPresent();
             this.dropsWeights = spec.recurrentWeightDropout() > 0;
             this.dropsRecurrent = spec.recurrentDropout() > 0;
+            boolean narrow = operands() != real();
+            this.operands =
+                    new Operands(narrow ? (from, to, elements) -> narrow(from, to, elements, operands()) : null);
+            if (narrow) {
+                copyInto(narrowWeights(parameters), this.parameters);
+                copyInto(trace.narrowInput(operands()), layerInput(0));
+                for (int layer = 1; layer < spec.layers(); layer++) {
+                    copyInto(trace.narrowCopy(trace.layerInput(layer), operands()), layerInput(layer));
+                }
+                for (int state = 0; state < spec.states(); state++) {
+                    FusedTape.Cell cell = trace.cell(state);
+                    copyInto(trace.narrowCopy(dropsRecurrent ? cell.seen() : cell.h(), operands()), seen(cell));
+                    if (cell.m() != null) {
+                        copyInto(trace.narrowCopy(cell.m(), operands()), input(cell.m()));
+                    }
+                }
+            }
+        }
+
+        /** Lets products find what lies at an address in a copy. */
+        private void copyInto(Tensor copy, long address) {
+            operands.copy(address, copy.elements(), DeviceStorage.address(copy, copy.type()));
+        }
+
+        /** Gives products room in a scope for a copy of {@code [., ., width]}, where they want one. */
+        private void copyInto(Scope workspace, String name, int outer, int inner, int columns, long address) {
+            if (operands.narrow()) {
+                copyInto(workspace.allocate(name, operands(), Shape.of(outer, inner, columns)), address);
+            }
+        }
+
+        /** {@link CudaEngine#product} of tensors, in whatever type it multiplies them. */
+        private void product(
+                boolean transposeA, boolean transposeB, int m, int n, int k, long a, long b, boolean add, long c) {
+            FusedEngine.this.product(transposeA, transposeB, m, n, k, operands.of(a), operands.of(b), add, c);
         }
 
         /** What draws nothing: of the options that are random only zoneout counts without random numbers. */
@@ -184,6 +266,7 @@ final class FusedEngine extends CudaEngine {
                 Masks masks = new Masks(workspace);
                 for (int layer = 0; layer < spec.layers(); layer++) {
                     boolean top = layer == spec.layers() - 1;
+                    operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
                     long y = output(top ? output.y() : trace.layerInput(layer + 1));
                     for (int k = 0; k < cells; k++) {
                         int state = layer * cells + k;
@@ -236,6 +319,7 @@ final class FusedEngine extends CudaEngine {
             if (dropsRecurrent) {
                 masks.drop(LstmMask.RECURRENT, state, at(h, firstSlot, outputs), at(seen, firstSlot, outputs));
             }
+            operands.changed(at(seen, firstSlot, outputs), (long) batchSize * outputs);
             for (int step = 0; step < timeSteps; step++) {
                 int t = reversed ? timeSteps - 1 - step : step;
                 int before = reversed ? t + 1 : t;
@@ -261,6 +345,7 @@ final class FusedEngine extends CudaEngine {
                     plainForward(t, before, after, a, h, c, m, y);
                 }
                 if (spec.projected()) {
+                    operands.changed(at(m, t, hidden), (long) batchSize * hidden);
                     product(
                             false,
                             true,
@@ -276,6 +361,10 @@ final class FusedEngine extends CudaEngine {
                     } else {
                         plainProjectForward(t, before, after, h, y);
                     }
+                }
+                if (step < timeSteps - 1) {
+                    // No product reads the last one.
+                    operands.changed(at(seen, after, outputs), (long) batchSize * outputs);
                 }
             }
             if (last != null) {
@@ -352,6 +441,15 @@ final class FusedEngine extends CudaEngine {
                 long dhTotal = spec.projected()
                         ? output(workspace.allocate("dh of all steps", timeSteps, batchSize, outputs))
                         : 0;
+                if (spec.projected()) {
+                    copyInto(workspace, "narrow dh", timeSteps, batchSize, outputs, dhTotal);
+                }
+                Tensor narrowGates = operands.narrow()
+                        ? workspace.allocate("narrow gates", operands(), Shape.of(timeSteps, batchSize, gates))
+                        : null;
+                Tensor narrowInputs = operands.narrow() && spec.layerNormalization()
+                        ? workspace.allocate("narrow du", operands(), Shape.of(timeSteps, batchSize, gates))
+                        : null;
                 // A layer reads the gradient of its output from one and writes that of its input to the other.
                 long[] between = new long[2];
                 for (int k = 0; k < Math.min(2, spec.layers() - 1); k++) {
@@ -386,6 +484,18 @@ final class FusedEngine extends CudaEngine {
                                 state,
                                 hidden,
                                 dc);
+                        FusedTape.Cell cell = trace.cell(state);
+                        if (narrowGates != null) {
+                            copyInto(
+                                    narrowGates,
+                                    input(
+                                            spec.layerNormalization()
+                                                    ? cell.normal().v()
+                                                    : cell.gates()));
+                        }
+                        if (narrowInputs != null) {
+                            copyInto(narrowInputs, input(cell.normal().u()));
+                        }
                         masks.draw(state);
                         steps(state, dy == 0 ? 0 : dy + bytes((long) k * outputs), varying, masks);
                         products(state, layer, k == 0, gradients, varying, dx, masks);
@@ -435,6 +545,7 @@ final class FusedEngine extends CudaEngine {
                     } else {
                         plainProjectBackward(t, d, dyNow);
                     }
+                    operands.changed(at(d.dHidden(), t, outputs), (long) batchSize * outputs);
                     product(
                             false,
                             false,
@@ -451,6 +562,7 @@ final class FusedEngine extends CudaEngine {
                 } else {
                     plainBackward(t, before, after, a, c, d, dyNow);
                 }
+                operands.changed(at(da, t, gates), (long) batchSize * gates);
                 product(
                         false,
                         false,
@@ -530,6 +642,7 @@ final class FusedEngine extends CudaEngine {
                 du = output(cell.normal().u());
                 dv = input(cell.normal().v());
                 variation(cell, weights, masks).inputGradients(rows);
+                operands.changed(du, (long) rows * gates);
             }
             if (dx != 0) {
                 product(false, false, rows, inputs, gates, du, weight(weights.inputWeights()), !firstCell, dx);
@@ -583,6 +696,9 @@ final class FusedEngine extends CudaEngine {
                 hiddenState = room(scope, LstmMask.ZONEOUT_HIDDEN, draws && spec.zoneoutHidden() > 0, rows, outputs);
                 recurrent = room(scope, LstmMask.RECURRENT, dropsRecurrent, batchSize, outputs);
                 weights = room(scope, LstmMask.RECURRENT_WEIGHTS, dropsWeights, gates, outputs);
+                if (dropsWeights) {
+                    copyInto(scope, "narrow weights", 1, gates, outputs, weights);
+                }
             }
 
             private long room(Scope scope, LstmMask mask, boolean wanted, int maskRows, int columns) {
@@ -608,6 +724,7 @@ final class FusedEngine extends CudaEngine {
                             state,
                             weight(layout.cell(state).recurrentWeights()),
                             weights);
+                    operands.changed(weights, (long) gates * outputs);
                 }
             }
 
