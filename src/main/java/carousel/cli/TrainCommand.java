@@ -54,8 +54,9 @@ final class TrainCommand implements Callable<Integer> {
             paramLabel = "NAME",
             description =
                     "digits (drawn by the program), mnist (a folder of IDX files), adding, text (the next character of a "
-                            + "text file), series (the next values of a CSV file) or sequences (a class for each sequence "
-                            + "of a CSV file). Default: digits, or mnist where --data is given.")
+                            + "text file), series (the next values of a CSV file), sequences (a class for each sequence of "
+                            + "a CSV file), copy, reverse or addition (of letters and of numbers, by an encoder and a "
+                            + "decoder). Default: digits, or mnist where --data is given.")
     private String task;
 
     @Option(
@@ -75,6 +76,13 @@ final class TrainCommand implements Callable<Integer> {
             paramLabel = "N",
             description = "adding: length of the problem. text: steps that a gradient goes back. Default: 100.")
     private Integer timeSteps;
+
+    @Option(
+            names = "--length",
+            paramLabel = "N",
+            description =
+                    "copy, reverse: the most letters. addition: the most digits of a number. Default: 6 (addition: 3).")
+    private Integer length;
 
     @Option(names = "--unit", paramLabel = "NAME", description = "text: character or byte. Default: character.")
     private String unit;
@@ -420,6 +428,10 @@ final class TrainCommand implements Callable<Integer> {
                     "--bidirectional goes with whole sequences but got --task text, whose next character"
                             + " a model that reads backward would have seen: leave it out");
         }
+        if (kind instanceof PairsTask && bidirectional) {
+            throw new IllegalArgumentException("--bidirectional goes with tasks that read one sequence but got --task "
+                    + kind.name() + ", whose decoder starts from one state: leave it out");
+        }
         if (!text && dropout != null && dropout > 0 && orElse(layers, defaults.layers()) == 1) {
             throw new IllegalArgumentException("--dropout acts between stacked layers but got " + dropout
                     + " with one layer: add --layers 2 or more");
@@ -431,9 +443,7 @@ final class TrainCommand implements Callable<Integer> {
                 data == null ? null : data.toAbsolutePath().normalize().toString(),
                 recipe,
                 pixels,
-                kind.options().contains("--time-steps")
-                        ? Check.range("--time-steps", orElse(timeSteps, defaults.timeSteps()), 2, 1_000_000)
-                        : table.window(),
+                steps(kind, defaults),
                 Check.range("--hidden", orElse(hidden, defaults.hidden()), 1, LARGEST_SIZE),
                 Check.range("--layers", orElse(layers, defaults.layers()), 1, 1024),
                 bidirectional,
@@ -452,6 +462,16 @@ final class TrainCommand implements Callable<Integer> {
                 kind instanceof SequencesTask ? table.sequences() : null,
                 null,
                 null);
+    }
+
+    /** The steps of a sequence, by the option that says it. */
+    private int steps(Task kind, Defaults defaults) {
+        if (kind.options().contains("--length")) {
+            return Check.range("--length", orElse(length, defaults.timeSteps()), 2, 1_000_000);
+        }
+        return kind.options().contains("--time-steps")
+                ? Check.range("--time-steps", orElse(timeSteps, defaults.timeSteps()), 2, 1_000_000)
+                : table.window();
     }
 
     private static double decay(double value) {
@@ -509,6 +529,7 @@ final class TrainCommand implements Callable<Integer> {
         same("--preset", preset, config.preset(), value -> value.toLowerCase(Locale.ROOT));
         same("--pixels", pixels ? true : null, config.pixels(), value -> value);
         same("--time-steps", timeSteps, config.timeSteps(), value -> value);
+        same("--length", length, config.timeSteps(), value -> value);
         if (config.text() != null) {
             same("--unit", unit, config.text().unit(), value -> value.toLowerCase(Locale.ROOT));
             same("--embedding", embedding, config.text().embedding(), value -> value);

@@ -14,6 +14,7 @@ public final class Batch {
     private final int[] lengths;
     private final int[] labels;
     private final float[] targets;
+    private final Batch source;
 
     /**
      * A batch of zeros.
@@ -39,9 +40,10 @@ public final class Batch {
         this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = targetSize == 0 ? new int[batchSize] : null;
         this.targets = targetSize > 0 ? new float[requireArray(1, batchSize, targetSize)] : null;
+        this.source = null;
     }
 
-    private Batch(int timeSteps, int batchSize, int vocabulary) {
+    private Batch(int timeSteps, int batchSize, int vocabulary, boolean variableLengths) {
         requireExtent("time steps", timeSteps, 1);
         requireExtent("sequences", batchSize, 1);
         requireExtent("tokens", vocabulary, 1);
@@ -51,9 +53,24 @@ public final class Batch {
         this.targetSize = 0;
         this.inputs = null;
         this.tokens = new int[requireArray(timeSteps, batchSize, 1)];
-        this.lengths = null;
+        this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = new int[tokens.length];
         this.targets = null;
+        this.source = null;
+    }
+
+    /** The same arrays beside a source. */
+    private Batch(Batch answer, Batch source) {
+        this.timeSteps = answer.timeSteps;
+        this.batchSize = answer.batchSize;
+        this.features = answer.features;
+        this.targetSize = answer.targetSize;
+        this.inputs = answer.inputs;
+        this.tokens = answer.tokens;
+        this.lengths = answer.lengths;
+        this.labels = answer.labels;
+        this.targets = answer.targets;
+        this.source = source;
     }
 
     /**
@@ -63,7 +80,29 @@ public final class Batch {
      * @throws IllegalArgumentException if an extent is out of range or the tokens exceed one array
      */
     public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary) {
-        return new Batch(timeSteps, batchSize, vocabulary);
+        return ofTokens(timeSteps, batchSize, vocabulary, false);
+    }
+
+    /**
+     * The same, of sequences that may be shorter: what comes behind the end of one counts for nothing.
+     *
+     * @param variableLengths whether each sequence says how many of its steps are valid
+     */
+    public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary, boolean variableLengths) {
+        return new Batch(timeSteps, batchSize, vocabulary, variableLengths);
+    }
+
+    /**
+     * This batch, its arrays shared, as what a decoder reads and should answer to these sources.
+     *
+     * @param value of as many sequences; has lengths of its own, and its labels and targets count for nothing
+     */
+    public Batch withSource(Batch value) {
+        if (value.batchSize != batchSize) {
+            throw new IllegalArgumentException("the source of a batch should be of as many sequences, " + batchSize
+                    + ", but is of " + value.batchSize);
+        }
+        return new Batch(this, value);
     }
 
     private static void requireExtent(String what, int extent, int least) {
@@ -131,9 +170,15 @@ public final class Batch {
         return targets;
     }
 
+    /** What an encoder reads, sequence for sequence; null in a batch for a model without one. */
+    public Batch source() {
+        return source;
+    }
+
     @Override
     public String toString() {
         return "batch [" + timeSteps + ", " + batchSize + ", " + features + "] with "
-                + (tokens != null ? "tokens" : labels != null ? "labels" : targetSize + " targets");
+                + (tokens != null ? "tokens" : labels != null ? "labels" : targetSize + " targets")
+                + (source == null ? "" : ", for a " + source);
     }
 }

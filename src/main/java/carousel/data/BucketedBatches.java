@@ -26,6 +26,10 @@ public final class BucketedBatches implements BatchSource {
         this.seed = seed;
         this.shuffled = shuffled;
         this.one = dataset.newBatch(1);
+        if (one.inputs() == null || one.source() != null) {
+            throw new IllegalArgumentException("buckets are of sequences of real numbers but " + dataset.name()
+                    + " has tokens: take ShuffledBatches or SequentialBatches");
+        }
         this.lengths = new int[dataset.size()];
         for (int k = 0; k < lengths.length; k++) {
             lengths[k] = dataset.timeSteps();

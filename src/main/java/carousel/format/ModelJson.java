@@ -28,14 +28,21 @@ import java.util.stream.Collectors;
 
 /** A model's specification as JSON, as it stands in the metadata of a model file. */
 public final class ModelJson {
-    /** A specification nests six deep. */
+    /** A specification nests seven deep. */
     private static final int MAX_DEPTH = 16;
 
     private ModelJson() {}
 
     /** One line of JSON; {@link #parse} gives back an equal specification. */
     public static String write(ModelSpec model) {
+        return object(model).toString();
+    }
+
+    private static JsonObject object(ModelSpec model) {
         JsonObject json = new JsonObject();
+        if (model.encoder() != null) {
+            json.add("encoder", object(model.encoder()));
+        }
         JsonObject input = new JsonObject();
         input.addProperty("kind", model.input().kind().name());
         input.addProperty("features", model.input().features());
@@ -43,7 +50,7 @@ public final class ModelJson {
         JsonArray layers = new JsonArray();
         model.layers().forEach(layer -> layers.add(write(layer)));
         json.add("layers", layers);
-        return json.toString();
+        return json;
     }
 
     private static JsonObject write(Layer layer) {
@@ -55,6 +62,9 @@ public final class ModelJson {
             json.add("inputInitializer", write(lstm.inputInitializer()));
             json.add("recurrentInitializer", write(lstm.recurrentInitializer()));
             json.addProperty("forgetBias", lstm.forgetBias());
+            if (lstm.learnedInitialState()) {
+                json.addProperty("learnedInitialState", true);
+            }
         } else if (layer instanceof Dense dense) {
             json.addProperty("units", dense.units());
             json.addProperty("bias", dense.bias());
@@ -144,16 +154,31 @@ public final class ModelJson {
         JsonElement root = read(text);
         try {
             JsonObject json = asObject("it", root);
-            JsonObject input = object(json, "input");
-            Form form = new Form(choice(input, "kind", Form.Kind.class), integer(input, "features"));
-            List<Layer> layers = new ArrayList<>();
-            for (JsonElement layer : array(json, "layers")) {
-                layers.add(layer(asObject("a layer", layer)));
-            }
-            return new ModelSpec(form, layers);
+            return new ModelSpec(
+                    form(json), layers(json), json.has("encoder") ? encoder(object(json, "encoder")) : null);
         } catch (IllegalArgumentException e) {
             throw unreadable(e.getMessage(), e);
         }
+    }
+
+    private static ModelSpec encoder(JsonObject json) {
+        if (json.has("encoder")) {
+            throw new IllegalArgumentException("an encoder should have no encoder itself but has one");
+        }
+        return new ModelSpec(form(json), layers(json));
+    }
+
+    private static Form form(JsonObject json) {
+        JsonObject input = object(json, "input");
+        return new Form(choice(input, "kind", Form.Kind.class), integer(input, "features"));
+    }
+
+    private static List<Layer> layers(JsonObject json) {
+        List<Layer> layers = new ArrayList<>();
+        for (JsonElement layer : array(json, "layers")) {
+            layers.add(layer(asObject("a layer", layer)));
+        }
+        return layers;
     }
 
     private static JsonElement read(String text) throws FormatException {
@@ -177,7 +202,8 @@ public final class ModelJson {
                         truth(json, "returnSequences"),
                         initializer(object(json, "inputInitializer")),
                         initializer(object(json, "recurrentInitializer")),
-                        number(json, "forgetBias"));
+                        number(json, "forgetBias"),
+                        json.has("learnedInitialState") && truth(json, "learnedInitialState"));
             case "dense" ->
                 new Dense(
                         integer(json, "units"),

@@ -30,6 +30,11 @@ public final class PyTorchExport {
      * @throws IllegalArgumentException when PyTorch has no module that computes a layer, or a value does not fit the type
      */
     public static void write(Path path, ModelWeights weights, Dtype dtype, boolean cells) throws IOException {
+        if (weights.spec().encoder() != null) {
+            throw new IllegalArgumentException(
+                    "an encoder-decoder model cannot be written as a state dict: PyTorch has no module"
+                            + " of both; write a model file instead");
+        }
         Form form = weights.spec().input();
         for (Layer layer : weights.spec().layers()) {
             if (layer instanceof Masking || layer instanceof TimeReversal) {
@@ -60,6 +65,9 @@ public final class PyTorchExport {
         spec.beyond(SAYABLE).ifPresent(extension -> {
             throw refused(layer, "PyTorch's LSTM has no " + extension);
         });
+        if (layer.learnedInitialState()) {
+            throw refused(layer, "PyTorch's LSTM starts from zeros");
+        }
         if (spec.cellClip() > 0) {
             throw refused(layer, "PyTorch's LSTM has no limit of the cell state");
         }

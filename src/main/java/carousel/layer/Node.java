@@ -59,6 +59,11 @@ abstract class Node {
         // Most layers have none.
     }
 
+    /** What new sequences start from, {@code h [S, P]} and {@code c [S, H]} in a buffer of parameters or gradients; null for zeros. */
+    LstmState learnedState(Tensor buffer) {
+        return null;
+    }
+
     abstract Tensor forward(Pass pass, Tensor parameters, Tensor input);
 
     /** Returns the gradient of the input, or null when not wanted. */
@@ -86,6 +91,10 @@ abstract class Node {
         private final LstmSpec spec;
         private final LstmLayout layout;
         private final ParameterView block;
+        /** What new sequences start from, {@code [S, P]} and {@code [S, H]}; null for zeros. */
+        private ParameterView learnedH;
+
+        private ParameterView learnedC;
 
         LstmNode(Lstm layer, int index, String name, Form input, ParameterLayout model) {
             super(index, name);
@@ -96,6 +105,15 @@ abstract class Node {
             for (ParameterView view : layout.views()) {
                 views.add(new ParameterView(name + "." + view.name(), view.shape(), block.offset() + view.offset()));
             }
+            if (layer.learnedInitialState()) {
+                learnedH = add(model, "h_0", spec.states(), spec.outputSize());
+                learnedC = add(model, "c_0", spec.states(), spec.hiddenSize());
+            }
+        }
+
+        @Override
+        LstmState learnedState(Tensor parameters) {
+            return learnedH == null ? null : new LstmState(learnedH.in(parameters), learnedC.in(parameters));
         }
 
         @Override
@@ -134,16 +152,12 @@ abstract class Node {
             int timeSteps = input.shape().extent(0);
             int batchSize = input.shape().extent(1);
             Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, spec.sequenceWidth());
-            ModelState state = pass.state();
-            Tensor last = state != null
-                    ? state.after(index).h()
-                    : layer.returnSequences() ? null : allocateStates(pass, "last h");
+            pass.keepStart(index, start(pass, parameters));
+            LstmState end = end(pass);
+            pass.keepEnd(index, end);
             LstmTape tape = pass.recorded() ? engine.openTape(pass.scope(), spec, timeSteps, batchSize) : null;
-            LstmInput lstmInput = new LstmInput(
-                    input, pass.lengths(), state == null ? null : state.before(index), pass.random(index), null);
-            LstmOutput output = new LstmOutput(
-                    y, state != null ? state.after(index) : last == null ? null : new LstmState(last, null));
-            engine.lstmForward(spec, block.in(parameters), lstmInput, output, tape);
+            LstmInput lstmInput = new LstmInput(input, pass.lengths(), pass.start(index), pass.random(index), null);
+            engine.lstmForward(spec, block.in(parameters), lstmInput, new LstmOutput(y, end), tape);
             if (pass.recorded()) {
                 pass.keepInput(index, input);
                 pass.keepTape(index, tape);
@@ -152,13 +166,37 @@ abstract class Node {
                 return y;
             }
             if (spec.direction().cells() == 1) {
-                return state(last, spec.states() - 1, batchSize);
+                return state(end.h(), spec.states() - 1, batchSize);
             }
             Tensor both = pass.scope().allocate(name + " last output", batchSize, spec.sequenceWidth());
             for (int cell = 0; cell < spec.direction().cells(); cell++) {
-                engine.copyColumns(top(last, cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
+                engine.copyColumns(top(end.h(), cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
             }
             return both;
+        }
+
+        /** A state that is carried, or else the encoder's, or else what was learned, or else zeros, for which null stands. */
+        private LstmState start(Pass pass, Tensor parameters) {
+            if (pass.state() != null) {
+                return pass.state().before(index);
+            }
+            if (pass.start(index) != null || learnedH == null) {
+                return pass.start(index);
+            }
+            LstmState start = new LstmState(allocateStates(pass, "first h"), allocateCells(pass, "first c"));
+            StateRows.of(pass.engine(), pass.scope(), start).repeat(learnedState(parameters));
+            return start;
+        }
+
+        /** Where the state goes that the layer ends with; null where nobody wants it. */
+        private LstmState end(Pass pass) {
+            if (pass.state() != null) {
+                return pass.state().after(index);
+            }
+            if (!pass.keepsStates()) {
+                return layer.returnSequences() ? null : new LstmState(allocateStates(pass, "last h"), null);
+            }
+            return new LstmState(allocateStates(pass, "last h"), allocateCells(pass, "last c"));
         }
 
         @Override
@@ -167,8 +205,8 @@ abstract class Node {
             Tensor input = pass.input(index);
             int batchSize = input.shape().extent(1);
             LstmOutput outputGradient;
-            if (layer.returnSequences()) {
-                outputGradient = new LstmOutput(dOutput, null);
+            if (layer.returnSequences() || dOutput == null) {
+                outputGradient = new LstmOutput(dOutput, pass.endGradient(index));
             } else {
                 Tensor dLast = allocateStates(pass, "gradient of last h");
                 engine.fill(dLast, 0);
@@ -180,12 +218,38 @@ abstract class Node {
             }
             Tensor dx =
                     wanted ? pass.scope().allocate(name + " dx", input.shape().toArray()) : null;
-            engine.lstmBackward(pass.tape(index), outputGradient, block.in(gradients), new LstmInputGradient(dx, null));
+            LstmState dStart = wantsStartGradient(pass)
+                    ? new LstmState(
+                            allocateStates(pass, "gradient of first h"), allocateCells(pass, "gradient of first c"))
+                    : null;
+            engine.lstmBackward(
+                    pass.tape(index), outputGradient, block.in(gradients), new LstmInputGradient(dx, dStart));
+            if (dStart != null) {
+                StateRows rows = StateRows.of(engine, pass.scope(), dStart);
+                Tensor shown = pass.takeShownStartGradient();
+                if (shown != null) {
+                    rows.addToTop(shown);
+                }
+                if (learnedH != null && pass.fresh()) {
+                    rows.sumInto(learnedState(gradients));
+                }
+                pass.keepStartGradient(index, dStart);
+            }
             return dx;
+        }
+
+        /** A layer that starts from the encoder's state has no learned one; nor has it a state that is carried. */
+        private boolean wantsStartGradient(Pass pass) {
+            boolean used = pass.keepsStates() || pass.state() == null || learnedH != null && pass.fresh();
+            return used && pass.start(index) != null;
         }
 
         private Tensor allocateStates(Pass pass, String what) {
             return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.outputSize());
+        }
+
+        private Tensor allocateCells(Pass pass, String what) {
+            return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.hiddenSize());
         }
 
         /** The state of one cell of the top layer, {@code [N, P]}. */

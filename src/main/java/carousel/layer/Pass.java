@@ -1,6 +1,7 @@
 package carousel.layer;
 
 import carousel.engine.Engine;
+import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.RandomKey;
 import carousel.tensor.Scope;
@@ -24,6 +25,16 @@ public final class Pass {
     private Tensor output;
     private StepMask mask;
     private ModelState state;
+    /** Whether no sequence goes on from a state. */
+    private boolean fresh = true;
+
+    private Pass source;
+    private boolean keepsStates;
+    private LstmState[] starts;
+    private LstmState[] startGradients;
+    private LstmState[] ends;
+    private LstmState[] endGradients;
+    private Tensor shownStartGradient;
 
     private Pass(Engine engine, Scope scope, Tensor input, int[] lengths, RandomKey random, boolean recorded) {
         this.engine = engine;
@@ -52,7 +63,7 @@ public final class Pass {
     }
 
     /**
-     * Lets the LSTM layers start from a state instead of zeros and leave in it what they end with.
+     * Lets the LSTM layers start from a state, instead of zeros or what they have learned, and leave in it what they end with.
      *
      * @param value of this model and as many sequences
      */
@@ -62,7 +73,81 @@ public final class Pass {
                     + " sequences but the pass has " + batchSize() + ": give batches of one size");
         }
         state = value;
+        fresh = value == null || value.isFresh();
         return this;
+    }
+
+    /**
+     * Lets the encoder of an encoder-decoder model read this.
+     *
+     * @param value {@code [T', N, C']}, or tokens {@code [T', N]}, of as many sequences
+     * @param valid valid steps of each source sequence, or null for all
+     */
+    public Pass reading(Tensor value, int[] valid) {
+        source = new Pass(engine, scope, value, valid, random, recorded);
+        if (source.batchSize() != batchSize()) {
+            throw new IllegalArgumentException("the source should be of as many sequences as the decoder's input, "
+                    + batchSize() + ", but is of " + source.batchSize());
+        }
+        return this;
+    }
+
+    /**
+     * Keeps, of each LSTM layer, the state it ends with and, on the way back, the gradient of the state it starts from: see {@link
+     * #lastState} and {@link #initialGradient}.
+     */
+    public Pass keepingStates() {
+        keepsStates = true;
+        return this;
+    }
+
+    /**
+     * The state that an LSTM layer ended with: at the true end of each sequence, or at its first step for a cell that reads in
+     * reverse.
+     *
+     * @param layer the layer's place in the model, counted from 0; the encoder's layers before the decoder's
+     * @throws IllegalStateException when the pass does not {@link #keepingStates() keep states} or has not gone forward
+     * @throws IllegalArgumentException when the layer is no LSTM
+     */
+    public LayerState lastState(int layer) {
+        Pass pass = passOf(layer, "a forward pass");
+        return kept(layer, pass.ends);
+    }
+
+    /**
+     * The gradient of the loss with respect to the state that an LSTM layer started from, be it carried, learned, or the encoder's;
+     * null for a layer that started from zeros which nobody gave it.
+     *
+     * @param layer as in {@link #lastState}
+     * @throws IllegalStateException when the pass does not {@link #keepingStates() keep states} or has not gone back
+     * @throws IllegalArgumentException when the layer is no LSTM
+     */
+    public LayerState initialGradient(int layer) {
+        Pass pass = passOf(layer, "a forward and a backward pass");
+        if (!recorded || output != null) {
+            throw new IllegalStateException(
+                    "the gradient of an initial state is there after a backward pass but there was" + " none");
+        }
+        kept(layer, pass.ends);
+        LstmState gradient = pass.startGradients[layer];
+        return gradient == null ? null : LayerState.read(engine, gradient);
+    }
+
+    private Pass passOf(int layer, String passes) {
+        if (!keepsStates || starts == null) {
+            throw new IllegalStateException(
+                    "states are there after " + passes + " that keeps them: call keepingStates() before it");
+        }
+        return source != null && layer >= 0 && layer < source.ends.length && source.ends[layer] != null ? source : this;
+    }
+
+    private LayerState kept(int layer, LstmState[] states) {
+        if (layer < 0 || layer >= states.length || states[layer] == null) {
+            throw new IllegalArgumentException(
+                    "layer " + layer + " of the model has no state: name an LSTM layer, in the" + " [0, "
+                            + (states.length - 1) + "] range");
+        }
+        return LayerState.read(engine, states[layer]);
     }
 
     public Tensor input() {
@@ -95,8 +180,8 @@ public final class Pass {
             return y;
         }
         Tensor before = null;
-        if (layer >= 0 && state != null) {
-            Tensor h = state.before(layer).h();
+        if (layer >= 0 && starts[layer] != null) {
+            Tensor h = starts[layer].h();
             int width = h.shape().extent(2);
             long top = h.elements() - (long) batchSize() * width;
             before = h.view(h.name(), top, Shape.of(batchSize(), width));
@@ -129,8 +214,71 @@ public final class Pass {
         inputs = new Tensor[layers];
         results = new Tensor[layers];
         tapes = new LstmTape[layers];
+        starts = new LstmState[layers];
+        startGradients = new LstmState[layers];
+        ends = new LstmState[layers];
+        endGradients = new LstmState[layers];
         output = null;
         mask = null;
+    }
+
+    /** What the encoder reads, on a way of its own through layers numbered with these; null for none. */
+    Pass source() {
+        return source;
+    }
+
+    /** Whether no sequence goes on from a state: all of them are at their beginning. */
+    boolean fresh() {
+        return fresh;
+    }
+
+    boolean keepsStates() {
+        return keepsStates;
+    }
+
+    /** What a layer starts from, the encoder's state or what the layer itself has chosen; null for zeros. */
+    void keepStart(int layer, LstmState start) {
+        starts[layer] = start;
+    }
+
+    LstmState start(int layer) {
+        return starts[layer];
+    }
+
+    void keepStartGradient(int layer, LstmState gradient) {
+        startGradients[layer] = gradient;
+    }
+
+    LstmState startGradient(int layer) {
+        return startGradients[layer];
+    }
+
+    void keepEnd(int layer, LstmState end) {
+        ends[layer] = end;
+    }
+
+    LstmState end(int layer) {
+        return ends[layer];
+    }
+
+    /** What comes back to the state that a layer ended with; null for nothing. */
+    void keepEndGradient(int layer, LstmState gradient) {
+        endGradients[layer] = gradient;
+    }
+
+    LstmState endGradient(int layer) {
+        return endGradients[layer];
+    }
+
+    /** The part of the gradient of the initial h that comes from masked steps which show it, {@code [N, P]}; for one layer. */
+    void keepShownStartGradient(Tensor gradient) {
+        shownStartGradient = gradient;
+    }
+
+    Tensor takeShownStartGradient() {
+        Tensor taken = shownStartGradient;
+        shownStartGradient = null;
+        return taken;
     }
 
     void keepOutput(Tensor tensor) {

@@ -18,6 +18,7 @@ final class StepMask {
     private final boolean[] counts;
     private StepRows together;
     private StepRows apart;
+    private Tensor beforeGradient;
 
     /**
      * @param counts {@code [T N]}: whether a step counts
@@ -54,7 +55,7 @@ final class StepMask {
 
     /** The gradient of what {@link #together} read. Steps that do not count have none. */
     Tensor togetherBackward(Pass pass, Tensor dy) {
-        return together.giveBack(pass, "gradient of masked", dy);
+        return together.giveBack(pass, "gradient of masked", dy).view("gradient of masked", 0, dy.shape());
     }
 
     /**
@@ -98,8 +99,16 @@ final class StepMask {
         return both;
     }
 
-    /** The gradient of y in {@link #apart}; there is none of what came before. */
+    /** The gradient of y in {@link #apart}; that of what came before is {@link #beforeGradient()} afterwards. */
     Tensor apartBackward(Pass pass, Tensor dy) {
-        return apart.giveBack(pass, "gradient of unmasked", dy);
+        Tensor both = apart.giveBack(pass, "gradient of unmasked", dy);
+        int width = dy.shape().extent(2);
+        beforeGradient = both.view("gradient of before", dy.elements(), Shape.of(batchSize, width));
+        return both.view("gradient of unmasked", 0, dy.shape());
+    }
+
+    /** The gradient of {@code before [N, C]}, zeros where {@link #apart} was given none. */
+    Tensor beforeGradient() {
+        return beforeGradient;
     }
 }

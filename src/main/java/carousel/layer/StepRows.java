@@ -30,7 +30,7 @@ final class StepRows {
         return y;
     }
 
-    /** The gradient of x, {@code dx[rows[m]] += dy[m]}, from zero; of its first T steps. */
+    /** The gradient of x, {@code dx[rows[m]] += dy[m]}, from zero; {@code [T + 1, N, C]} for an x of at most one step more than y. */
     Tensor giveBack(Pass pass, String name, Tensor dy) {
         Engine engine = pass.engine();
         int batchSize = pass.batchSize();
@@ -38,7 +38,7 @@ final class StepRows {
         Tensor dx = pass.scope().allocate(name, timeSteps(batchSize) + 1, batchSize, width);
         engine.fill(dx, 0);
         engine.embeddingBackward(rows, Model.rows(dy), Model.rows(dx));
-        return dx.view(name, 0, dy.shape());
+        return dx;
     }
 
     private int timeSteps(int batchSize) {

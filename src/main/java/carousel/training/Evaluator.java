@@ -183,6 +183,7 @@ public final class Evaluator {
     private Tensor forward(Scope scope, Batch batch, ModelState state) {
         Pass pass = Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths())
                 .carrying(state);
+        readSource(model, scope, batch, pass);
         Tensor output = model.forward(pass);
         if (state != null) {
             state.advance();
@@ -192,7 +193,28 @@ public final class Evaluator {
 
     /** Copies a batch's inputs to the engine, {@code [T, N, C]}, or its tokens, {@code [T, N]}. */
     static Tensor input(Model model, Scope scope, Batch batch) {
-        Form form = model.spec().input();
+        return input(model, model.spec().input(), scope, batch);
+    }
+
+    /** Gives the encoder of a model, where it has one, the batch's source. */
+    static void readSource(Model model, Scope scope, Batch batch, Pass pass) {
+        ModelSpec encoder = model.spec().encoder();
+        if ((encoder == null) != (batch.source() == null)) {
+            throw new IllegalArgumentException(
+                    encoder == null
+                            ? "the data has sources for an encoder but the model has none: make it with"
+                                    + " ModelSpec.encoderDecoder"
+                            : "the model's encoder needs a source beside each sequence but the data has none: use the"
+                                    + " data it was made for");
+        }
+        if (encoder != null) {
+            pass.reading(
+                    input(model, encoder.input(), scope, batch.source()),
+                    batch.source().lengths());
+        }
+    }
+
+    private static Tensor input(Model model, Form form, Scope scope, Batch batch) {
         Form.Kind kind = batch.tokens() == null ? Form.Kind.SEQUENCE : Form.Kind.TOKENS;
         if (form.kind() != kind || form.features() != batch.features()) {
             throw new IllegalArgumentException("the model reads " + form + " but the data has " + batch.features()

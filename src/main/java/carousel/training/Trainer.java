@@ -314,6 +314,7 @@ public final class Trainer implements AutoCloseable {
             Tensor input = Evaluator.input(model, stepScope, batch);
             Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step)
                     .carrying(state);
+            Evaluator.readSource(model, stepScope, batch, pass);
             Tensor output = model.forward(pass);
             Tensor predictions = Model.rows(output);
             Tensor gradient =

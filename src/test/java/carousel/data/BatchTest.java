@@ -3,6 +3,7 @@ package carousel.data;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -26,6 +27,24 @@ class BatchTest {
         assertArrayEquals(new int[3], batch.lengths());
         assertNull(batch.labels());
         assertEquals(4, batch.targetSize());
+    }
+
+    @Test
+    void tokensMayHaveLengthsAndASource() {
+        Batch answer = Batch.ofTokens(5, 3, 7, true);
+        assertEquals(3, answer.lengths().length);
+        assertEquals(15, answer.labels().length);
+        assertNull(answer.source());
+        Batch source = new Batch(4, 3, 2, 1, true);
+        Batch pair = answer.withSource(source);
+        assertSame(source, pair.source());
+        assertSame(answer.tokens(), pair.tokens());
+        assertSame(answer.labels(), pair.labels());
+        assertSame(answer.lengths(), pair.lengths());
+        assertEquals("batch [5, 3, 7] with tokens, for a batch [4, 3, 2] with 1 targets", pair.toString());
+        IllegalArgumentException refusal =
+                assertThrows(IllegalArgumentException.class, () -> answer.withSource(Batch.ofTokens(5, 4, 7)));
+        assertEquals("the source of a batch should be of as many sequences, 3, but is of 4", refusal.getMessage());
     }
 
     @Test

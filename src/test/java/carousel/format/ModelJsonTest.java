@@ -66,13 +66,15 @@ class ModelJsonTest {
                     true,
                     new Initializer.Normal(-1e-300, Double.MIN_VALUE),
                     new Initializer.Orthogonal(),
-                    -0.0),
+                    -0.0,
+                    true),
             new Lstm(
                     LstmSpec.of(1, 2).withDirection(Direction.REVERSE),
                     false,
                     new Initializer.GlorotUniform(),
                     new Initializer.Constant(Double.MAX_VALUE),
-                    1.5),
+                    1.5,
+                    false),
             new Dense(3, false, new Initializer.Constant(-0.0), new Initializer.Uniform(2, 2)),
             new Dense(Integer.MAX_VALUE, true, new Initializer.GlorotUniform(), new Initializer.Orthogonal()));
 
@@ -88,6 +90,10 @@ class ModelJsonTest {
                                 .toArray(Layer[]::new)),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2)),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2).withMaskZero(true), Lstm.of(2)),
+                ModelSpec.encoderDecoder(
+                        ModelSpec.of(Form.sequence(5), Dense.of(2), Lstm.of(3).withLearnedInitialState(true)),
+                        ModelSpec.of(
+                                Form.tokens(4), Embedding.of(2), Lstm.of(3).withReturnSequences(true), Dense.of(4))),
                 ModelSpec.of(
                         Form.sequence(2),
                         new Masking(-0.1),
@@ -116,7 +122,11 @@ class ModelJsonTest {
     /** A layer's own input size means nothing: it is that of what it is put on. */
     private static List<Object> withoutInputSizes(ModelSpec spec) {
         return Stream.concat(
-                        Stream.of(spec.input()),
+                        Stream.of(
+                                spec.input(),
+                                spec.encoder() == null
+                                        ? "no encoder"
+                                        : spec.encoder().toString()),
                         spec.layers().stream()
                                 .map(layer -> layer instanceof Lstm lstm
                                         ? lstm.withSpec(lstm.spec().withInputSize(1))
@@ -162,6 +172,13 @@ class ModelJsonTest {
                         new Activation(ActivationFunction.SIGMOID),
                         new Activation(ActivationFunction.TANH),
                         new Activation(ActivationFunction.SOFTMAX))));
+        String encoder = lstm().replace("1.0}]}", "1.0,\"learnedInitialState\":true}]}");
+        String decoder = lstm().replace("\"returnSequences\":false", "\"returnSequences\":true");
+        assertEquals(
+                "{\"encoder\":" + encoder + "," + decoder.substring(1),
+                ModelJson.write(ModelSpec.encoderDecoder(
+                        ModelSpec.of(Form.sequence(2), Lstm.of(3).withLearnedInitialState(true)),
+                        ModelSpec.of(Form.sequence(2), Lstm.of(3).withReturnSequences(true)))));
         assertTrue(ModelJson.write(EVERYTHING)
                 .contains("\"gateClip\":6.5,\"coupledGates\":true,\"activations\":{"
                         + "\"gates\":{\"type\":\"HARD_SIGMOID\",\"alpha\":0.2,\"beta\":0.5},"
@@ -264,6 +281,27 @@ class ModelJsonTest {
             strings = {"", " ", "null", "7", "\"text\"", "[]", "{", "}", "{\"input\"", "\u0000", "{'input':{}}", "//"})
     void whatIsNoObjectIsRefused(String text) {
         assertRefused(FormatException.class, () -> ModelJson.parse(text), "the model's specification cannot be read: ");
+    }
+
+    @Test
+    void encodersThatDoNotFitAreRefused() {
+        String encoder = lstm();
+        String decoder = encoder.replace("\"returnSequences\":false", "\"returnSequences\":true");
+        String nested = "{\"encoder\":" + encoder + "," + encoder.substring(1);
+        assertRefused(
+                FormatException.class,
+                () -> ModelJson.parse("{\"encoder\":" + nested + "," + decoder.substring(1)),
+                "no encoder itself");
+        assertRefused(
+                FormatException.class,
+                () -> ModelJson.parse("{\"encoder\":[]," + decoder.substring(1)),
+                "'encoder' should be an object");
+        assertRefused(
+                FormatException.class,
+                () -> ModelJson.parse("{\"encoder\":" + encoder.replace("\"hiddenSize\":3", "\"hiddenSize\":4") + ","
+                        + decoder.substring(1)),
+                "h [1, batch, 4] and c [1, batch, 4]",
+                "h [1, batch, 3]");
     }
 
     @Test

@@ -1,5 +1,6 @@
 package carousel.gradient;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,9 +19,11 @@ import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Initializer;
 import carousel.layer.Layer;
+import carousel.layer.LayerState;
 import carousel.layer.Lstm;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
+import carousel.layer.ModelState;
 import carousel.layer.Pass;
 import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
@@ -30,6 +33,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every parameter of whole models on the reference engine, for the randomly weighted loss {@code L = sum dy y}. */
 class ModelGradientTest {
@@ -99,7 +103,62 @@ class ModelGradientTest {
                                 .withProjectionSize(2)
                                 .withDropout(0.4)
                                 .withBias(false)),
-                        new Dense(3, false, new Initializer.GlorotUniform(), new Initializer.Constant(0))));
+                        new Dense(3, false, new Initializer.GlorotUniform(), new Initializer.Constant(0))),
+                model(
+                        "learned initial states",
+                        Form.sequence(2),
+                        learned(lstm.withLayers(2).withProjectionSize(2)).withReturnSequences(true),
+                        learned(lstm),
+                        Dense.of(2)),
+                model(
+                        "learned initial states, both ways and in reverse",
+                        Form.sequence(2),
+                        learned(both.withLayers(2)).withReturnSequences(true),
+                        learned(lstm.withDirection(Direction.REVERSE)),
+                        Dense.of(2)),
+                model(
+                        "a learned initial state that masked steps show",
+                        Form.tokens(3),
+                        Embedding.of(3).withMaskZero(true),
+                        learned(lstm.withLayers(2)).withReturnSequences(true),
+                        Dense.of(2)),
+                pair(
+                        "encoder and decoder",
+                        ModelSpec.of(Form.tokens(4), Embedding.of(3), Lstm.of(lstm)),
+                        ModelSpec.of(
+                                Form.tokens(5), Embedding.of(2), Lstm.of(lstm).withReturnSequences(true), Dense.of(2))),
+                pair(
+                        "encoder and decoder of two stacks",
+                        ModelSpec.of(
+                                Form.sequence(2),
+                                new Dropout(0.2),
+                                learned(lstm.withLayers(2).withProjectionSize(2).withDropout(0.3))
+                                        .withReturnSequences(true),
+                                Dense.of(2),
+                                learned(lstm.withDirection(Direction.REVERSE)).withReturnSequences(true)),
+                        ModelSpec.of(
+                                Form.sequence(3),
+                                Lstm.of(lstm.withLayers(2).withProjectionSize(2).withDropout(0.4))
+                                        .withReturnSequences(true),
+                                new Dropout(0.3),
+                                Lstm.of(lstm).withReturnSequences(true),
+                                Dense.of(2))),
+                pair(
+                        "encoder and decoder that leave out steps",
+                        ModelSpec.of(Form.tokens(9), Embedding.of(2).withMaskZero(true), Lstm.of(lstm)),
+                        ModelSpec.of(
+                                Form.tokens(3),
+                                Embedding.of(2).withMaskZero(true),
+                                Lstm.of(lstm).withReturnSequences(true),
+                                Dense.of(2))));
+    }
+
+    private static Lstm learned(LstmSpec spec) {
+        return Lstm.of(spec).withLearnedInitialState(true);
+    }
+
+    private static Arguments pair(String name, ModelSpec encoder, ModelSpec decoder) {
+        return Arguments.of(name, ModelSpec.encoderDecoder(encoder, decoder));
     }
 
     private static Arguments model(String name, Form input, Layer... layers) {
@@ -109,6 +168,13 @@ class ModelGradientTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("models")
     void gradientsAreThoseOfTheForwardPass(String name, ModelSpec spec) {
+        check(name, spec, false);
+        if (name.startsWith("learned") && !name.contains("reverse") || name.startsWith("a learned")) {
+            check(name + ", carried by a fresh state", spec, true);
+        }
+    }
+
+    private static void check(String name, ModelSpec spec, boolean carried) {
         boolean sequences = spec.input().kind() != Form.Kind.VECTOR;
         for (int[] lengths : sequences ? new int[][] {null, LENGTHS} : new int[][] {null}) {
             RandomSequence random = new RandomSequence(SEED, 1, 0);
@@ -120,11 +186,11 @@ class ModelGradientTest {
                 double[] x = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 3);
                 double[] dy = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 6);
                 double[] gradients = new double[parameters.length];
-                run(model, x, lengths, dy, gradients);
+                run(model, x, lengths, carried, dy, gradients);
                 FiniteDifferences.check(
                         name + ", lengths " + Arrays.toString(lengths), gradients, parameters, perturbed -> {
                             model.writeParameters(perturbed);
-                            return run(model, x, lengths, dy, null);
+                            return run(model, x, lengths, carried, dy, null);
                         });
                 for (ParameterView view : model.views()) {
                     assertTrue(
@@ -143,11 +209,91 @@ class ModelGradientTest {
         }
     }
 
+    /** Of what a carried state holds, whatever the layers have learned: none of it goes into their parameters. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aCarriedStateHasAGradient(boolean masked) {
+        ModelSpec spec = ModelSpec.of(
+                Form.tokens(3),
+                Embedding.of(3).withMaskZero(masked),
+                learned(LstmSpec.of(1, 3).withLayers(2).withProjectionSize(2)).withReturnSequences(true),
+                Dense.of(2),
+                Lstm.of(4).withReturnSequences(true),
+                Dense.of(2));
+        RandomSequence random = new RandomSequence(SEED, 2, 0);
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, spec, SEED);
+                Scope scope = engine.openScope("carried")) {
+            model.writeParameters(LstmData.uniform(random, model.readParameters().length));
+            ModelState state = new ModelState(model, scope, BATCH_SIZE);
+            double[] x = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE);
+            double[] dy = LstmData.uniform(random, TIME_STEPS * BATCH_SIZE * 2);
+            double[] values = LstmData.uniform(random, state.elements());
+            double[] gradient = new double[state.elements()];
+            carriedRun(model, state, values, x, dy, gradient);
+            FiniteDifferences.check(
+                    "the carried state",
+                    gradient,
+                    values,
+                    perturbed -> carriedRun(model, state, perturbed, x, dy, null));
+            for (ParameterView view : model.views()) {
+                if (view.name().endsWith("_0")) {
+                    double[] learned = new double[Math.toIntExact(view.shape().elements())];
+                    engine.read(view.in(model.gradients()), learned);
+                    assertArrayEquals(
+                            new double[learned.length], learned, view.name() + " is not what was started from");
+                }
+            }
+        }
+    }
+
+    /** The loss, and the gradient of the state where it is wanted, in the order of {@link ModelState#read()}. */
+    private static double carriedRun(
+            Model model, ModelState state, double[] values, double[] x, double[] dy, double[] gradient) {
+        Engine engine = model.engine();
+        state.write(values);
+        try (Scope scope = engine.openScope("step")) {
+            Pass pass = Pass.training(engine, scope, input(engine, model.spec().input(), scope, x), LENGTHS, SEED, STEP)
+                    .carrying(state)
+                    .keepingStates();
+            Tensor output = model.forward(pass);
+            double[] y = new double[Math.toIntExact(output.elements())];
+            engine.read(output, y);
+            if (gradient != null) {
+                Tensor dOutput = scope.allocate("dy", output.shape().toArray());
+                engine.write(dOutput, dy);
+                model.clearGradients();
+                model.backward(pass, dOutput);
+                int filled = 0;
+                for (int layer : new int[] {1, 3}) {
+                    LayerState found = pass.initialGradient(layer);
+                    System.arraycopy(found.h(), 0, gradient, filled, found.h().length);
+                    filled += found.h().length;
+                    System.arraycopy(found.c(), 0, gradient, filled, found.c().length);
+                    filled += found.c().length;
+                }
+                assertEquals(gradient.length, filled);
+            }
+            return FiniteDifferences.dot(y, dy);
+        }
+    }
+
     /** The loss; and where gradients are given, what a backward pass adds to zeros. */
-    private static double run(Model model, double[] x, int[] lengths, double[] dy, double[] gradients) {
+    private static double run(
+            Model model, double[] x, int[] lengths, boolean carried, double[] dy, double[] gradients) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("step")) {
-            Pass pass = Pass.training(engine, scope, input(model, scope, x), lengths, SEED, STEP);
+            Pass pass =
+                    Pass.training(engine, scope, input(engine, model.spec().input(), scope, x), lengths, SEED, STEP);
+            if (model.spec().encoder() != null) {
+                double[] source = new double[x.length];
+                Arrays.setAll(source, e -> x[x.length - 1 - e]);
+                // Of other lengths than the decoder's sequences, none in one of the two.
+                int[] valid = lengths == null ? null : new int[] {4, 3, 0};
+                pass.reading(input(engine, model.spec().encoder().input(), scope, source), valid);
+            } else if (carried) {
+                pass.carrying(new ModelState(model, scope, BATCH_SIZE));
+            }
             Tensor output = model.forward(pass);
             double[] y = new double[Math.toIntExact(output.elements())];
             engine.read(output, y);
@@ -163,23 +309,21 @@ class ModelGradientTest {
         }
     }
 
-    private static Tensor input(Model model, Scope scope, double[] x) {
-        Form form = model.spec().input();
+    private static Tensor input(Engine engine, Form form, Scope scope, double[] x) {
         int steps = TIME_STEPS * BATCH_SIZE;
         if (form.kind() == Form.Kind.TOKENS) {
             Tensor tokens = scope.allocateIntegers("tokens", TIME_STEPS, BATCH_SIZE);
-            model.engine()
-                    .write(
-                            tokens,
-                            Arrays.stream(x, 0, steps)
-                                    .mapToInt(value -> (int) ((value + 1) / 2 * form.features()))
-                                    .toArray());
+            engine.write(
+                    tokens,
+                    Arrays.stream(x, 0, steps)
+                            .mapToInt(value -> (int) ((value + 1) / 2 * form.features()))
+                            .toArray());
             return tokens;
         }
         Tensor tensor = form.kind() == Form.Kind.VECTOR
                 ? scope.allocate("x", BATCH_SIZE, form.features())
                 : scope.allocate("x", TIME_STEPS, BATCH_SIZE, form.features());
-        model.engine().write(tensor, Arrays.copyOf(x, Math.toIntExact(tensor.elements())));
+        engine.write(tensor, Arrays.copyOf(x, Math.toIntExact(tensor.elements())));
         return tensor;
     }
 }

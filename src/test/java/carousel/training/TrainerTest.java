@@ -33,6 +33,7 @@ import carousel.optimizer.Schedule;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -117,21 +118,53 @@ class TrainerTest {
     private static final ModelSpec TOKENS = ModelSpec.of(
             Form.tokens(7), Embedding.of(4), Lstm.of(9).withLayers(2).withReturnSequences(true), Dense.of(7));
 
+    private static final ModelSpec LEARNED_START = ModelSpec.of(
+            Form.tokens(7),
+            Embedding.of(4),
+            Lstm.of(9).withLayers(2).withReturnSequences(true).withLearnedInitialState(true),
+            Dense.of(7));
+
     @ParameterizedTest
     @ValueSource(strings = {"reference", "vector"})
     void theStateOfContiguousBatchesIsCarriedAndResumed(String name, @TempDir Path folder) throws Exception {
-        double[] whole = stream(name, null, 10, folder.resolve("whole"));
-        for (int stop : new int[] {0, 1, 3, 4, 7, 8, 9}) {
-            Path file = folder.resolve("at-" + stop);
-            stream(name, null, stop, file);
-            assertArrayEquals(whole, stream(name, file, 10, folder.resolve("resumed")), "resumed after step " + stop);
+        for (ModelSpec spec : new ModelSpec[] {TOKENS, LEARNED_START}) {
+            double[] whole = stream(name, spec, null, 10, folder.resolve("whole"));
+            for (int stop : new int[] {0, 1, 3, 4, 7, 8, 9}) {
+                Path file = folder.resolve("at-" + stop);
+                stream(name, spec, null, stop, file);
+                assertArrayEquals(
+                        whole, stream(name, spec, file, 10, folder.resolve("resumed")), "resumed after step " + stop);
+            }
+        }
+    }
+
+    /** Each epoch's first batch starts from it, and it learns from no other. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void contiguousBatchesLearnWhereToStart(String name) {
+        try (Engine engine = Engines.open(name);
+                Model model = Model.create(engine, LEARNED_START, 2);
+                Trainer trainer =
+                        Trainer.of(model).optimizer(Optimizer.sgd(0.1)).open()) {
+            double[] first = new double[9];
+            for (int step = 1; step <= 5; step++) {
+                trainer.fitSteps(streams(), null, step);
+                double[] learned = model.views().stream()
+                        .filter(view -> view.name().equals("lstm.h_0"))
+                        .flatMapToDouble(view ->
+                                Arrays.stream(model.readParameters(), (int) view.offset(), (int) view.offset() + 9))
+                        .toArray();
+                boolean changes = !Arrays.equals(first, learned);
+                assertEquals(step == 1 || step == 5, changes, "step " + step + ", 4 steps an epoch");
+                first = learned;
+            }
         }
     }
 
     /** Trains on the streams up to a step, from a checkpoint if there is one, leaves a checkpoint and returns the parameters. */
-    private static double[] stream(String name, Path from, long steps, Path to) throws Exception {
+    private static double[] stream(String name, ModelSpec spec, Path from, long steps, Path to) throws Exception {
         try (Engine engine = Engines.open(name);
-                Model model = Model.create(engine, TOKENS, 2);
+                Model model = Model.create(engine, spec, 2);
                 Trainer trainer = Trainer.of(model).open()) {
             if (from != null) {
                 trainer.restore(Checkpoint.read(from).checkpoint());

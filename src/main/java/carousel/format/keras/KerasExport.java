@@ -160,6 +160,11 @@ public final class KerasExport {
     }
 
     private void convert() {
+        if (model.spec().encoder() != null) {
+            throw new Refusal(
+                    "it has an encoder beside its decoder, and what is written is a Sequential model; save it as"
+                            + " safetensors");
+        }
         Form form = model.spec().input();
         input(form);
         for (Layer layer : model.spec().layers()) {
@@ -257,6 +262,10 @@ public final class KerasExport {
 
     private void lstm(String name, Lstm lstm, int features) {
         LstmSpec spec = lstm.spec().withInputSize(features);
+        if (lstm.learnedInitialState()) {
+            throw new Refusal(
+                    "the layer '" + name + "' starts from a state that it has learned, and Keras' LSTM from zeros");
+        }
         requireSayable(name, spec);
         boolean both = spec.direction() == Direction.BIDIRECTIONAL;
         if (both && turned) {

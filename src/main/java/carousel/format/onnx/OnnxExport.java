@@ -94,12 +94,18 @@ public final class OnnxExport {
     }
 
     private ModelProto build(Map<String, String> metadata) {
+        if (weights.spec().encoder() != null) {
+            throw new IllegalArgumentException(
+                    "the model cannot be written as ONNX: it has an encoder beside its decoder, and"
+                            + " what is written is one line of layers; save it as safetensors");
+        }
         Form form = weights.spec().input();
         requireFits();
         addInput(form);
         for (Layer layer : weights.spec().layers()) {
             Form output = layer.output(form);
             if (layer instanceof Lstm lstm) {
+                requireFromZeros(lstm);
                 addLstm(lstm, form);
             } else if (layer instanceof Dense dense) {
                 addDense(dense, form);
@@ -142,6 +148,13 @@ public final class OnnxExport {
         if (masks) {
             throw new IllegalArgumentException("the model cannot be written as ONNX: its layer " + layer.summary()
                     + " leaves out steps, and the LSTM of ONNX reads every step; save it as safetensors or for Keras");
+        }
+    }
+
+    private static void requireFromZeros(Lstm layer) {
+        if (layer.learnedInitialState()) {
+            throw new IllegalArgumentException("the model cannot be written as ONNX: its layer " + layer.summary()
+                    + " starts from a state of its own, and what is written starts from zeros; save it as safetensors");
         }
     }
 
