@@ -149,7 +149,7 @@ final class PredictCommand implements Callable<Integer> {
                             + config.task() + ", which answers whole lines: give --input -");
         }
         SequenceDataset test = task.examples(config);
-        try (Engine engine = engineChoice.open("auto");
+        try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine)) {
             Answers answers =
                     new Answers(task.pairs(config), model, spec.commandLine().getOut(), json ? predictions : null);

@@ -6,7 +6,6 @@ import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
 import carousel.fixture.LstmResult;
 import carousel.fixture.Workbench;
-import carousel.tensor.Precision;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -15,7 +14,7 @@ import java.util.stream.IntStream;
 
 /** What the reference engine says, computed once for all engines that are compared with it. */
 final class ReferenceResults {
-    private static final int NEARBY = 4;
+    private static final int NEARBY = 6;
 
     private static final Map<LstmCase, LstmResult> LSTM = new ConcurrentHashMap<>();
 
@@ -25,11 +24,11 @@ final class ReferenceResults {
         return LSTM.computeIfAbsent(lstm, missing -> of((engine, bench) -> bench.run(missing, LstmData.of(missing))));
     }
 
-    /** The same for some of the numbers that an engine of this precision can hardly tell from the case's own. */
-    static List<LstmResult> nearby(LstmCase lstm, Precision precision) {
+    /** The same for some of the numbers that lie so near to the case's own. */
+    static List<LstmResult> nearby(LstmCase lstm, double relative) {
         LstmData data = LstmData.of(lstm);
         return IntStream.range(0, NEARBY)
-                .mapToObj(k -> of((engine, bench) -> bench.run(lstm, data.nearby(precision.epsilon(), k))))
+                .mapToObj(k -> of((engine, bench) -> bench.run(lstm, data.nearby(relative, k))))
                 .toList();
     }
 
