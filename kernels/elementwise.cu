@@ -10,17 +10,18 @@
 //                                                                  x may be y; period 1 or more
 //                  word_w is word w mod 4 of the Philox4x32-10 block with counter (w / 4, stream, call low, call high)
 //                  and key seed (Salmon, Moraes, Dror & Shaw 2011): any thread can draw any element's
+//   mask           y_e = drawn where word_e >> 8 < threshold, else rest
 //   narrow_f16     y_e = x_e rounded to the nearest half, ties to even
 //   widen_f16      y_e = x_e, exactly
 //   narrow_bf16    y_e = x_e rounded to the nearest bfloat16, ties to even
 //   scale          x_e = factor x_e                                exactly, where the factor is a power of two and nothing
 //                                                                  over- or underflows
 //
-// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout draws one Philox
-// block for four elements and all that lie whole periods behind them.
+// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout and mask draw one Philox
+// block for four elements, dropout also for all that lie whole periods behind them.
 //
-// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(min(n, period) / 1024) for dropout,
-// give every thread one turn.
+// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(min(n, period) / 1024) for dropout and
+// ceil(n / 1024) for mask, give every thread one turn.
 #include "common.cuh"
 
 CAROUSEL_UNIT(elementwise)
@@ -96,27 +97,41 @@ __device__ __forceinline__ void add(const R* x, R* y, long long n) {
     }
 }
 
-template <typename R>
-__device__ __forceinline__ void dropout(const R* x, R* y, long long n, long long period, int threshold, double rate,
-        unsigned long long seed, int stream, unsigned long long call) {
-    R kept = static_cast<R>(1 - rate);
-    long long drawn = period < n ? period : n;
-    long long blocks = (drawn + 3) / 4;
+// Gives `take` each element's number and whether its word is below the threshold.
+template <typename Take>
+__device__ __forceinline__ void draw(
+        long long n, int threshold, unsigned long long seed, int stream, unsigned long long call, Take take) {
+    long long blocks = (n + 3) / 4;
     for (long long block = firstElement(); block < blocks; block += elementStride()) {
         unsigned words[4];
         philox(static_cast<unsigned>(block), static_cast<unsigned>(stream), static_cast<unsigned>(call),
                 static_cast<unsigned>(call >> 32), seed, words);
         for (int k = 0; k < 4; k++) {
-            long long first = 4 * block + k;
-            if (first < drawn) {
-                bool drops = words[k] >> 8 < static_cast<unsigned>(threshold);
-                for (long long e = first; e < n; e += period) {
-                    // Dropped elements are 0 even where x is not a number.
-                    y[e] = drops ? R(0) : x[e] / kept;
-                }
+            long long e = 4 * block + k;
+            if (e < n) {
+                take(e, words[k] >> 8 < static_cast<unsigned>(threshold));
             }
         }
     }
+}
+
+template <typename R>
+__device__ __forceinline__ void dropout(const R* x, R* y, long long n, long long period, int threshold, double rate,
+        unsigned long long seed, int stream, unsigned long long call) {
+    R kept = static_cast<R>(1 - rate);
+    draw(period < n ? period : n, threshold, seed, stream, call, [=](long long first, bool dropped) {
+        for (long long e = first; e < n; e += period) {
+            // Dropped elements are 0 even where x is not a number.
+            y[e] = dropped ? R(0) : x[e] / kept;
+        }
+    });
+}
+
+template <typename R>
+__device__ __forceinline__ void mask(R* y, long long n, int threshold, double drawn, double rest,
+        unsigned long long seed, int stream, unsigned long long call) {
+    draw(n, threshold, seed, stream, call,
+            [=](long long e, bool below) { y[e] = static_cast<R>(below ? drawn : rest); });
 }
 
 __device__ __forceinline__ void narrow(const float* x, __half* y, long long n) {
@@ -157,6 +172,10 @@ CAROUSEL_KERNELS(kBlock, dropout,
         (const R* x, R* y, long long n, long long period, int threshold, double rate, unsigned long long seed, int stream,
                 unsigned long long call),
         (x, y, n, period, threshold, rate, seed, stream, call))
+CAROUSEL_KERNELS(kBlock, mask,
+        (R* y, long long n, int threshold, double drawn, double rest, unsigned long long seed, int stream,
+                unsigned long long call),
+        (y, n, threshold, drawn, rest, seed, stream, call))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_f16, (const float* x, __half* y, long long n), narrow, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_widen_f16, (const __half* x, float* y, long long n), widen, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_bf16, (const float* x, __nv_bfloat16* y, long long n), narrow, (x, y, n))

@@ -172,6 +172,31 @@ TYPED_TEST(Elementwise, DropoutDrawsTheSameWordsAsTheReference) {
     }
 }
 
+TYPED_TEST(Elementwise, MaskDrawsTheWordsOfDropout) {
+    using R = TypeParam;
+    for (long long n : {0, 1, 2, 3, 5, 1023, 1025, 3001}) {
+        for (double rate : {0.0, 0.3, 0.9}) {
+            int threshold = static_cast<int>(std::lround(rate * (1 << 24)));
+            unsigned long long seed = 0x123456789abcdef1u;
+            int stream = 1 << 30 | 3;
+            unsigned long long call = 0xfffffffe12345678u;
+            std::vector<double> dropped = reference::dropout(
+                    std::vector<double>(static_cast<size_t>(n), 1), threshold, rate, seed, stream, call);
+            std::vector<double> expected;
+            for (double value : dropped) {
+                expected.push_back(value == 0 ? 1 : -0.25);
+            }
+            auto results = everyWay([&](Way way) {
+                Buffer<R> y(static_cast<size_t>(n));
+                launch(named<R>("mask"), way, {way.grid(blocksFor(n, 1024))}, kBlock, y.address(), n, threshold, 1.0,
+                        -0.25, seed, stream, call);
+                return std::vector<std::vector<R>>{y.values()};
+            });
+            expectSame(results[0], expected, "y");
+        }
+    }
+}
+
 TEST(Half, EveryHalfWidensExactlyAndNarrowsBack) {
     std::vector<uint16_t> bits(1 << 16);
     std::vector<double> expected(bits.size());

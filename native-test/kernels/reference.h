@@ -70,6 +70,53 @@ struct CellGradient {
 CellGradient lstmCellBackward(
         const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip);
 
+// ONNX's functions of a number, by the kernels' codes.
+struct Function {
+    int kind = 1;
+    double alpha = 0;
+    double beta = 0;
+};
+
+double function(const Function& f, double x);
+double slope(const Function& f, double x);
+
+struct Normalized {
+    Vector values;
+    double deviation;
+};
+
+Normalized normalize(const Vector& q, double epsilon);
+// The gradient of q from that of its normalised values.
+Vector normalizeBackward(const Normalized& q, const Vector& d);
+
+// What an LSTM cell may have beside the plain equations; empty for none of it.
+struct Variation {
+    Vector peepholes;
+    double clip = 0;
+    double gateClip = 0;
+    bool coupled = false;
+    Function gates{0, 0, 0};
+    Function candidate{};
+    Function output{};
+    Vector cellGains;
+    double epsilon = 1e-5;
+};
+
+// The cells of one row at one step: a without peepholes, d_g and z_c of each cell.
+struct VariedCells {
+    Vector a, c, m, newCell;
+};
+
+VariedCells variedCells(const Variation& variation, Vector a, const Vector& cPrevious, const Vector& kept, const Vector& held);
+
+struct VariedGradients {
+    Vector da, dcPrevious, dPeepholes, dCellGains;
+};
+
+// From a with peepholes and the gradients of m and c.
+VariedGradients variedCellsBackward(const Variation& variation, const Vector& a, const Vector& cPrevious,
+        const Vector& kept, const Vector& held, const Vector& dm, const Vector& dc);
+
 }  // namespace carousel::test::reference
 
 #endif

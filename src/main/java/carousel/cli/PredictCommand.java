@@ -111,7 +111,7 @@ final class PredictCommand implements Callable<Integer> {
         }
         List<SequenceFile> given = input == null ? null : SequenceFile.read(input, form.features(), config);
         SequenceDataset test = input == null ? config.taskKind().examples(config) : null;
-        try (Engine engine = engineChoice.open("auto");
+        try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine)) {
             Evaluator evaluator = new Evaluator(model, report.loss());
             int outputs = contents.model().spec().output().features();
@@ -149,7 +149,7 @@ final class PredictCommand implements Callable<Integer> {
                             + config.task() + ", which answers whole lines: give --input -");
         }
         SequenceDataset test = task.examples(config);
-        try (Engine engine = engineChoice.open("auto");
+        try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine)) {
             Answers answers =
                     new Answers(task.pairs(config), model, spec.commandLine().getOut(), json ? predictions : null);
@@ -173,7 +173,7 @@ final class PredictCommand implements Callable<Integer> {
 
     private int answerStream(SavedRun.Contents contents, PredictionReport report) throws IOException {
         int most = clients == null ? 1_000 : Check.range("--clients", clients, 1, 1 << 20);
-        try (Engine engine = engineChoice.open("auto");
+        try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine);
                 LstmSession session = new LstmSession(model, most)) {
             // Not closed: where a shell has closed it, its number belongs to a file of the virtual machine's own.

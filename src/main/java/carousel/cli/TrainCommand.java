@@ -183,6 +183,7 @@ final class TrainCommand implements Callable<Integer> {
         Check.path("--resume", resume);
         Check.path("--tensorboard", tensorboard);
         Check.path("--data", data);
+        engineChoice.check();
         if (displayStep != null) {
             Check.atLeast("--display-step", displayStep, 1);
         }
@@ -196,8 +197,8 @@ final class TrainCommand implements Callable<Integer> {
 
     private int start(CountDownLatch done) throws IOException {
         RunConfig config = settings();
-        try (Engine engine = engineChoice.open("auto")) {
-            Task.Data sources = config.taskKind().data(config);
+        Task.Data sources = config.taskKind().data(config);
+        try (Engine engine = engineChoice.open("auto", sources.model())) {
             RunConfig used = sources.config().withFindings(sources.fingerprint(), engine.name());
             try (Model model = Model.create(engine, sources.model(), used.seed());
                     RunFolder run = RunFolder.create(
@@ -240,16 +241,16 @@ final class TrainCommand implements Callable<Integer> {
                     steps == null ? 0 : Check.atLeast("--steps", steps, 1),
                     epochs == null ? 0 : Check.range("--epochs", epochs, 1, Integer.MAX_VALUE));
         }
-        try (Engine engine = engineChoice.open(config.engine())) {
-            Task.Data sources = config.taskKind().data(config);
-            if (!sources.fingerprint().equals(config.fingerprint())) {
-                throw new IllegalArgumentException("the data of '" + resume + "' has changed: "
-                        + (config.data() == null
-                                ? "this version makes other data"
-                                : "'" + config.data() + "' does not hold what the run was trained on")
-                        + "; give the same data with --data, or start a new run");
-            }
-            ModelSpec modelSpec = sources.model();
+        Task.Data sources = config.taskKind().data(config);
+        if (!sources.fingerprint().equals(config.fingerprint())) {
+            throw new IllegalArgumentException("the data of '" + resume + "' has changed: "
+                    + (config.data() == null
+                            ? "this version makes other data"
+                            : "'" + config.data() + "' does not hold what the run was trained on")
+                    + "; give the same data with --data, or start a new run");
+        }
+        ModelSpec modelSpec = sources.model();
+        try (Engine engine = engineChoice.open(config.engine(), modelSpec)) {
             requireWhole(file, saved.checkpoint(), modelSpec);
             try (Model model = Model.empty(engine, modelSpec);
                     RunFolder run = RunFolder.resume(

@@ -3,6 +3,7 @@ package carousel.layer;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
+import carousel.engine.LstmSpec;
 import carousel.engine.LstmState;
 import carousel.engine.ParameterLayout;
 import carousel.engine.ParameterView;
@@ -67,25 +68,31 @@ public final class Model implements AutoCloseable {
         }
     }
 
-    /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
-    public static void requireSupported(Engine engine, ModelSpec spec) {
-        if (spec.encoder() != null) {
-            requireSupported(engine, spec.encoder());
-        }
-        requireSupported(engine, spec.input(), spec.layers());
+    /** The stacks of a specification with the widths of what they read, to ask an engine about or to open one for. */
+    public static List<LstmSpec> lstms(ModelSpec spec) {
+        List<LstmSpec> lstms = new ArrayList<>(spec.encoder() == null ? List.of() : lstms(spec.encoder()));
+        addLstms(spec.input(), spec.layers(), lstms);
+        return lstms;
     }
 
-    private static void requireSupported(Engine engine, Form input, List<Layer> layers) {
+    private static void addLstms(Form input, List<Layer> layers, List<LstmSpec> lstms) {
         Form form = input;
         for (Layer layer : layers) {
             if (layer instanceof Lstm lstm) {
-                engine.refusal(lstm.spec().withInputSize(form.features())).ifPresent(reason -> {
-                    throw new EngineException(reason);
-                });
+                lstms.add(lstm.spec().withInputSize(form.features()));
             } else if (layer instanceof Residual residual) {
-                requireSupported(engine, form, residual.layers());
+                addLstms(form, residual.layers(), lstms);
             }
             form = layer.output(form);
+        }
+    }
+
+    /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
+    public static void requireSupported(Engine engine, ModelSpec spec) {
+        for (LstmSpec lstm : lstms(spec)) {
+            engine.refusal(lstm).ifPresent(reason -> {
+                throw new EngineException(reason);
+            });
         }
     }
 

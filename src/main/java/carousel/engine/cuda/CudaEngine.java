@@ -5,6 +5,7 @@ import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Loss;
+import carousel.engine.LstmInput;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
@@ -26,6 +27,8 @@ public abstract class CudaEngine implements Engine {
     private static final int SUM_CHUNK = 4096;
     /** Rows that one thread of a sum of columns takes. */
     private static final int ROW_CHUNK = 256;
+    /** Elements that one kernel adds: their number is an int. */
+    private static final long LARGEST_PIECE = 1 << 30;
     /** Blocks that a grid may have in its second dimension; the kernels go on from there. */
     private static final int MOST_ROWS_OF_BLOCKS = 65_535;
     /** Numbers in a loss's report. */
@@ -300,6 +303,19 @@ public abstract class CudaEngine implements Engine {
         return values;
     }
 
+    /** The same input with its lengths in an array: where they lie on the device, the host waits for them. */
+    protected final LstmInput withLengthsAtHand(LstmInput input) {
+        if (input.deviceLengths() == null) {
+            return input;
+        }
+        int timeSteps = input.x().shape().extent(0);
+        int[] lengths = readIntegers(input.deviceLengths());
+        for (int n = 0; n < lengths.length; n++) {
+            lengths[n] = Math.max(0, Math.min(timeSteps, lengths[n]));
+        }
+        return input.withLengths(lengths);
+    }
+
     @Override
     public final void fill(Tensor target, double value) {
         begin();
@@ -524,6 +540,38 @@ public abstract class CudaEngine implements Engine {
                 .number(key.call())
                 .varies()
                 .over(Math.min(elements, period));
+    }
+
+    /**
+     * Draws a mask: an element whose word counts as dropped becomes {@code drawn}, any other {@code rest}.
+     *
+     * @param probability in [0, 1), as for {@link #dropout}
+     */
+    protected final void mask(long mask, double probability, RandomKey key, double drawn, double rest, long elements) {
+        kernels.launch("mask")
+                .address(mask)
+                .number(elements)
+                .integer(RandomKey.threshold(probability))
+                .real(drawn)
+                .real(rest)
+                .number(key.seed())
+                .integer(key.stream())
+                .number(key.call())
+                .varies()
+                .over(elements);
+    }
+
+    /** {@code y += x}, so many reals. */
+    protected final void add(long x, long y, long elements) {
+        for (long done = 0; done < elements; done += LARGEST_PIECE) {
+            int count = (int) Math.min(LARGEST_PIECE, elements - done);
+            kernels.launch("add_columns")
+                    .address(x + bytes(done))
+                    .integer(1)
+                    .integer(count)
+                    .address(y + bytes(done))
+                    .over(count);
+        }
     }
 
     @Override

@@ -37,8 +37,6 @@ import java.util.Optional;
 final class CudnnEngine extends CudaEngine {
     /** Passes measured for each algorithm, after one to warm up. */
     private static final int REPETITIONS = 3;
-    /** Elements that one kernel adds: their number is an int. */
-    private static final long LARGEST_PIECE = 1 << 30;
 
     private final Dnn dnn;
     private final Networks networks;
@@ -119,10 +117,12 @@ final class CudnnEngine extends CudaEngine {
     }
 
     @Override
-    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput given, LstmOutput output, LstmTape tape) {
         context().enter();
         requireSupported(spec);
-        Shapes.requireForward(spec, parameters, input, output, tape);
+        Shapes.requireForward(spec, parameters, given, output, tape);
+        // cuDNN's descriptors want the lengths of the host.
+        LstmInput input = withLengthsAtHand(given);
         boolean layered = layerByLayer(spec, input);
         if (tape != null) {
             new Pass(spec, parameters, input, ((CudnnTape) tape).trace(layered), true).forward(output);
@@ -476,16 +476,7 @@ final class CudnnEngine extends CudaEngine {
                 widen(weightGradients, from, count);
             }
             for (Network.Piece piece : network.pieces(weightGradients)) {
-                for (long done = 0; done < piece.count(); done += LARGEST_PIECE) {
-                    int count = (int) Math.min(LARGEST_PIECE, piece.count() - done);
-                    kernels()
-                            .launch("add_columns")
-                            .address(from + bytes(piece.place() + done))
-                            .integer(1)
-                            .integer(count)
-                            .address(flat + bytes(piece.flat() + done))
-                            .over(count);
-                }
+                CudnnEngine.this.add(from + bytes(piece.place()), flat + bytes(piece.flat()), piece.count());
             }
         }
 
