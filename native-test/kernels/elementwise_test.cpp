@@ -181,7 +181,7 @@ TYPED_TEST(Elementwise, MaskDrawsTheWordsOfDropout) {
             int stream = 1 << 30 | 3;
             unsigned long long call = 0xfffffffe12345678u;
             std::vector<double> dropped = reference::dropout(
-                    std::vector<double>(static_cast<size_t>(n), 1), threshold, rate, seed, stream, call);
+                    std::vector<double>(static_cast<size_t>(n), 1), n + 1, threshold, rate, seed, stream, call);
             std::vector<double> expected;
             for (double value : dropped) {
                 expected.push_back(value == 0 ? 1 : -0.25);
