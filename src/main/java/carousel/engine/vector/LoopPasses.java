@@ -5,6 +5,7 @@ import static carousel.engine.vector.Kernels.LANES;
 
 import carousel.engine.Gate;
 import carousel.engine.LstmSpec;
+import carousel.engine.Philox;
 import java.util.Arrays;
 
 /** The {@link Pass}es in plain loops, and what both kinds do with single numbers. */
@@ -13,6 +14,8 @@ final class LoopPasses {
     private static final int F = Gate.FORGET.ordinal() * LANES;
     private static final int G = Gate.CANDIDATE.ordinal() * LANES;
     private static final int O = Gate.OUTPUT.ordinal() * LANES;
+
+    private static final ThreadLocal<int[]> WORDS = ThreadLocal.withInitial(() -> new int[Philox.WORDS]);
 
     private final CellOptions options;
     private final float candidateScale;
@@ -346,6 +349,21 @@ final class LoopPasses {
                     d * s.gains[s.gainsAt + CellStep.RECURRENT_GAINS + j] - s.means[mean + 2] - v * s.means[mean + 3];
             s.u[uAt] = dU * s.statistics[at + 1];
             s.v[vAt] = dV * s.statistics[at + 3];
+        }
+    }
+
+    /** See {@link Kernels#draw}. */
+    static void draw(RandomBits numbers, long[] blocks, int count) {
+        int[] words = WORDS.get();
+        int callHigh = (int) (numbers.call() >>> 32);
+        for (int k = 0; k < count; k++) {
+            Philox.block((int) blocks[k], numbers.stream(), (int) numbers.call(), callHigh, numbers.seed(), words);
+            int bits = 0;
+            for (int w = 0; w < Philox.WORDS; w++) {
+                // RandomKey.drops without a branch: the difference is negative where it says yes.
+                bits |= (words[w] >>> 8) - numbers.threshold() >>> 31 << w;
+            }
+            blocks[k] = bits;
         }
     }
 
