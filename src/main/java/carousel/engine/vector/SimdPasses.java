@@ -120,6 +120,11 @@ final class SimdPasses {
                 .reinterpretAsFloats();
     }
 
+    /** z of a mask, or its mean where none was drawn; with one way to a vector, since the compiler allocates what may be either of two. */
+    private static FloatVector hold(int[] bits, int at, int first, float mean) {
+        return choose(bits == null ? 0 : bits[at], first, bits == null ? mean : 1, bits == null ? mean : 0);
+    }
+
     /** {@code z = b + gamma_u LN(u) + gamma_v LN(v)}. */
     private static final class NormalizedGates extends Pass {
         @Override
@@ -242,7 +247,7 @@ final class SimdPasses {
                 o.mul(shown).intoArray(s.m, s.mAt + r * BLOCK + l);
                 FloatVector state = load(s.fresh, s.freshAt + e);
                 if (held > 0) {
-                    FloatVector hold = s.bits == null ? all(held) : choose(s.bits[s.bitsAt + r], HELD + l, 1, 0);
+                    FloatVector hold = hold(s.bits, s.bitsAt + r, HELD + l, held);
                     state = hold.fma(load(s.c, s.cAt + e), all(1).sub(hold).mul(state));
                 }
                 state.intoArray(s.c, s.cAt + e);
@@ -281,7 +286,7 @@ final class SimdPasses {
                 int at = s.hAt + r * BLOCK + l;
                 FloatVector h = load(s.h, at);
                 if (held > 0) {
-                    FloatVector hold = heldBits == null ? all(held) : choose(heldBits[s.heldAt + r], l, 1, 0);
+                    FloatVector hold = hold(heldBits, s.heldAt + r, l, held);
                     h = hold.fma(
                             load(s.carried, s.carriedAt + e), all(1).sub(hold).mul(h));
                 }
@@ -309,7 +314,7 @@ final class SimdPasses {
                 int l = e % LANES;
                 int at = s.dhAt + r * BLOCK + l;
                 FloatVector d = load(s.dh, at);
-                FloatVector hold = s.heldBits == null ? all(held) : choose(s.heldBits[s.heldAt + r], l, 1, 0);
+                FloatVector hold = hold(s.heldBits, s.heldAt + r, l, held);
                 all(1).sub(hold).mul(d).intoArray(s.dNew, at);
                 hold.mul(d).intoArray(s.dh, at);
             }
@@ -480,15 +485,11 @@ final class SimdPasses {
                 int r = e / LANES;
                 int l = e % LANES;
                 int at = s.gatesAt + r * BLOCK + l;
-                FloatVector d = load(s.ds, s.dsAt + e);
                 FloatVector carried = load(s.dc, s.dcAt + e);
-                FloatVector stays = all(0);
-                if (held > 0) {
-                    FloatVector hold = s.bits == null ? all(held) : choose(s.bits[s.bitsAt + r], HELD + l, 1, 0);
-                    stays = hold.mul(carried);
-                    carried = all(1).sub(hold).mul(carried);
-                }
-                d = d.add(carried);
+                // Without zoneout all of it is 0, and nothing of the gradient stays.
+                FloatVector hold = hold(held > 0 ? s.bits : null, s.bitsAt + r, HELD + l, held);
+                FloatVector stays = hold.mul(carried);
+                FloatVector d = load(s.ds, s.dsAt + e).add(all(1).sub(hold).mul(carried));
                 if (peepholes) {
                     FloatVector sees = load(s.peepholes, s.peepholesAt + 2 * LANES + l);
                     d = sees.fma(load(s.gates, at + O), d);
@@ -744,7 +745,11 @@ final class SimdPasses {
             }
             float mean = (float) (LoopPasses.sum(lanes, 0) / count);
             for (int l = 0; l < LANES; l += VECTOR) {
-                squares(strips, q, row + l, stripPitch, width, valid, mean, lanes, l);
+                if (width == BLOCK) {
+                    squaresOfGates(strips, q, row + l, stripPitch, valid, mean, lanes, l);
+                } else {
+                    squaresOfCells(strips, q, row + l, stripPitch, valid, mean, lanes, l);
+                }
             }
             LoopPasses.conclude(mean, lanes, count, into, at + r * CellStep.STATISTICS);
         }
@@ -755,8 +760,8 @@ final class SimdPasses {
         FloatVector odd = all(0);
         for (int t = 0; t < strips; t++) {
             int from = at + t * stripPitch;
-            even = even.add(load(q, from)).add(load(q, from + 2 * LANES));
-            odd = odd.add(load(q, from + LANES)).add(load(q, from + 3 * LANES));
+            even = even.add(load(q, from + I).add(load(q, from + G)));
+            odd = odd.add(load(q, from + F).add(load(q, from + O)));
         }
         even.add(odd).intoArray(lanes, l);
     }
@@ -769,13 +774,30 @@ final class SimdPasses {
         sum.intoArray(lanes, l);
     }
 
-    private static void squares(
-            int strips, float[] q, int at, int stripPitch, int width, float[] valid, float mean, float[] lanes, int l) {
+    private static void squaresOfGates(
+            int strips, float[] q, int at, int stripPitch, float[] valid, float mean, float[] lanes, int l) {
         FloatVector sum = all(0);
         FloatVector squares = all(0);
-        for (int k = 0; k < strips * width; k += LANES) {
-            int t = k / width;
-            FloatVector d = load(q, at + t * stripPitch + k % width).sub(mean).mul(load(valid, t * LANES + l));
+        for (int t = 0; t < strips; t++) {
+            FloatVector mask = load(valid, t * LANES + l);
+            int from = at + t * stripPitch;
+            FloatVector i = load(q, from + I).sub(mean).mul(mask);
+            FloatVector f = load(q, from + F).sub(mean).mul(mask);
+            FloatVector g = load(q, from + G).sub(mean).mul(mask);
+            FloatVector o = load(q, from + O).sub(mean).mul(mask);
+            sum = sum.add(i.add(f).add(g.add(o)));
+            squares = squares.add(i.fma(i, f.mul(f)).add(g.fma(g, o.mul(o))));
+        }
+        sum.intoArray(lanes, l);
+        squares.intoArray(lanes, LANES + l);
+    }
+
+    private static void squaresOfCells(
+            int strips, float[] q, int at, int stripPitch, float[] valid, float mean, float[] lanes, int l) {
+        FloatVector sum = all(0);
+        FloatVector squares = all(0);
+        for (int t = 0; t < strips; t++) {
+            FloatVector d = load(q, at + t * stripPitch).sub(mean).mul(load(valid, t * LANES + l));
             sum = sum.add(d);
             squares = d.fma(d, squares);
         }
