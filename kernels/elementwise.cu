@@ -5,18 +5,23 @@
 //   bias_rows      y[m, k] = b[k], or 0 without b                  y [rows, columns], b [columns]
 //   copy_valid     y[t, n, k] = x[t, n, k] where t < lengths[n], else 0
 //                                                                  x, y [T, N, width], lengths [N]; padding is not read
-//   dropout        y_e = 0 where word_e >> 8 < threshold, else x_e / (1 - rate)
-//                                                                  x may be y
-//                  word_e is word e mod 4 of the Philox4x32-10 block with counter (e / 4, stream, call low, call high)
+//   add            y_e += x_e                                      not y to itself
+//   dropout        y_e = 0 where word_w >> 8 < threshold, else x_e / (1 - rate), with w = e mod period
+//                                                                  x may be y; period 1 or more
+//                  word_w is word w mod 4 of the Philox4x32-10 block with counter (w / 4, stream, call low, call high)
 //                  and key seed (Salmon, Moraes, Dror & Shaw 2011): any thread can draw any element's
+//   mask           y_e = drawn where word_e >> 8 < threshold, else rest
 //   narrow_f16     y_e = x_e rounded to the nearest half, ties to even
 //   widen_f16      y_e = x_e, exactly
+//   narrow_bf16    y_e = x_e rounded to the nearest bfloat16, ties to even
+//   scale          x_e = factor x_e                                exactly, where the factor is a power of two and nothing
+//                                                                  over- or underflows
 //
-// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout draws one Philox
-// block for four elements.
+// Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout and mask draw one Philox
+// block for four elements, dropout also for all that lie whole periods behind them.
 //
-// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(n / 1024) for dropout, give every
-// thread one turn.
+// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(min(n, period) / 1024) for dropout and
+// ceil(n / 1024) for mask, give every thread one turn.
 #include "common.cuh"
 
 CAROUSEL_UNIT(elementwise)
@@ -86,9 +91,16 @@ __device__ __forceinline__ void philox(unsigned counter0, unsigned counter1, uns
 }
 
 template <typename R>
-__device__ __forceinline__ void dropout(const R* x, R* y, long long n, int threshold, double rate,
-        unsigned long long seed, int stream, unsigned long long call) {
-    R kept = static_cast<R>(1 - rate);
+__device__ __forceinline__ void add(const R* x, R* y, long long n) {
+    for (long long e = firstElement(); e < n; e += elementStride()) {
+        y[e] += x[e];
+    }
+}
+
+// Gives `take` each element's number and whether its word is below the threshold.
+template <typename Take>
+__device__ __forceinline__ void draw(
+        long long n, int threshold, unsigned long long seed, int stream, unsigned long long call, Take take) {
     long long blocks = (n + 3) / 4;
     for (long long block = firstElement(); block < blocks; block += elementStride()) {
         unsigned words[4];
@@ -97,11 +109,29 @@ __device__ __forceinline__ void dropout(const R* x, R* y, long long n, int thres
         for (int k = 0; k < 4; k++) {
             long long e = 4 * block + k;
             if (e < n) {
-                // Dropped elements are 0 even where x is not a number.
-                y[e] = words[k] >> 8 < static_cast<unsigned>(threshold) ? R(0) : x[e] / kept;
+                take(e, words[k] >> 8 < static_cast<unsigned>(threshold));
             }
         }
     }
+}
+
+template <typename R>
+__device__ __forceinline__ void dropout(const R* x, R* y, long long n, long long period, int threshold, double rate,
+        unsigned long long seed, int stream, unsigned long long call) {
+    R kept = static_cast<R>(1 - rate);
+    draw(period < n ? period : n, threshold, seed, stream, call, [=](long long first, bool dropped) {
+        for (long long e = first; e < n; e += period) {
+            // Dropped elements are 0 even where x is not a number.
+            y[e] = dropped ? R(0) : x[e] / kept;
+        }
+    });
+}
+
+template <typename R>
+__device__ __forceinline__ void mask(R* y, long long n, int threshold, double drawn, double rest,
+        unsigned long long seed, int stream, unsigned long long call) {
+    draw(n, threshold, seed, stream, call,
+            [=](long long e, bool below) { y[e] = static_cast<R>(below ? drawn : rest); });
 }
 
 __device__ __forceinline__ void narrow(const float* x, __half* y, long long n) {
@@ -116,6 +146,20 @@ __device__ __forceinline__ void widen(const __half* x, float* y, long long n) {
     }
 }
 
+__device__ __forceinline__ void narrow(const float* x, __nv_bfloat16* y, long long n) {
+    for (long long e = firstElement(); e < n; e += elementStride()) {
+        y[e] = __float2bfloat16_rn(x[e]);
+    }
+}
+
+template <typename R>
+__device__ __forceinline__ void scale(R* x, long long n, double factor) {
+    R rounded = static_cast<R>(factor);
+    for (long long e = firstElement(); e < n; e += elementStride()) {
+        x[e] *= rounded;
+    }
+}
+
 CAROUSEL_KERNELS(kBlock, fill, (R* y, long long n, double value), (y, n, value))
 CAROUSEL_KERNELS(kBlock, copy_columns,
         (const R* x, int xPitch, int xColumn, R* y, int yPitch, int yColumn, int rows, int columns),
@@ -123,11 +167,18 @@ CAROUSEL_KERNELS(kBlock, copy_columns,
 CAROUSEL_KERNELS(kBlock, bias_rows, (R* y, const R* b, int rows, int columns), (y, b, rows, columns))
 CAROUSEL_KERNELS(kBlock, copy_valid, (const R* x, R* y, const int* lengths, int T, int N, int width),
         (x, y, lengths, T, N, width))
+CAROUSEL_KERNELS(kBlock, add, (const R* x, R* y, long long n), (x, y, n))
 CAROUSEL_KERNELS(kBlock, dropout,
-        (const R* x, R* y, long long n, int threshold, double rate, unsigned long long seed, int stream,
+        (const R* x, R* y, long long n, long long period, int threshold, double rate, unsigned long long seed, int stream,
                 unsigned long long call),
-        (x, y, n, threshold, rate, seed, stream, call))
+        (x, y, n, period, threshold, rate, seed, stream, call))
+CAROUSEL_KERNELS(kBlock, mask,
+        (R* y, long long n, int threshold, double drawn, double rest, unsigned long long seed, int stream,
+                unsigned long long call),
+        (y, n, threshold, drawn, rest, seed, stream, call))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_f16, (const float* x, __half* y, long long n), narrow, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_widen_f16, (const __half* x, float* y, long long n), widen, (x, y, n))
+CAROUSEL_KERNEL(kBlock, carousel_narrow_bf16, (const float* x, __nv_bfloat16* y, long long n), narrow, (x, y, n))
+CAROUSEL_KERNELS(kBlock, scale, (R* x, long long n, double factor), (x, n, factor))
 
 }  // namespace carousel

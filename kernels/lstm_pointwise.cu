@@ -29,30 +29,11 @@
 //
 // Launch: blocks of 256, any grid of one dimension; ceil(N H / 256) blocks (N P for the projections) give every thread
 // one turn.
-#include "common.cuh"
+#include "lstm.cuh"
 
 CAROUSEL_UNIT(lstm_pointwise)
 
 namespace carousel {
-
-// f c_prev + i g, rounded in the same way forward and backward: both must agree where the limit acts.
-template <typename R>
-__device__ __forceinline__ R unlimitedCell(R f, R cPrevious, R i, R g) {
-    return fma(f, cPrevious, i * g);
-}
-
-// What is not a number passes.
-template <typename R>
-__device__ __forceinline__ R limitCell(R c, R clip) {
-    if (clip == R(0)) {
-        return c;
-    }
-    return c > clip ? clip : c < -clip ? -clip : c;
-}
-
-__device__ __forceinline__ bool isValid(const int* lengths, long long n, int t) {
-    return lengths == nullptr || t < lengths[n];
-}
 
 template <typename R>
 __device__ __forceinline__ void lstm_forward(R* gates, const R* cPrevious, R* c, const R* hPrevious, R* h, R* m, R* y,
@@ -77,7 +58,7 @@ __device__ __forceinline__ void lstm_forward(R* gates, const R* cPrevious, R* c,
             R i = sigmoid(aI);
             R f = sigmoid(aF);
             R g = tanh(gate[2LL * H]);
-            R cell = limitCell(unlimitedCell(f, before, i, g), static_cast<R>(clip));
+            R cell = limited(unlimitedCell(f, before, i, g), static_cast<R>(clip));
             if (peepholes != nullptr) {
                 aO += peepholes[2LL * H + j] * cell;
             }
@@ -153,7 +134,7 @@ __device__ __forceinline__ void lstm_backward(R* gates, const R* cPrevious, cons
             if (peepholes != nullptr) {
                 dCell += daO * peepholes[2LL * H + j];
             }
-            if (limit > R(0) && fabs(unlimitedCell(f, before, i, g)) > limit) {
+            if (isBeyond(unlimitedCell(f, before, i, g), limit)) {
                 dCell = 0;
             }
             daI = dCell * g * i * (1 - i);

@@ -148,10 +148,10 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
             "carousel_lstm_project_forward_f64"};
     EXPECT_EQ(emulation::kernels("lstm_pointwise"), lstm);
     size_t all = 0;
-    for (const char* file : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise"}) {
+    for (const char* file : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied"}) {
         all += emulation::kernels(file).size();
     }
-    EXPECT_EQ(all, 64u);
+    EXPECT_EQ(all, 85u);
 }
 
 TEST(Emulation, DrawsTheOrderOfThreadsFromTheSeed) {

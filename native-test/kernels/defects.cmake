@@ -8,7 +8,7 @@ set(defects_folder ${CMAKE_CURRENT_BINARY_DIR}/defects)
 
 function(defect name unit file filter from to)
   set(folder ${defects_folder}/${name})
-  foreach(copied common.cuh ${unit}.cu)
+  foreach(copied common.cuh lstm.cuh ${unit}.cu)
     set(source ${kernel_folder}/${copied})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
     file(READ ${source} text)
@@ -58,7 +58,9 @@ defect(row_largest_without_barrier activation activation.cu "Activations*"
 # Ends and pitches.
 defect(fill_one_too_many elementwise elementwise.cu "Elementwise*" "e < n; e += elementStride()) {\n        y[e] = static_cast<R>(value)"
   "e <= n; e += elementStride()) {\n        y[e] = static_cast<R>(value)")
-defect(dropout_without_tail_guard elementwise elementwise.cu "Elementwise*" "if (e < n) {" "if (true) {")
+defect(add_overwrites elementwise elementwise.cu "Elementwise*" "y[e] += x[e];" "y[e] = x[e];")
+defect(dropout_without_tail_guard elementwise elementwise.cu "Elementwise*" "e < n; e += period" "e <= n; e += period")
+defect(dropout_past_its_period elementwise elementwise.cu "Elementwise*" "if (e < n) {\n                take" "if (true) {\n                take")
 defect(sgd_one_turn_only update update.cu "Updates*"
   "e < n; e += elementStride()) {\n        R gradient = d[e] * scale;\n        R move" "e < n; e += n) {\n        R gradient = d[e] * scale;\n        R move")
 defect(y_pitch_ignored lstm_pointwise lstm_pointwise.cu "LstmPointwise*" "y[n * yPitch + j] = output" "y[n * (yPitch > H ? H : yPitch) + j] = output")
@@ -66,17 +68,23 @@ defect(column_sums_last_chunk reduce reduce.cu "Reduce*" "(b + 1) * chunk < rows
 
 # Rows and what is left out.
 defect(padding_read elementwise elementwise.cu "Elementwise*" "y[e] = valid ? x[e] : R(0);" "y[e] = x[e] * (valid ? R(1) : R(0));")
-defect(length_off_by_one lstm_pointwise lstm_pointwise.cu "LstmPointwise*" "t < lengths[n];\n}" "t <= lengths[n];\n}")
+defect(length_off_by_one lstm_pointwise lstm.cuh "LstmPointwise*" "t < lengths[n];\n}" "t <= lengths[n];\n}")
 defect(left_out_row_read loss loss.cu "Losses*"
   "            leaveOut(d, columns, partial, rows, m);\n            continue;\n        }\n        int label"
   "            leaveOut(d, columns, partial, rows, m);\n        }\n        int label")
 defect(earlier_row_overlooked embedding embedding.cu "Embedding*" "for (int end = row; end > 0; end -= kBlock)" "for (int end = row; end > kBlock; end -= kBlock)")
+defect(varied_padding_carried_away lstm_varied lstm_varied.cu "LstmVaried*" "R past = valid ? held(e) : R(1);" "R past = held(e);")
+defect(normal_padding_left lstm_varied lstm_varied.cu "LstmVaried*" "                vRow[k] = 0;\n" "")
+defect(normal_cells_before_others_are_done lstm_varied lstm_varied.cu "LstmVaried*"
+  "            __syncthreads();\n            for (int j" "            for (int j")
+defect(normal_gates_before_others_are_done lstm_varied lstm_varied.cu "LstmVaried*"
+  "        __syncthreads();\n        sum = 0;" "        sum = 0;")
 
 # Equations.
 defect(gates_swapped lstm_pointwise lstm_pointwise.cu "LstmPointwise*" "R aF = gate[H];" "R aF = gate[2LL * H];")
 defect(limit_ignored_backward lstm_pointwise lstm_pointwise.cu "LstmPointwise*" "dCell = 0;" "dCell *= 1;")
-defect(limit_hides_not_a_number lstm_pointwise lstm_pointwise.cu "LstmPointwise*"
-  "return c > clip ? clip : c < -clip ? -clip : c;" "return fmin(clip, fmax(-clip, c));")
+defect(limit_hides_not_a_number lstm_pointwise lstm.cuh "LstmPointwise*"
+  "return value > clip ? clip : value < -clip ? -clip : value;" "return fmin(clip, fmax(-clip, value));")
 defect(dh_not_consumed lstm_pointwise lstm_pointwise.cu "LstmPointwise*"
   "            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + place.column]);\n            dh[e] = 0;"
   "            total = dh[e] + (dy == nullptr ? R(0) : dy[n * dyPitch + place.column]);")
@@ -90,3 +98,23 @@ defect(relu_gradient_at_zero activation activation.cu "Activations*" "dx[e] = y[
 defect(softmax_gradient_without_sum activation activation.cu "Activations*" "y[row + k] * (dy[row + k] - sum)" "y[row + k] * dy[row + k]")
 defect(softmax_gradient_row_ignored activation activation.cu "Activations*" "sum += dy[row + k] * y[row + k];" "sum += dy[row + k] * y[k];")
 defect(half_truncated elementwise elementwise.cu "Half*" "__float2half_rn(x[e])" "__half{static_cast<uint16_t>(__float2half_rn(x[e] * 0.9998f).bits)}")
+defect(mask_reversed elementwise elementwise.cu "Elementwise*" "below ? drawn : rest" "below ? rest : drawn")
+defect(output_sees_the_cell_after_zoneout lstm_varied lstm_varied.cu "LstmVaried*"
+  "gate[3LL * H] += peepholes[2LL * H + j] * now.limitedCell;" "gate[3LL * H] += peepholes[2LL * H + j] * (variation.held(e) * before + (1 - variation.held(e)) * now.limitedCell);")
+defect(gate_clip_ignored_backward lstm_varied lstm_varied.cu "LstmVaried*"
+  "return isBeyond(a, gateClip) ? R(0) : gradientOf(f, a, y, dy);" "return gradientOf(f, a, y, dy);")
+defect(coupled_forget_gradient_lost lstm_varied lstm_varied.cu "LstmVaried*" "dI -= dF;" "dI -= 0;")
+defect(candidate_mask_ignored_backward lstm_varied lstm_varied.cu "LstmVaried*" "dCell * now.i * kept)" "dCell * now.i)")
+defect(cell_zoneout_ignored_backward lstm_varied lstm_varied.cu "LstmVaried*" "held * dAfter + dCell * now.f;" "dCell * now.f;")
+defect(recurrent_mask_ignored_backward lstm_varied lstm_varied.cu "LstmVaried*" "recurrentMask[e] * dSeen[e];" "dSeen[e];")
+defect(recurrent_mask_ignored_forward lstm_varied lstm_varied.cu "LstmVaried*" "recurrentMask[e] * next;" "next;")
+defect(y_before_zoneout lstm_varied lstm_varied.cu "LstmVaried*" "= valid ? next : R(0);" "= valid ? value : R(0);")
+defect(projected_gradient_held lstm_varied lstm_varied.cu "LstmVaried*"
+  "return valid ? (1 - past) * sum : R(0);" "return valid ? sum : R(0);")
+defect(peephole_sums_overwritten lstm_varied lstm_varied.cu "LstmVaried*" "sums[H] += daF * before;" "sums[H] = daF * before;")
+defect(variance_of_a_sample lstm_varied lstm_varied.cu "LstmVaried*" "(squares) / width + epsilon" "(squares) / (width - 1) + epsilon")
+defect(normal_gradient_without_its_mean lstm_varied lstm_varied.cu "LstmVaried*" "(d - meanD - normal" "(d + meanD - normal")
+defect(rows_sum_without_gains lstm_varied lstm_varied.cu "LstmVaried*" "sum += gained;\n            product += gained * normal[k];" "sum += d[k];\n            product += gained * normal[k];")
+defect(softplus_slope lstm_varied lstm_varied.cu "LstmVaried*" "default: return dy * sigmoid(x);" "default: return dy * y;")
+defect(bfloat_truncated elementwise elementwise.cu "BFloat*" "__float2bfloat16_rn(x[e])" "__nv_bfloat16{static_cast<uint16_t>(__float2bfloat16_rn(x[e] * 0.998f).bits)}")
+defect(scale_twice_at_the_end elementwise elementwise.cu "Elementwise*" "        x[e] *= rounded;" "        x[e] *= e + 1 == n ? rounded * rounded : rounded;")

@@ -98,7 +98,7 @@ private:
         if (folder == nullptr) {
             throw std::runtime_error("CAROUSEL_PTX should name the folder of the PTX");
         }
-        for (const char* unit : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise"}) {
+        for (const char* unit : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied"}) {
             std::string path = std::string(folder) + "/" + unit + ".ptx";
             std::ifstream file(path, std::ios::binary);
             std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

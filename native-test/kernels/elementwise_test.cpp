@@ -54,6 +54,26 @@ TYPED_TEST(Elementwise, CopyColumnsLeavesTheColumnsBeside) {
     }
 }
 
+TYPED_TEST(Elementwise, AddAddsToWhatIsThere) {
+    using R = TypeParam;
+    for (long long n : sizes) {
+        std::vector<R> from = numbers<R>(static_cast<size_t>(n), 5);
+        std::vector<R> before = numbers<R>(static_cast<size_t>(n), 6);
+        std::vector<double> expected;
+        for (size_t e = 0; e < from.size(); e++) {
+            expected.push_back(static_cast<R>(before[e] + from[e]));
+        }
+        auto results = everyWay([&](Way way) {
+            Input<R> x(from);
+            Buffer<R> y(static_cast<size_t>(n));
+            y.write(before);
+            launch(named<R>("add"), way, {way.grid(blocksFor(n))}, kBlock, x.address(), y.address(), n);
+            return std::vector<std::vector<R>>{y.values()};
+        });
+        expectSame(results[0], expected, "y");
+    }
+}
+
 TYPED_TEST(Elementwise, BiasRowsRepeatTheBiasOrZero) {
     using R = TypeParam;
     for (auto [rows, columns] : {std::pair{0, 5}, {1, 1}, {3, 255}, {257, 4}, {13, 257}}) {
@@ -120,13 +140,16 @@ TEST(Philox, ReferenceGivesTheKnownAnswers) {
 TYPED_TEST(Elementwise, DropoutDrawsTheSameWordsAsTheReference) {
     using R = TypeParam;
     for (long long n : sizes) {
-        for (double rate : {0.0, 0.25, 0.9}) {
+        for (auto [rate, period] : {std::pair{0.0, n}, {0.25, n}, {0.9, n}, {0.5, 1LL}, {0.25, 3LL}, {0.5, 256LL}, {0.25, 1021LL}}) {
+            if (period == 0) {
+                period = 1;
+            }
             int threshold = static_cast<int>(std::lround(rate * (1 << 24)));
             unsigned long long seed = 0x9d3f00c2fedcba98u;
             int stream = -5;
             unsigned long long call = 0xfffffffe12345678u;
             std::vector<R> from = numbers<R>(static_cast<size_t>(n), 4);
-            std::vector<double> expected = reference::dropout(doubles(from), threshold, rate, seed, stream, call);
+            std::vector<double> expected = reference::dropout(doubles(from), period, threshold, rate, seed, stream, call);
             for (size_t e = 0; e < from.size(); e++) {
                 // What is dropped is not looked at.
                 from[e] = expected[e] == 0 ? nan<R>() : from[e];
@@ -139,11 +162,37 @@ TYPED_TEST(Elementwise, DropoutDrawsTheSameWordsAsTheReference) {
                         y.write(from);
                     }
                     launch(named<R>("dropout"), way, {way.grid(blocksFor(n, 1024))}, kBlock,
-                            inPlace ? y.address() : x.address(), y.address(), n, threshold, rate, seed, stream, call);
+                            inPlace ? y.address() : x.address(), y.address(), n, period, threshold, rate, seed,
+                            stream, call);
                     return std::vector<std::vector<R>>{y.values()};
                 });
                 expectNear(results[0], expected, 2, 0, "y");
             }
+        }
+    }
+}
+
+TYPED_TEST(Elementwise, MaskDrawsTheWordsOfDropout) {
+    using R = TypeParam;
+    for (long long n : {0, 1, 2, 3, 5, 1023, 1025, 3001}) {
+        for (double rate : {0.0, 0.3, 0.9}) {
+            int threshold = static_cast<int>(std::lround(rate * (1 << 24)));
+            unsigned long long seed = 0x123456789abcdef1u;
+            int stream = 1 << 30 | 3;
+            unsigned long long call = 0xfffffffe12345678u;
+            std::vector<double> dropped = reference::dropout(
+                    std::vector<double>(static_cast<size_t>(n), 1), n + 1, threshold, rate, seed, stream, call);
+            std::vector<double> expected;
+            for (double value : dropped) {
+                expected.push_back(value == 0 ? 1 : -0.25);
+            }
+            auto results = everyWay([&](Way way) {
+                Buffer<R> y(static_cast<size_t>(n));
+                launch(named<R>("mask"), way, {way.grid(blocksFor(n, 1024))}, kBlock, y.address(), n, threshold, 1.0,
+                        -0.25, seed, stream, call);
+                return std::vector<std::vector<R>>{y.values()};
+            });
+            expectSame(results[0], expected, "y");
         }
     }
 }
@@ -194,6 +243,65 @@ TEST(Half, NarrowingRoundsToTheNearestTiesToEven) {
         for (size_t k = 0; k < bits.size(); k++) {
             ASSERT_EQ(reference::halfValue(bits[k]), expected[k]) << from[k];
             ASSERT_EQ(bits[k] >> 15 != 0, std::signbit(from[k])) << from[k];
+        }
+    }
+}
+
+TEST(BFloat, NarrowingRoundsToTheNearestTiesToEven) {
+    std::vector<float> from = {0, -0.0f, 1, 3.3895314e38f, 3.3961775e38f, 3.3961773e38f, -3.4028235e38f, INFINITY,
+            -INFINITY, 1e-45f, -1e-45f, 9.1835e-41f, 4.6e-41f, 1.1754944e-38f, 0.1f, 1.00390625f, 1.01171875f};
+    for (int bits = 0; bits < 0x7f80; bits += 13) {
+        double between = (reference::bfloatValue(static_cast<uint16_t>(bits))
+                                 + reference::bfloatValue(static_cast<uint16_t>(bits + 1)))
+                / 2;
+        if (std::isfinite(between)) {
+            float middle = static_cast<float>(between);
+            from.insert(from.end(), {middle, -middle, std::nextafter(middle, 0.0f), std::nextafter(middle, INFINITY)});
+        }
+    }
+    for (long long n : {0LL, 1LL, 255LL, static_cast<long long>(from.size())}) {
+        Input<float> x(from);
+        Buffer<uint16_t> y(static_cast<size_t>(n));
+        launch("carousel_narrow_bf16", {1, 0}, {static_cast<unsigned>(blocksFor(n) + 1)}, kBlock, x.address(),
+                y.address(), n);
+        std::vector<uint16_t> bits = y.values();
+        for (size_t k = 0; k < bits.size(); k++) {
+            ASSERT_EQ(reference::bfloatValue(bits[k]), reference::roundToBFloat(from[k])) << from[k];
+            ASSERT_EQ(bits[k] >> 15 != 0, std::signbit(from[k])) << from[k];
+        }
+    }
+}
+
+TEST(BFloat, NotANumberStaysNone) {
+    std::vector<float> from;
+    for (uint32_t bits : {0x7f800001u, 0x7fc00000u, 0xff800001u, 0xffffffffu}) {
+        float value;
+        std::memcpy(&value, &bits, sizeof value);
+        from.push_back(value);
+    }
+    Input<float> x(from);
+    Buffer<uint16_t> y(from.size());
+    launch("carousel_narrow_bf16", {1, 0}, {1}, kBlock, x.address(), y.address(), static_cast<long long>(from.size()));
+    for (uint16_t bits : y.values()) {
+        EXPECT_TRUE(std::isnan(reference::bfloatValue(bits))) << bits;
+    }
+}
+
+TYPED_TEST(Elementwise, ScaleMultipliesInPlace) {
+    using R = TypeParam;
+    for (double factor : {0x1p16, 0x1p-16, 0.3, 0.0, -1.0}) {
+        for (long long n : sizes) {
+            std::vector<R> from = numbers<R>(static_cast<size_t>(n), 5);
+            std::vector<double> expected(from.size());
+            for (size_t e = 0; e < from.size(); e++) {
+                expected[e] = static_cast<R>(from[e] * static_cast<R>(factor));
+            }
+            auto results = everyWay([&](Way way) {
+                Buffer<R> x(from);
+                launch(named<R>("scale"), way, {way.grid(blocksFor(n))}, kBlock, x.address(), n, factor);
+                return std::vector<std::vector<R>>{x.values()};
+            });
+            expectSame(results[0], expected, "x");
         }
     }
 }

@@ -26,13 +26,14 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
     return counter;
 }
 
-Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int stream, uint64_t call) {
+Vector dropout(const Vector& x, long long period, int threshold, double rate, uint64_t seed, int stream, uint64_t call) {
     Vector y(x.size());
     for (size_t e = 0; e < x.size(); e++) {
-        std::array<uint32_t, 4> words = philox({static_cast<uint32_t>(e / 4), static_cast<uint32_t>(stream),
+        size_t w = e % static_cast<size_t>(period);
+        std::array<uint32_t, 4> words = philox({static_cast<uint32_t>(w / 4), static_cast<uint32_t>(stream),
                                                        static_cast<uint32_t>(call), static_cast<uint32_t>(call >> 32)},
                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-        y[e] = static_cast<int>(words[e % 4] >> 8) < threshold ? 0 : x[e] / (1 - rate);
+        y[e] = static_cast<int>(words[w % 4] >> 8) < threshold ? 0 : x[e] / (1 - rate);
     }
     return y;
 }
@@ -54,6 +55,26 @@ double halfValue(uint16_t bits) {
             ? (fraction == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN())
             : exponent == 0 ? std::ldexp(fraction, -24)
                             : std::ldexp(1024 + fraction, exponent - 25);
+    return bits >> 15 ? -magnitude : magnitude;
+}
+
+double roundToBFloat(double x) {
+    if (std::isnan(x) || std::isinf(x) || x == 0) {
+        return x;
+    }
+    double unit = std::ldexp(1, std::max(std::ilogb(x), -126) - 7);
+    double rounded = std::nearbyint(x / unit) * unit;
+    return std::abs(rounded) >= std::ldexp(1, 128) ? std::copysign(std::numeric_limits<double>::infinity(), x)
+                                                   : rounded;
+}
+
+double bfloatValue(uint16_t bits) {
+    int exponent = bits >> 7 & 255;
+    int fraction = bits & 127;
+    double magnitude = exponent == 255
+            ? (fraction == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN())
+            : exponent == 0 ? std::ldexp(fraction, -133)
+                            : std::ldexp(128 + fraction, exponent - 134);
     return bits >> 15 ? -magnitude : magnitude;
 }
 
@@ -235,6 +256,165 @@ CellGradient lstmCellBackward(
     double daF = dCell * cPrevious * cell.f * (1 - cell.f);
     double daG = dCell * cell.i * (1 - cell.g * cell.g);
     return {{daI, daF, daG, daO}, dCell * cell.f + daI * peepholes[0] + daF * peepholes[1]};
+}
+
+double function(const Function& f, double x) {
+    switch (f.kind) {
+        case 0: return logistic(x);
+        case 1: return std::tanh(x);
+        case 2: return std::max(x, 0.0);
+        case 3: return f.alpha * x + f.beta;
+        case 4: return x >= 0 ? x : f.alpha * x;
+        case 5: return x > f.alpha ? x : 0;
+        case 6: return f.alpha * std::tanh(f.beta * x);
+        case 7: return std::clamp(f.alpha * x + f.beta, 0.0, 1.0);
+        case 8: return x >= 0 ? x : f.alpha * (std::exp(x) - 1);
+        case 9: return x / (1 + std::abs(x));
+        default: return std::log(1 + std::exp(x));
+    }
+}
+
+double slope(const Function& f, double x) {
+    switch (f.kind) {
+        case 0: return logistic(x) * logistic(-x);
+        case 1: return 1 / std::pow(std::cosh(x), 2);
+        case 2: return x > 0;
+        case 3: return f.alpha;
+        case 4: return x >= 0 ? 1 : f.alpha;
+        case 5: return x > f.alpha;
+        case 6: return f.alpha * f.beta / std::pow(std::cosh(f.beta * x), 2);
+        case 7: return f.alpha * x + f.beta > 0 && f.alpha * x + f.beta < 1 ? f.alpha : 0;
+        case 8: return x >= 0 ? 1 : f.alpha * std::exp(x);
+        case 9: return std::pow(1 + std::abs(x), -2);
+        default: return logistic(x);
+    }
+}
+
+Normalized normalize(const Vector& q, double epsilon) {
+    double count = static_cast<double>(q.size());
+    double mean = 0;
+    for (double value : q) {
+        mean += value / count;
+    }
+    double variance = 0;
+    for (double value : q) {
+        variance += (value - mean) * (value - mean) / count;
+    }
+    Normalized result{{}, std::sqrt(variance + epsilon)};
+    for (double value : q) {
+        result.values.push_back((value - mean) / result.deviation);
+    }
+    return result;
+}
+
+Vector normalizeBackward(const Normalized& q, const Vector& d) {
+    size_t count = q.values.size();
+    Vector result(count);
+    for (size_t k = 0; k < count; k++) {
+        // The Jacobian, element by element.
+        for (size_t j = 0; j < count; j++) {
+            double slope = (static_cast<double>(j == k) - (1 + q.values[j] * q.values[k]) / static_cast<double>(count))
+                    / q.deviation;
+            result[k] += d[j] * slope;
+        }
+    }
+    return result;
+}
+
+VariedCells variedCells(
+        const Variation& variation, Vector a, const Vector& cPrevious, const Vector& kept, const Vector& held) {
+    size_t H = cPrevious.size();
+    VariedCells cells{{}, Vector(H), Vector(H), Vector(H)};
+    auto activated = [&](const Function& f, double x) {
+        return function(f, variation.gateClip > 0 ? std::clamp(x, -variation.gateClip, variation.gateClip) : x);
+    };
+    for (size_t j = 0; j < H; j++) {
+        if (!variation.peepholes.empty()) {
+            a[j] += variation.peepholes[j] * cPrevious[j];
+            a[H + j] += variation.peepholes[H + j] * cPrevious[j];
+        }
+        double i = activated(variation.gates, a[j]);
+        double f = variation.coupled ? 1 - i : activated(variation.gates, a[H + j]);
+        double g = activated(variation.candidate, a[2 * H + j]);
+        double cell = f * cPrevious[j] + i * kept[j] * g;
+        cells.newCell[j] = variation.clip > 0 ? std::clamp(cell, -variation.clip, variation.clip) : cell;
+        if (!variation.peepholes.empty()) {
+            a[3 * H + j] += variation.peepholes[2 * H + j] * cells.newCell[j];
+        }
+        cells.c[j] = held[j] * cPrevious[j] + (1 - held[j]) * cells.newCell[j];
+    }
+    Vector shown = cells.newCell;
+    if (!variation.cellGains.empty()) {
+        shown = normalize(cells.newCell, variation.epsilon).values;
+        for (size_t j = 0; j < H; j++) {
+            shown[j] = variation.cellGains[j] * shown[j] + variation.cellGains[H + j];
+        }
+    }
+    for (size_t j = 0; j < H; j++) {
+        cells.m[j] = activated(variation.gates, a[3 * H + j]) * function(variation.output, shown[j]);
+    }
+    cells.a = a;
+    return cells;
+}
+
+VariedGradients variedCellsBackward(const Variation& variation, const Vector& a, const Vector& cPrevious,
+        const Vector& kept, const Vector& held, const Vector& dm, const Vector& dc) {
+    size_t H = cPrevious.size();
+    VariedGradients result{Vector(4 * H), Vector(H), Vector(3 * H), Vector(2 * H)};
+    double limit = variation.gateClip > 0 ? variation.gateClip : INFINITY;
+    auto gate = [&](size_t q, size_t j) {
+        return function(q == 2 ? variation.candidate : variation.gates, std::clamp(a[q * H + j], -limit, limit));
+    };
+    auto gateSlope = [&](size_t q, size_t j) {
+        double x = a[q * H + j];
+        return std::abs(x) > limit ? 0 : slope(q == 2 ? variation.candidate : variation.gates, x);
+    };
+    Vector unlimited(H), newCell(H);
+    for (size_t j = 0; j < H; j++) {
+        double f = variation.coupled ? 1 - gate(0, j) : gate(1, j);
+        unlimited[j] = f * cPrevious[j] + gate(0, j) * kept[j] * gate(2, j);
+        newCell[j] = variation.clip > 0 ? std::clamp(unlimited[j], -variation.clip, variation.clip) : unlimited[j];
+    }
+    bool normal = !variation.cellGains.empty();
+    Normalized normalized = normalize(newCell, variation.epsilon);
+    Vector ds(H), shown(H);
+    for (size_t j = 0; j < H; j++) {
+        double s = normal ? variation.cellGains[j] * normalized.values[j] + variation.cellGains[H + j] : newCell[j];
+        shown[j] = function(variation.output, s);
+        ds[j] = dm[j] * gate(3, j) * slope(variation.output, s);
+        if (normal) {
+            result.dCellGains[j] = ds[j] * normalized.values[j];
+            result.dCellGains[H + j] = ds[j];
+            ds[j] *= variation.cellGains[j];
+        }
+    }
+    if (normal) {
+        ds = normalizeBackward(normalized, ds);
+    }
+    for (size_t j = 0; j < H; j++) {
+        auto peephole = [&](size_t row) {
+            return variation.peepholes.empty() ? 0 : variation.peepholes[row * H + j];
+        };
+        double daO = dm[j] * shown[j] * gateSlope(3, j);
+        double dCell = (1 - held[j]) * dc[j] + ds[j] + daO * peephole(2);
+        if (variation.clip > 0 && std::abs(unlimited[j]) > variation.clip) {
+            dCell = 0;
+        }
+        double f = variation.coupled ? 1 - gate(0, j) : gate(1, j);
+        double di = dCell * kept[j] * gate(2, j);
+        double df = dCell * cPrevious[j];
+        double daI = (variation.coupled ? di - df : di) * gateSlope(0, j);
+        double daF = variation.coupled ? 0 : df * gateSlope(1, j);
+        result.da[j] = daI;
+        result.da[H + j] = daF;
+        result.da[2 * H + j] = dCell * gate(0, j) * kept[j] * gateSlope(2, j);
+        result.da[3 * H + j] = daO;
+        result.dcPrevious[j] = held[j] * dc[j] + dCell * f + daI * peephole(0) + daF * peephole(1);
+        result.dPeepholes[j] = daI * cPrevious[j];
+        result.dPeepholes[H + j] = daF * cPrevious[j];
+        result.dPeepholes[2 * H + j] = daO * newCell[j];
+    }
+    return result;
 }
 
 }  // namespace carousel::test::reference

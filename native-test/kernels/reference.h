@@ -13,11 +13,15 @@ using Vector = std::vector<double>;
 // The Philox4x32-10 block of a counter and a key, each given as 32-bit words from the lowest.
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
-Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int stream, uint64_t call);
+// Element e has the word of element e mod period.
+Vector dropout(const Vector& x, long long period, int threshold, double rate, uint64_t seed, int stream, uint64_t call);
 
 // The nearest half, ties to even, as a number.
 double roundToHalf(double x);
 double halfValue(uint16_t bits);
+// The same for bfloat16.
+double roundToBFloat(double x);
+double bfloatValue(uint16_t bits);
 
 // Adds to dTable.
 void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width);
@@ -65,6 +69,53 @@ struct CellGradient {
 // From the gates after activation and the gradients of m and c.
 CellGradient lstmCellBackward(
         const Cell& cell, double cPrevious, double dm, double dc, const std::array<double, 3>& peepholes, double clip);
+
+// ONNX's functions of a number, by the kernels' codes.
+struct Function {
+    int kind = 1;
+    double alpha = 0;
+    double beta = 0;
+};
+
+double function(const Function& f, double x);
+double slope(const Function& f, double x);
+
+struct Normalized {
+    Vector values;
+    double deviation;
+};
+
+Normalized normalize(const Vector& q, double epsilon);
+// The gradient of q from that of its normalised values.
+Vector normalizeBackward(const Normalized& q, const Vector& d);
+
+// What an LSTM cell may have beside the plain equations; empty for none of it.
+struct Variation {
+    Vector peepholes;
+    double clip = 0;
+    double gateClip = 0;
+    bool coupled = false;
+    Function gates{0, 0, 0};
+    Function candidate{};
+    Function output{};
+    Vector cellGains;
+    double epsilon = 1e-5;
+};
+
+// The cells of one row at one step: a without peepholes, d_g and z_c of each cell.
+struct VariedCells {
+    Vector a, c, m, newCell;
+};
+
+VariedCells variedCells(const Variation& variation, Vector a, const Vector& cPrevious, const Vector& kept, const Vector& held);
+
+struct VariedGradients {
+    Vector da, dcPrevious, dPeepholes, dCellGains;
+};
+
+// From a with peepholes and the gradients of m and c.
+VariedGradients variedCellsBackward(const Variation& variation, const Vector& a, const Vector& cPrevious,
+        const Vector& kept, const Vector& held, const Vector& dm, const Vector& dc);
 
 }  // namespace carousel::test::reference
 

@@ -39,7 +39,7 @@ final class EvaluateCommand implements Callable<Integer> {
         Task task = contents.config().taskKind();
         Task.Test test = task.test(contents.config());
         PrintWriter out = spec.commandLine().getOut();
-        try (Engine engine = engineChoice.open("auto");
+        try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine)) {
             Evaluation evaluation = new Evaluator(model, task.loss()).evaluate(test.source());
             Task.Result result = task.result(contents.config(), test, evaluation, model);

@@ -144,7 +144,7 @@ final class ForecastCommand implements Callable<Integer> {
         }
         Outlook outlook;
         String engineName;
-        try (Engine engine = engineChoice.open("auto");
+        try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine)) {
             engineName = engine.description();
             outlook = forecast(

@@ -89,7 +89,7 @@ final class GenerateCommand implements Callable<Integer> {
         Vocabulary vocabulary = contents.config().text().vocabulary();
         int[] beginning = beginning(vocabulary);
         PrintWriter out = spec.commandLine().getOut();
-        try (Engine engine = engineChoice.open("auto");
+        try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine);
                 LstmSession session = new LstmSession(model, 1)) {
             int[] client = {0};

@@ -1,6 +1,7 @@
 package carousel.engine;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -50,10 +51,26 @@ public final class Engines {
         return open(providers(), name, options);
     }
 
-    /** The same for these providers, the preferred ones first. */
+    /**
+     * Opens an engine for these LSTMs, for instance those of a model: like {@link #open(String, EngineOptions)}, but {@code auto} goes on
+     * to the best available engine that computes all of them.
+     *
+     * @throws EngineException as for {@code open}, and when the named engine does not compute one of them, or no engine does
+     */
+    public static Engine openFor(String name, EngineOptions options, Collection<LstmSpec> specs) {
+        return openFor(providers(), name, options, specs);
+    }
+
+    /** The same as {@link #open(String, EngineOptions)} for these providers, the preferred ones first. */
     static Engine open(List<EngineProvider> providers, String name, EngineOptions options) {
+        return openFor(providers, name, options, List.of());
+    }
+
+    /** The same as {@link #openFor(String, EngineOptions, Collection)} for these providers, the preferred ones first. */
+    static Engine openFor(
+            List<EngineProvider> providers, String name, EngineOptions options, Collection<LstmSpec> specs) {
         if (name.equals(AUTO)) {
-            return automatic(providers, options);
+            return automatic(providers, options, specs);
         }
         for (EngineProvider provider : providers) {
             if (provider.name().equals(name)) {
@@ -64,14 +81,26 @@ public final class Engines {
                                     + reason.get().getMessage(),
                             reason.get());
                 }
-                return provider.open(options);
+                return opened(provider, options, specs);
             }
         }
         throw new EngineException("there is no engine '" + name + "' in this build: choose auto, "
                 + providers.stream().map(EngineProvider::name).collect(Collectors.joining(", ")));
     }
 
-    private static Engine automatic(List<EngineProvider> providers, EngineOptions options) {
+    /** Throws {@link EngineException} with the engine's own words where it does not do what it is asked for. */
+    private static Engine opened(EngineProvider provider, EngineOptions options, Collection<LstmSpec> specs) {
+        Engine engine = provider.open(options);
+        Optional<String> refusal =
+                specs.stream().flatMap(spec -> engine.refusal(spec).stream()).findFirst();
+        if (refusal.isPresent()) {
+            engine.close();
+            throw new EngineException(refusal.get());
+        }
+        return engine;
+    }
+
+    private static Engine automatic(List<EngineProvider> providers, EngineOptions options, Collection<LstmSpec> specs) {
         // Several engines often lack the same thing, which is then said once.
         Map<String, List<String>> passedOver = new LinkedHashMap<>();
         for (EngineProvider provider : providers) {
@@ -83,14 +112,14 @@ public final class Engines {
                 continue;
             }
             try {
-                Engine engine = provider.open(options);
+                Engine engine = opened(provider, options, specs);
                 LOG.info(
                         "engine auto: {}, the best available{}",
                         engine.description(),
                         passedOver.isEmpty() ? "" : " (" + inWords(passedOver) + ")");
                 return engine;
             } catch (EngineException refused) {
-                // It is there but does not do what the options ask for; another may.
+                // It is there but does not do what the options or the LSTMs ask for; another may.
                 passedOver
                         .computeIfAbsent(refused.getMessage(), message -> new ArrayList<>())
                         .add(provider.name());

@@ -94,6 +94,11 @@ class DelegatingEngine implements Engine {
     }
 
     @Override
+    public void scale(Tensor x, double factor) {
+        engine.scale(x, factor);
+    }
+
+    @Override
     public void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
         engine.copyColumns(source, sourceColumn, target, targetColumn, columns);
     }
@@ -136,8 +141,13 @@ class DelegatingEngine implements Engine {
     }
 
     @Override
-    public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
-        engine.dropout(x, rate, key, y);
+    public void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
+        engine.dropout(x, rate, key, period, y);
+    }
+
+    @Override
+    public void add(Tensor x, Tensor y) {
+        engine.add(x, y);
     }
 
     @Override

@@ -18,6 +18,7 @@ import carousel.fixture.LstmData;
 import carousel.fixture.LstmOptions;
 import carousel.fixture.LstmResult;
 import carousel.fixture.Tolerance;
+import carousel.tensor.Precision;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
@@ -31,13 +32,26 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Stacks, forward and backward. */
 interface LstmContract extends ContractPart {
+    /** Parameters' gradients of some cases that are larger come from gradients of gates that are beyond 65504. */
+    double LARGEST_GRADIENT_OF_HALVES = 100;
+
     @ParameterizedTest
     @MethodSource("carousel.contract.LstmCases#all")
     default void stackMatchesTheReference(LstmCase lstm) {
         Optional<String> refusal = engine().refusal(lstm.spec());
         Assumptions.assumeTrue(refusal.isEmpty(), () -> refusal.orElseThrow());
         LstmResult actual = use((engine, bench) -> bench.run(lstm, LstmData.of(lstm)));
-        tolerance().check(lstm, ReferenceResults.of(lstm), actual);
+        LstmResult expected = ReferenceResults.of(lstm);
+        if (lstm.spec().layerNormalization()) {
+            tolerance()
+                    .check(
+                            lstm,
+                            expected,
+                            ReferenceResults.nearby(lstm, tolerance().near()),
+                            actual);
+        } else {
+            tolerance().check(lstm, expected, actual);
+        }
     }
 
     /** What an engine does not compute is left out of a combination for it; which that is, {@code features.md} says. */
@@ -54,8 +68,23 @@ interface LstmContract extends ContractPart {
             lstm = lstm.withSpec(lstm.spec().withDirection(Direction.FORWARD));
         }
         LstmCase computed = lstm;
+        LstmResult expected = ReferenceResults.of(computed);
+        // The reference computes in double: what leaves an engine's range is none of its errors.
+        Assumptions.assumeTrue(
+                engine().precision() == Precision.FP64
+                        || Math.max(Tolerance.largest(expected.y()), Tolerance.largest(expected.c())) < Float.MAX_VALUE,
+                "it gives more than single precision holds");
+        Assumptions.assumeTrue(
+                engine().precision() != Precision.FP16
+                        || Tolerance.largest(expected.parameterGradients()) < LARGEST_GRADIENT_OF_HALVES,
+                "its gradients are larger than half precision holds");
         LstmResult actual = use((engine, bench) -> bench.run(computed, LstmData.of(computed)));
-        tolerance().check(computed, ReferenceResults.of(computed), actual);
+        tolerance()
+                .check(
+                        computed,
+                        expected,
+                        ReferenceResults.nearby(computed, tolerance().near()),
+                        actual);
     }
 
     /** Lengths in a tensor do what lengths in an array do, and beyond the ends of their range what those ends do. */

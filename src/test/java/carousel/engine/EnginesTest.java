@@ -4,13 +4,16 @@ import static carousel.fixture.Refusals.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.tensor.Precision;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -20,13 +23,22 @@ class EnginesTest {
     private static final class StandIn implements EngineProvider {
         private final String name;
         private final int preference;
+        private static final String REFUSAL = "this one computes no such cell: choose another";
+
         private final String reason;
+        private final Predicate<LstmSpec> computed;
         private final List<EngineOptions> opened = new ArrayList<>();
+        private int closed;
 
         StandIn(String name, int preference, String reason) {
+            this(name, preference, reason, spec -> true);
+        }
+
+        StandIn(String name, int preference, String reason, Predicate<LstmSpec> computed) {
             this.name = name;
             this.preference = preference;
             this.reason = reason;
+            this.computed = computed;
         }
 
         @Override
@@ -55,7 +67,15 @@ class EnginesTest {
                 throw new AssertionError("an unavailable engine was opened");
             }
             opened.add(options);
-            return Engines.open("reference", options);
+            Engine engine = Engines.open("reference", options);
+            return (Engine) Proxy.newProxyInstance(
+                    Engine.class.getClassLoader(), new Class<?>[] {Engine.class}, (proxy, method, arguments) -> {
+                        if (method.getName().equals("refusal")) {
+                            return computed.test((LstmSpec) arguments[0]) ? Optional.empty() : Optional.of(REFUSAL);
+                        }
+                        closed += method.getName().equals("close") ? 1 : 0;
+                        return method.invoke(engine, arguments);
+                    });
         }
     }
 
@@ -123,6 +143,50 @@ class EnginesTest {
         EngineOptions half = EngineOptions.defaults().withPrecision(Precision.FP16);
         assertRefused(
                 EngineException.class, () -> Engines.open(cpu, Engines.AUTO, half), "vector", "reference", "FP16");
+    }
+
+    @Test
+    void autoLooksFurtherWhenThePreferredOneDoesNotComputeTheModel() {
+        LstmSpec plain = LstmSpec.of(3, 4);
+        LstmSpec peepholes = LstmSpec.of(4, 2).withPeepholes(true);
+        StandIn simple = new StandIn("simple", 7, null, spec -> !spec.peepholes());
+        List<EngineProvider> providers = List.of(broken, simple, fast, slow);
+        EngineOptions options = EngineOptions.defaults();
+        Engines.openFor(providers, Engines.AUTO, options, List.of(plain)).close();
+        assertEquals(List.of(1, 0, 0), List.of(simple.opened.size(), fast.opened.size(), slow.opened.size()));
+        Engines.openFor(providers, Engines.AUTO, options, List.of(plain, peepholes))
+                .close();
+        assertEquals(List.of(2, 1, 0), List.of(simple.opened.size(), fast.opened.size(), slow.opened.size()));
+        assertEquals(2, simple.closed, "an engine that refuses the model is closed");
+    }
+
+    @Test
+    void aNamedEngineThatDoesNotComputeTheModelSaysSoInItsOwnWords() {
+        StandIn simple = new StandIn("simple", 7, null, spec -> !spec.peepholes());
+        EngineException refused = assertThrows(
+                EngineException.class,
+                () -> Engines.openFor(
+                        List.of(simple, fast),
+                        "simple",
+                        EngineOptions.defaults(),
+                        List.of(LstmSpec.of(4, 2).withPeepholes(true))));
+        assertEquals(StandIn.REFUSAL, refused.getMessage());
+        assertEquals(1, simple.closed);
+        assertEquals(List.of(), fast.opened);
+    }
+
+    @Test
+    void whereNoEngineComputesTheModelAutoSaysWhatEachRefuses() {
+        StandIn simple = new StandIn("simple", 7, null, spec -> !spec.peepholes());
+        assertRefused(
+                EngineException.class,
+                () -> Engines.openFor(
+                        List.of(simple),
+                        Engines.AUTO,
+                        EngineOptions.defaults(),
+                        List.of(LstmSpec.of(4, 2).withPeepholes(true))),
+                "simple: " + StandIn.REFUSAL);
+        assertEquals(1, simple.closed);
     }
 
     @Test

@@ -32,7 +32,7 @@ final class CommandQueue implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(CommandQueue.class);
 
     /** Arguments of a kernel, at most. */
-    static final int MOST_ARGUMENTS = 32;
+    static final int MOST_ARGUMENTS = 48;
     /** Shorter runs are not worth a graph. */
     private static final int SHORTEST = 4;
     /** A run this long is handed over whatever comes. */

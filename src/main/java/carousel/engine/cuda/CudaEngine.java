@@ -5,6 +5,7 @@ import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Loss;
+import carousel.engine.LstmInput;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
@@ -26,6 +27,8 @@ public abstract class CudaEngine implements Engine {
     private static final int SUM_CHUNK = 4096;
     /** Rows that one thread of a sum of columns takes. */
     private static final int ROW_CHUNK = 256;
+    /** Elements that one kernel adds: their number is an int. */
+    private static final long LARGEST_PIECE = 1 << 30;
     /** Blocks that a grid may have in its second dimension; the kernels go on from there. */
     private static final int MOST_ROWS_OF_BLOCKS = 65_535;
     /** Numbers in a loss's report. */
@@ -38,6 +41,9 @@ public abstract class CudaEngine implements Engine {
     private final CudaContext context;
     private final Precision precision;
     private final ElementType real;
+    /** Of what products multiply. */
+    private final ElementType operands;
+
     private final DeviceAllocator allocator;
     private final Staging staging;
     private final Kernels kernels;
@@ -48,11 +54,12 @@ public abstract class CudaEngine implements Engine {
     /**
      * Opens the device.
      *
-     * @param precision FP64, FP32, or one that stores single precision and multiplies in less
+     * @param operands what {@link #product} multiplies: the precision's type of operands, or reals
      */
-    protected CudaEngine(EngineOptions options, Precision precision) {
+    protected CudaEngine(EngineOptions options, Precision precision, ElementType operands) {
         this.precision = precision;
-        this.real = precision == Precision.FP64 ? ElementType.FLOAT64 : ElementType.FLOAT32;
+        this.real = precision.storage();
+        this.operands = operands;
         this.context = new CudaContext();
         Staging openStaging = null;
         Blas openBlas = null;
@@ -60,7 +67,7 @@ public abstract class CudaEngine implements Engine {
         try {
             allocator = new DeviceAllocator(context, real, options.guards());
             staging = openStaging = new Staging(context);
-            blas = openBlas = new Blas(context, precision);
+            blas = openBlas = new Blas(context, precision, operands);
             queue = openQueue = new CommandQueue(context, blas);
             context.queue(queue);
             kernels = new Kernels(context, queue, precision == Precision.FP64);
@@ -92,7 +99,9 @@ public abstract class CudaEngine implements Engine {
      * {@code C [m, n] = A B} or {@code C += A B}, with {@code A [m, k]} and {@code B [k, n]} after their transpositions. What has no
      * elements is left alone.
      *
-     * @param a where A lies as it is stored, row after row without gaps; the same for B and C
+     * @param a where A lies as it is stored, row after row without gaps, in the {@linkplain #operands type of operands}; the same
+     *     for B
+     * @param c likewise, of reals
      */
     protected final void product(
             boolean transposeA, boolean transposeB, int m, int n, int k, long a, long b, boolean add, long c) {
@@ -113,6 +122,32 @@ public abstract class CudaEngine implements Engine {
         command.add(c);
         command.add(n);
         queue.submit(command);
+    }
+
+    /** The type of what {@link #product} multiplies. */
+    protected final ElementType operands() {
+        return operands;
+    }
+
+    /** Rounds so many floats to the nearest of 16 bits, ties to even; what is too large for them becomes infinite. */
+    protected final void narrow(long from, long to, long elements, ElementType type) {
+        kernels.launchExactly(type == ElementType.FLOAT16 ? "carousel_narrow_f16" : "carousel_narrow_bf16")
+                .address(from)
+                .address(to)
+                .number(elements)
+                .over(elements);
+    }
+
+    /** Where a product finds a tensor: in a rounded copy for as long as the workspace is open, or as it is. */
+    private long operand(Scope workspace, Tensor tensor) {
+        long from = input(tensor);
+        if (operands == real) {
+            return from;
+        }
+        Tensor copy = workspace.allocate("operand", operands, tensor.shape());
+        long to = DeviceStorage.address(copy, operands);
+        narrow(from, to, tensor.elements(), operands);
+        return to;
     }
 
     /** The type of tensors of real numbers. */
@@ -268,6 +303,19 @@ public abstract class CudaEngine implements Engine {
         return values;
     }
 
+    /** The same input with its lengths in an array: where they lie on the device, the host waits for them. */
+    protected final LstmInput withLengthsAtHand(LstmInput input) {
+        if (input.deviceLengths() == null) {
+            return input;
+        }
+        int timeSteps = input.x().shape().extent(0);
+        int[] lengths = readIntegers(input.deviceLengths());
+        for (int n = 0; n < lengths.length; n++) {
+            lengths[n] = Math.max(0, Math.min(timeSteps, lengths[n]));
+        }
+        return input.withLengths(lengths);
+    }
+
     @Override
     public final void fill(Tensor target, double value) {
         begin();
@@ -276,6 +324,16 @@ public abstract class CudaEngine implements Engine {
                 .number(target.elements())
                 .real(value)
                 .over(target.elements());
+    }
+
+    @Override
+    public final void scale(Tensor x, double factor) {
+        begin();
+        kernels.launch("scale")
+                .address(output(x))
+                .number(x.elements())
+                .real(factor)
+                .over(x.elements());
     }
 
     /** Sets so many reals from an address on to 0. */
@@ -321,6 +379,17 @@ public abstract class CudaEngine implements Engine {
     }
 
     @Override
+    public final void add(Tensor x, Tensor y) {
+        begin();
+        Shapes.requireElements("y", y, x.elements());
+        kernels.launch("add")
+                .address(input(x))
+                .address(output(y))
+                .number(x.elements())
+                .over(x.elements());
+    }
+
+    @Override
     public final void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
         begin();
         Shapes.requireLinear(x, weights, bias, y);
@@ -328,7 +397,18 @@ public abstract class CudaEngine implements Engine {
         int inputs = x.shape().extent(1);
         int outputs = weights.shape().extent(0);
         setRows(output(y), optionalInput(bias), rows, outputs);
-        product(false, true, rows, outputs, inputs, input(x), input(weights), true, input(y));
+        try (Scope workspace = openScope("operands")) {
+            product(
+                    false,
+                    true,
+                    rows,
+                    outputs,
+                    inputs,
+                    operand(workspace, x),
+                    operand(workspace, weights),
+                    true,
+                    input(y));
+        }
     }
 
     /** Every one of {@code rows} rows becomes the vector at {@code bias}, or zeros where that is 0. */
@@ -350,11 +430,14 @@ public abstract class CudaEngine implements Engine {
         int rows = x.shape().extent(0);
         int inputs = x.shape().extent(1);
         int outputs = weights.shape().extent(0);
-        if (dx != null) {
-            Shapes.require("dx", dx, rows, inputs);
-            product(false, false, rows, inputs, outputs, input(dy), input(weights), false, output(dx));
+        try (Scope workspace = openScope("operands")) {
+            long d = operand(workspace, dy);
+            if (dx != null) {
+                Shapes.require("dx", dx, rows, inputs);
+                product(false, false, rows, inputs, outputs, d, operand(workspace, weights), false, output(dx));
+            }
+            product(true, false, outputs, inputs, rows, d, operand(workspace, x), true, output(weightsGradient));
         }
-        product(true, false, outputs, inputs, rows, input(dy), input(x), true, output(weightsGradient));
         if (biasGradient != null) {
             addColumnSums(input(dy), rows, outputs, output(biasGradient));
         }
@@ -433,25 +516,62 @@ public abstract class CudaEngine implements Engine {
     }
 
     @Override
-    public final void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
+    public final void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
         begin();
-        Shapes.requireDropout(x, rate, y);
-        dropout(input(x), rate, key, output(y), x.elements());
+        Shapes.requireDropout(x, rate, period, y);
+        dropout(input(x), rate, key, period, output(y), x.elements());
     }
 
     /** The same on so many elements from an address on. */
     protected final void dropout(long x, double rate, RandomKey key, long y, long elements) {
+        dropout(x, rate, key, Math.max(1, elements), y, elements);
+    }
+
+    private void dropout(long x, double rate, RandomKey key, long period, long y, long elements) {
         kernels.launch("dropout")
                 .address(x)
                 .address(y)
                 .number(elements)
+                .number(period)
                 .integer(RandomKey.threshold(rate))
                 .real(rate)
                 .number(key.seed())
                 .integer(key.stream())
                 .number(key.call())
                 .varies()
+                .over(Math.min(elements, period));
+    }
+
+    /**
+     * Draws a mask: an element whose word counts as dropped becomes {@code drawn}, any other {@code rest}.
+     *
+     * @param probability in [0, 1), as for {@link #dropout}
+     */
+    protected final void mask(long mask, double probability, RandomKey key, double drawn, double rest, long elements) {
+        kernels.launch("mask")
+                .address(mask)
+                .number(elements)
+                .integer(RandomKey.threshold(probability))
+                .real(drawn)
+                .real(rest)
+                .number(key.seed())
+                .integer(key.stream())
+                .number(key.call())
+                .varies()
                 .over(elements);
+    }
+
+    /** {@code y += x}, so many reals. */
+    protected final void add(long x, long y, long elements) {
+        for (long done = 0; done < elements; done += LARGEST_PIECE) {
+            int count = (int) Math.min(LARGEST_PIECE, elements - done);
+            kernels.launch("add_columns")
+                    .address(x + bytes(done))
+                    .integer(1)
+                    .integer(count)
+                    .address(y + bytes(done))
+                    .over(count);
+        }
     }
 
     @Override

@@ -25,9 +25,13 @@ public final class Kernels implements AutoCloseable {
     /** Threads of a block, unless a kernel says otherwise. */
     public static final int BLOCK = 256;
 
-    private static final long LARGEST_GRID = 1 << 20;
+    /** Blocks of a grid, at most: the kernels go on from there. */
+    public static final long LARGEST_GRID = 1 << 20;
+
     private static final List<String> FILES =
             List.of("activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise");
+    /** Those that few need and that take the driver seconds to translate: loaded when one of them is asked for. */
+    private static final List<String> LATER = List.of("lstm_varied");
 
     private final CudaContext context;
     private final String suffix;
@@ -90,8 +94,11 @@ public final class Kernels implements AutoCloseable {
 
     private CUfunction find(String name) {
         CUfunction function = new CUfunction();
-        for (CUmodule module : modules) {
-            if (JCudaDriver.cuModuleGetFunction(function, module, name) == jcuda.driver.CUresult.CUDA_SUCCESS) {
+        for (int k = 0; k < FILES.size() + LATER.size(); k++) {
+            if (k == modules.size()) {
+                load(LATER.get(k - FILES.size()));
+            }
+            if (JCudaDriver.cuModuleGetFunction(function, modules.get(k), name) == jcuda.driver.CUresult.CUDA_SUCCESS) {
                 return function;
             }
         }

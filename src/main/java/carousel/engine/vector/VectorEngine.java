@@ -140,7 +140,7 @@ public final class VectorEngine extends HostEngine {
                     xAt = start(trace.dropped(layer));
                 }
                 elementwise.dropout(
-                        y, yAt, width, spec.dropout(), input.dropout().substream(layer), x, xAt);
+                        y, yAt, width, spec.dropout(), input.dropout().substream(layer), width, x, xAt);
             }
         }
         if (tape != null) {
@@ -178,7 +178,7 @@ public final class VectorEngine extends HostEngine {
             int dxAt = wanted == null ? 0 : start(wanted);
             backward.run(stack, trace, layer, dy, dyAt, outputGradient, parameterGradients, dx, dxAt, inputGradient);
             if (layer > 0 && drops) {
-                elementwise.dropout(dx, dxAt, width, spec.dropout(), key.substream(layer - 1), dx, dxAt);
+                elementwise.dropout(dx, dxAt, width, spec.dropout(), key.substream(layer - 1), width, dx, dxAt);
             }
             dy = dx;
             dyAt = dxAt;
@@ -190,6 +190,13 @@ public final class VectorEngine extends HostEngine {
             HostStorage.changed(state.h());
             HostStorage.changed(state.c());
         }
+    }
+
+    @Override
+    public void add(Tensor x, Tensor y) {
+        Shapes.requireElements("y", y, x.elements());
+        HostStorage.changed(y);
+        elementwise.add(x, y);
     }
 
     @Override
@@ -241,10 +248,12 @@ public final class VectorEngine extends HostEngine {
     }
 
     @Override
-    public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
-        Shapes.requireDropout(x, rate, y);
+    public void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
+        Shapes.requireDropout(x, rate, period, y);
         HostStorage.changed(y);
-        elementwise.dropout(floats(x), start(x), Math.toIntExact(x.elements()), rate, key, floats(y), start(y));
+        int count = Math.toIntExact(x.elements());
+        elementwise.dropout(
+                floats(x), start(x), count, rate, key, (int) Math.min(period, Math.max(1, count)), floats(y), start(y));
     }
 
     @Override

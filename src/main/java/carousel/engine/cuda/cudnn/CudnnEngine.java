@@ -31,14 +31,12 @@ import java.util.Optional;
  * the way back.
  *
  * <p>In FP16 tensors hold single precision, as everywhere at the seam, and so do master weights; what cuDNN reads is narrowed before a
- * call and what it writes is widened after it, and linear layers and losses compute in FP32. Gradients are not scaled: the loss's
- * gradient should be so large that what becomes of it in half precision does not vanish.
+ * call and what it writes is widened after it, and linear layers and losses compute in FP32. The engine does not scale gradients: the
+ * loss's gradient should be so large that what becomes of it in half precision does not vanish, as a trainer's loss scale makes it.
  */
 final class CudnnEngine extends CudaEngine {
     /** Passes measured for each algorithm, after one to warm up. */
     private static final int REPETITIONS = 3;
-    /** Elements that one kernel adds: their number is an int. */
-    private static final long LARGEST_PIECE = 1 << 30;
 
     private final Dnn dnn;
     private final Networks networks;
@@ -71,7 +69,7 @@ final class CudnnEngine extends CudaEngine {
 
     /** @param pinned the algorithm for all stacks; nothing for the fastest of each */
     CudnnEngine(EngineOptions options, Precision precision, Optional<Algorithm> pinned) {
-        super(options, precision);
+        super(options, precision, precision.storage());
         this.half = precision == Precision.FP16;
         try {
             dnn = new Dnn(context(), precision);
@@ -119,10 +117,12 @@ final class CudnnEngine extends CudaEngine {
     }
 
     @Override
-    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput given, LstmOutput output, LstmTape tape) {
         context().enter();
         requireSupported(spec);
-        Shapes.requireForward(spec, parameters, input, output, tape);
+        Shapes.requireForward(spec, parameters, given, output, tape);
+        // cuDNN's descriptors want the lengths of the host.
+        LstmInput input = withLengthsAtHand(given);
         boolean layered = layerByLayer(spec, input);
         if (tape != null) {
             new Pass(spec, parameters, input, ((CudnnTape) tape).trace(layered), true).forward(output);
@@ -195,15 +195,6 @@ final class CudnnEngine extends CudaEngine {
         return bytes == 0 ? null : rooms.atLeast(name, real(), reals(bytes));
     }
 
-    private void narrow(long from, long to, long elements) {
-        kernels()
-                .launchExactly("carousel_narrow_f16")
-                .address(from)
-                .address(to)
-                .number(elements)
-                .over(elements);
-    }
-
     private void widen(long from, long to, long elements) {
         kernels()
                 .launchExactly("carousel_widen_f16")
@@ -231,7 +222,7 @@ final class CudnnEngine extends CudaEngine {
                 long from = flat + bytes(piece.flat());
                 long to = space + piece.place() * dnn.elements().bytes();
                 if (half) {
-                    narrow(from, to, piece.count());
+                    narrow(from, to, piece.count(), ElementType.FLOAT16);
                 } else {
                     copy(from, to, piece.count());
                 }
@@ -485,16 +476,7 @@ final class CudnnEngine extends CudaEngine {
                 widen(weightGradients, from, count);
             }
             for (Network.Piece piece : network.pieces(weightGradients)) {
-                for (long done = 0; done < piece.count(); done += LARGEST_PIECE) {
-                    int count = (int) Math.min(LARGEST_PIECE, piece.count() - done);
-                    kernels()
-                            .launch("add_columns")
-                            .address(from + bytes(piece.place() + done))
-                            .integer(1)
-                            .integer(count)
-                            .address(flat + bytes(piece.flat() + done))
-                            .over(count);
-                }
+                CudnnEngine.this.add(from + bytes(piece.place()), flat + bytes(piece.flat()), piece.count());
             }
         }
 
@@ -520,7 +502,7 @@ final class CudnnEngine extends CudaEngine {
                 return tensor;
             }
             Tensor narrow = rooms.get(name, ElementType.FLOAT16, tensor.shape());
-            narrow(from, address(narrow), tensor.elements());
+            narrow(from, address(narrow), tensor.elements(), ElementType.FLOAT16);
             return narrow;
         }
 

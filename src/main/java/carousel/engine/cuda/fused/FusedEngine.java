@@ -6,29 +6,82 @@ import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
+import carousel.engine.LstmMask;
 import carousel.engine.LstmOutput;
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.ParameterView;
+import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
 import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.DeviceStorage;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * The LSTM by products and fused pointwise kernels. Forward, for each cell: {@code W x + b} of all time steps in one product; then for
  * each step {@code += R h_prev} in one product, and one kernel for gates, cell and output. Backward, for each step one kernel, and {@code
  * dh_prev = R^T da} in one product; then {@code dW, dR, dx} of all time steps in one product each. No sum depends on anything but sizes:
- * the same inputs give the same bits.
+ * the same inputs give the same bits. A cell that is more than the plain one has kernels of its own, see {@link VariedCell}.
+ *
+ * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
+ * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:
+ * gates, cells, states, gradients. What is too large for FP16 becomes infinite: it saturates a gate, as the number itself would, and leaves
+ * no finite gradient.
  */
 final class FusedEngine extends CudaEngine {
+    /** What the kernels of the plain cell compute; a mask on the recurrent weights is made before them. */
+    private static final Set<LstmFeature> PLAIN = Set.copyOf(EnumSet.of(
+            LstmFeature.PROJECTION, LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
+
+    private final Map<WeightsKey, Weights> narrowWeights = new HashMap<>();
+
+    /** So many parameters that lie at an address. */
+    private record WeightsKey(long address, long elements) {}
+
+    /** A copy of parameters; it lives as long as they do. */
+    private static final class Weights {
+        private final Tensor copy;
+        /** Of the parameters that were copied. */
+        private long version = -1;
+
+        Weights(Tensor copy) {
+            this.copy = copy;
+        }
+    }
+
     FusedEngine(EngineOptions options, Precision precision) {
-        super(options, precision);
+        super(options, precision, precision.operands());
+    }
+
+    /** The parameters in the type of operands. */
+    private Tensor narrowWeights(Tensor parameters) {
+        long address = input(parameters);
+        long elements = parameters.elements();
+        WeightsKey key = new WeightsKey(address, elements);
+        Weights weights = narrowWeights.get(key);
+        if (weights == null || weights.copy.scope().isClosed()) {
+            narrowWeights.values().removeIf(other -> other.copy.scope().isClosed());
+            weights = new Weights(parameters.scope().allocate("narrow parameters", operands(), parameters.shape()));
+            narrowWeights.put(key, weights);
+        }
+        long version = DeviceStorage.version(parameters);
+        if (weights.version != version) {
+            narrow(address, DeviceStorage.address(weights.copy, operands()), elements, operands());
+            // A copy that fails is not to count as made.
+            context().handOver();
+            weights.version = version;
+        }
+        return weights.copy;
     }
 
     @Override
@@ -36,11 +89,10 @@ final class FusedEngine extends CudaEngine {
         return FusedEngineProvider.NAME;
     }
 
+    /** It computes every specification. */
     @Override
     public Optional<String> refusal(LstmSpec spec) {
-        return spec.beyond(LstmFeature.USUAL)
-                .map(option ->
-                        "the fused engine does not compute " + option + " yet: leave it out of the specification");
+        return Optional.empty();
     }
 
     @Override
@@ -100,9 +152,17 @@ final class FusedEngine extends CudaEngine {
         private final int cells;
         /** On the device; 0 where all sequences have all steps. */
         private final long lengths;
+        /** Whether the cell is more than the plain one. */
+        private final boolean varied;
+        /** Of the recurrent weights, what of h they see, and the rest of a cell: masks in this call. */
+        private final boolean dropsWeights;
 
-        Pass(LstmSpec spec, Tensor parameters, LstmInput input, int timeSteps, int batchSize, FusedTape.Trace trace) {
-            this.spec = spec;
+        private final boolean dropsRecurrent;
+
+        private final Operands operands;
+
+        Pass(LstmSpec whole, Tensor parameters, LstmInput input, int timeSteps, int batchSize, FusedTape.Trace trace) {
+            this.spec = input.dropout() == null ? withoutDropout(whole) : whole;
             this.layout = LstmLayout.of(spec);
             this.input = input;
             this.trace = trace;
@@ -115,11 +175,58 @@ final class FusedEngine extends CudaEngine {
             this.outputs = spec.outputSize();
             this.width = spec.sequenceWidth();
             this.cells = spec.direction().cells();
-            this.lengths = input.lengths() == null ? 0 : DeviceStorage.address(trace.lengths(), ElementType.INT32);
+            Tensor given = input.lengths() == null ? input.deviceLengths() : trace.lengths();
+            this.lengths = given == null ? 0 : DeviceStorage.address(given, ElementType.INT32);
+            this.varied = spec.beyond(PLAIN).isPresent();
+            this.dropsWeights = spec.recurrentWeightDropout() > 0;
+            this.dropsRecurrent = spec.recurrentDropout() > 0;
+            boolean narrow = operands() != real();
+            this.operands =
+                    new Operands(narrow ? (from, to, elements) -> narrow(from, to, elements, operands()) : null);
+            if (narrow) {
+                copyInto(narrowWeights(parameters), this.parameters);
+                copyInto(trace.narrowInput(operands()), layerInput(0));
+                for (int layer = 1; layer < spec.layers(); layer++) {
+                    copyInto(trace.narrowCopy(trace.layerInput(layer), operands()), layerInput(layer));
+                }
+                for (int state = 0; state < spec.states(); state++) {
+                    FusedTape.Cell cell = trace.cell(state);
+                    copyInto(trace.narrowCopy(dropsRecurrent ? cell.seen() : cell.h(), operands()), seen(cell));
+                    if (cell.m() != null) {
+                        copyInto(trace.narrowCopy(cell.m(), operands()), input(cell.m()));
+                    }
+                }
+            }
+        }
+
+        /** Lets products find what lies at an address in a copy. */
+        private void copyInto(Tensor copy, long address) {
+            operands.copy(address, copy.elements(), DeviceStorage.address(copy, copy.type()));
+        }
+
+        /** Gives products room in a scope for a copy of {@code [., ., width]}, where they want one. */
+        private void copyInto(Scope workspace, String name, int outer, int inner, int columns, long address) {
+            if (operands.narrow()) {
+                copyInto(workspace.allocate(name, operands(), Shape.of(outer, inner, columns)), address);
+            }
+        }
+
+        /** {@link CudaEngine#product} of tensors, in whatever type it multiplies them. */
+        private void product(
+                boolean transposeA, boolean transposeB, int m, int n, int k, long a, long b, boolean add, long c) {
+            FusedEngine.this.product(transposeA, transposeB, m, n, k, operands.of(a), operands.of(b), add, c);
+        }
+
+        /** What draws nothing: of the options that are random only zoneout counts without random numbers. */
+        private static LstmSpec withoutDropout(LstmSpec spec) {
+            return spec.withDropout(0)
+                    .withRecurrentDropout(0)
+                    .withCandidateDropout(0)
+                    .withRecurrentWeightDropout(0);
         }
 
         private boolean drops() {
-            return spec.dropout() > 0 && input.dropout() != null;
+            return spec.dropout() > 0;
         }
 
         /** Where a weight lies. */
@@ -141,8 +248,10 @@ final class FusedEngine extends CudaEngine {
         }
 
         void forward(LstmOutput output) {
-            if (lengths != 0) {
+            if (input.lengths() != null) {
                 write(trace.lengths(), input.lengths());
+            }
+            if (lengths != 0) {
                 kernels()
                         .launch("copy_valid")
                         .address(input(input.x()))
@@ -153,20 +262,25 @@ final class FusedEngine extends CudaEngine {
                         .integer(spec.inputSize())
                         .over((long) rows * spec.inputSize());
             }
-            for (int layer = 0; layer < spec.layers(); layer++) {
-                boolean top = layer == spec.layers() - 1;
-                long y = output(top ? output.y() : trace.layerInput(layer + 1));
-                for (int k = 0; k < cells; k++) {
-                    int state = layer * cells + k;
-                    forward(state, layer, y + bytes((long) k * outputs), output.last());
-                }
-                if (!top && drops()) {
-                    dropout(y, spec.dropout(), input.dropout().substream(layer), y, (long) rows * width);
+            try (Scope workspace = openScope("masks")) {
+                Masks masks = new Masks(workspace);
+                for (int layer = 0; layer < spec.layers(); layer++) {
+                    boolean top = layer == spec.layers() - 1;
+                    operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
+                    long y = output(top ? output.y() : trace.layerInput(layer + 1));
+                    for (int k = 0; k < cells; k++) {
+                        int state = layer * cells + k;
+                        masks.draw(state);
+                        forward(state, layer, y + bytes((long) k * outputs), output.last(), masks);
+                    }
+                    if (!top && drops()) {
+                        dropout(y, spec.dropout(), input.dropout().substream(layer), y, (long) rows * width);
+                    }
                 }
             }
         }
 
-        private void forward(int state, int layer, long y, LstmState last) {
+        private void forward(int state, int layer, long y, LstmState last, Masks masks) {
             LstmLayout.Cell weights = layout.cell(state);
             boolean reversed = spec.direction().reversed(state % cells);
             int inputs = spec.layerInputSize(layer);
@@ -175,8 +289,17 @@ final class FusedEngine extends CudaEngine {
             long h = output(cell.h());
             long c = output(cell.c());
             long m = optionalOutput(cell.m());
-            setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
-            product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
+            VariedCell variation = variation(cell, weights, masks);
+            boolean normal = cell.normal() != null;
+            long share = normal ? output(cell.normal().v()) : a;
+            if (normal) {
+                long u = output(cell.normal().u());
+                product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), false, u);
+                variation.normalizeInputs(rows);
+            } else {
+                setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
+                product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
+            }
             int firstSlot = reversed ? timeSteps : 0;
             boolean fromZero = input.initial() == null;
             if (fromZero) {
@@ -192,6 +315,11 @@ final class FusedEngine extends CudaEngine {
                         at(c, firstSlot, hidden),
                         (long) batchSize * hidden);
             }
+            long seen = seen(cell);
+            if (dropsRecurrent) {
+                masks.drop(LstmMask.RECURRENT, state, at(h, firstSlot, outputs), at(seen, firstSlot, outputs));
+            }
+            operands.changed(at(seen, firstSlot, outputs), (long) batchSize * outputs);
             for (int step = 0; step < timeSteps; step++) {
                 int t = reversed ? timeSteps - 1 - step : step;
                 int before = reversed ? t + 1 : t;
@@ -204,29 +332,20 @@ final class FusedEngine extends CudaEngine {
                             batchSize,
                             gates,
                             outputs,
-                            at(h, before, outputs),
-                            weight(weights.recurrentWeights()),
-                            true,
-                            at(a, t, gates));
+                            at(seen, before, outputs),
+                            recurrentWeights(weights, masks),
+                            !normal,
+                            at(share, t, gates));
+                } else if (normal) {
+                    clear(at(share, t, gates), (long) batchSize * gates);
                 }
-                kernels()
-                        .launch("lstm_forward")
-                        .address(at(a, t, gates))
-                        .address(at(c, before, hidden))
-                        .address(at(c, after, hidden))
-                        .address(spec.projected() ? 0 : at(h, before, outputs))
-                        .address(spec.projected() ? 0 : at(h, after, outputs))
-                        .address(spec.projected() ? at(m, t, hidden) : 0)
-                        .address(spec.projected() ? 0 : at(y, t, width))
-                        .integer(width)
-                        .address(0)
-                        .address(lengths)
-                        .integer(t)
-                        .integer(batchSize)
-                        .integer(hidden)
-                        .real(spec.cellClip())
-                        .over((long) batchSize * hidden);
+                if (variation != null) {
+                    variation.forward(t, before, after, at(y, t, width), width);
+                } else {
+                    plainForward(t, before, after, a, h, c, m, y);
+                }
                 if (spec.projected()) {
+                    operands.changed(at(m, t, hidden), (long) batchSize * hidden);
                     product(
                             false,
                             true,
@@ -237,17 +356,15 @@ final class FusedEngine extends CudaEngine {
                             weight(weights.projection()),
                             false,
                             at(h, after, outputs));
-                    kernels()
-                            .launch("lstm_project_forward")
-                            .address(at(h, before, outputs))
-                            .address(at(h, after, outputs))
-                            .address(at(y, t, width))
-                            .integer(width)
-                            .address(lengths)
-                            .integer(t)
-                            .integer(batchSize)
-                            .integer(outputs)
-                            .over((long) batchSize * outputs);
+                    if (variation != null) {
+                        variation.projectForward(t, before, after, at(y, t, width), width);
+                    } else {
+                        plainProjectForward(t, before, after, h, y);
+                    }
+                }
+                if (step < timeSteps - 1) {
+                    // No product reads the last one.
+                    operands.changed(at(seen, after, outputs), (long) batchSize * outputs);
                 }
             }
             if (last != null) {
@@ -255,6 +372,57 @@ final class FusedEngine extends CudaEngine {
                 copyState(at(h, lastSlot, outputs), last.h(), state, outputs);
                 copyState(at(c, lastSlot, hidden), last.c(), state, hidden);
             }
+        }
+
+        private void plainForward(int t, int before, int after, long a, long h, long c, long m, long y) {
+            kernels()
+                    .launch("lstm_forward")
+                    .address(at(a, t, gates))
+                    .address(at(c, before, hidden))
+                    .address(at(c, after, hidden))
+                    .address(spec.projected() ? 0 : at(h, before, outputs))
+                    .address(spec.projected() ? 0 : at(h, after, outputs))
+                    .address(spec.projected() ? at(m, t, hidden) : 0)
+                    .address(spec.projected() ? 0 : at(y, t, width))
+                    .integer(width)
+                    .address(0)
+                    .address(lengths)
+                    .integer(t)
+                    .integer(batchSize)
+                    .integer(hidden)
+                    .real(spec.cellClip())
+                    .over((long) batchSize * hidden);
+        }
+
+        private void plainProjectForward(int t, int before, int after, long h, long y) {
+            kernels()
+                    .launch("lstm_project_forward")
+                    .address(at(h, before, outputs))
+                    .address(at(h, after, outputs))
+                    .address(at(y, t, width))
+                    .integer(width)
+                    .address(lengths)
+                    .integer(t)
+                    .integer(batchSize)
+                    .integer(outputs)
+                    .over((long) batchSize * outputs);
+        }
+
+        /** The kernels of a cell that is more than the plain one, otherwise null. */
+        private VariedCell variation(FusedTape.Cell cell, LstmLayout.Cell weights, Masks masks) {
+            return varied
+                    ? new VariedCell(
+                            kernels(), spec, real(), batchSize, lengths, cell, weights, parameters, masks.addresses())
+                    : null;
+        }
+
+        /** Where what the recurrent weights see of h lies, slot by slot. */
+        private long seen(FusedTape.Cell cell) {
+            return input(dropsRecurrent ? cell.seen() : cell.h());
+        }
+
+        private long recurrentWeights(LstmLayout.Cell weights, Masks masks) {
+            return dropsWeights ? masks.weights : weight(weights.recurrentWeights());
         }
 
         /** Copies one cell's state to its place among all, where it is wanted. */
@@ -273,11 +441,30 @@ final class FusedEngine extends CudaEngine {
                 long dhTotal = spec.projected()
                         ? output(workspace.allocate("dh of all steps", timeSteps, batchSize, outputs))
                         : 0;
+                if (spec.projected()) {
+                    copyInto(workspace, "narrow dh", timeSteps, batchSize, outputs, dhTotal);
+                }
+                Tensor narrowGates = operands.narrow()
+                        ? workspace.allocate("narrow gates", operands(), Shape.of(timeSteps, batchSize, gates))
+                        : null;
+                Tensor narrowInputs = operands.narrow() && spec.layerNormalization()
+                        ? workspace.allocate("narrow du", operands(), Shape.of(timeSteps, batchSize, gates))
+                        : null;
                 // A layer reads the gradient of its output from one and writes that of its input to the other.
                 long[] between = new long[2];
                 for (int k = 0; k < Math.min(2, spec.layers() - 1); k++) {
                     between[k] = output(workspace.allocate("layer gradient", timeSteps, batchSize, width));
                 }
+                VariedCell.Gradients varying = new VariedCell.Gradients(
+                        dh,
+                        dropsRecurrent ? output(workspace.allocate("dh after dropout", batchSize, outputs)) : 0,
+                        dc,
+                        dm,
+                        dhTotal,
+                        sums(workspace, spec.peepholes() && gradients != 0, "dp", (Gate.COUNT - 1) * hidden),
+                        sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of gates", gates),
+                        sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of cells", 2 * hidden));
+                Masks masks = new Masks(workspace);
                 long dy = optionalInput(outputGradient.y());
                 for (int layer = spec.layers() - 1; layer >= 0; layer--) {
                     long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];
@@ -297,8 +484,21 @@ final class FusedEngine extends CudaEngine {
                                 state,
                                 hidden,
                                 dc);
-                        steps(state, dy == 0 ? 0 : dy + bytes((long) k * outputs), dh, dc, dm, dhTotal);
-                        products(state, layer, k == 0, gradients, dhTotal, dx);
+                        FusedTape.Cell cell = trace.cell(state);
+                        if (narrowGates != null) {
+                            copyInto(
+                                    narrowGates,
+                                    input(
+                                            spec.layerNormalization()
+                                                    ? cell.normal().v()
+                                                    : cell.gates()));
+                        }
+                        if (narrowInputs != null) {
+                            copyInto(narrowInputs, input(cell.normal().u()));
+                        }
+                        masks.draw(state);
+                        steps(state, dy == 0 ? 0 : dy + bytes((long) k * outputs), varying, masks);
+                        products(state, layer, k == 0, gradients, varying, dx, masks);
                         if (inputGradient.initial() != null) {
                             copyState(dh, inputGradient.initial().h(), state, outputs);
                             copyState(dc, inputGradient.initial().c(), state, hidden);
@@ -322,97 +522,230 @@ final class FusedEngine extends CudaEngine {
         }
 
         /** Goes back through time: leaves {@code da} where the gates were. */
-        private void steps(int state, long dy, long dh, long dc, long dm, long dhTotal) {
+        private void steps(int state, long dy, VariedCell.Gradients d, Masks masks) {
             LstmLayout.Cell weights = layout.cell(state);
             boolean reversed = spec.direction().reversed(state % cells);
             FusedTape.Cell cell = trace.cell(state);
             long a = output(cell.gates());
             long c = input(cell.c());
+            long da = cell.normal() == null ? a : output(cell.normal().v());
+            VariedCell variation = variation(cell, weights, masks);
+            clearSums(d.dSeen(), outputs);
+            clearSums(d.peepholes(), (Gate.COUNT - 1) * hidden);
+            clearSums(d.gateGains(), gates);
+            clearSums(d.cellGains(), 2 * hidden);
             for (int step = timeSteps - 1; step >= 0; step--) {
                 int t = reversed ? timeSteps - 1 - step : step;
                 int before = reversed ? t + 1 : t;
                 int after = reversed ? t : t + 1;
                 long dyNow = dy == 0 ? 0 : at(dy, t, width);
                 if (spec.projected()) {
-                    kernels()
-                            .launch("lstm_project_backward")
-                            .address(dh)
-                            .address(dyNow)
-                            .integer(width)
-                            .address(at(dhTotal, t, outputs))
-                            .address(lengths)
-                            .integer(t)
-                            .integer(batchSize)
-                            .integer(outputs)
-                            .over((long) batchSize * outputs);
+                    if (variation != null) {
+                        variation.projectBackward(t, d, dyNow, width);
+                    } else {
+                        plainProjectBackward(t, d, dyNow);
+                    }
+                    operands.changed(at(d.dHidden(), t, outputs), (long) batchSize * outputs);
                     product(
                             false,
                             false,
                             batchSize,
                             hidden,
                             outputs,
-                            at(dhTotal, t, outputs),
+                            at(d.dHidden(), t, outputs),
                             weight(weights.projection()),
                             false,
-                            dm);
+                            d.dm());
                 }
-                kernels()
-                        .launch("lstm_backward")
-                        .address(at(a, t, gates))
-                        .address(at(c, before, hidden))
-                        .address(at(c, after, hidden))
-                        .address(spec.projected() ? 0 : dh)
-                        .address(spec.projected() ? 0 : dyNow)
-                        .integer(width)
-                        .address(dm)
-                        .address(dc)
-                        .address(0)
-                        .address(lengths)
-                        .integer(t)
-                        .integer(batchSize)
-                        .integer(hidden)
-                        .real(spec.cellClip())
-                        .over((long) batchSize * hidden);
+                if (variation != null) {
+                    variation.backward(t, before, d, dyNow, width);
+                } else {
+                    plainBackward(t, before, after, a, c, d, dyNow);
+                }
+                operands.changed(at(da, t, gates), (long) batchSize * gates);
                 product(
                         false,
                         false,
                         batchSize,
                         outputs,
                         gates,
-                        at(a, t, gates),
-                        weight(weights.recurrentWeights()),
-                        true,
-                        dh);
+                        at(da, t, gates),
+                        recurrentWeights(weights, masks),
+                        !dropsRecurrent,
+                        dropsRecurrent ? d.dSeen() : d.dh());
+            }
+            if (dropsRecurrent) {
+                masks.drop(LstmMask.RECURRENT, state, d.dSeen(), d.dSeen());
+                add(d.dSeen(), d.dh(), (long) batchSize * outputs);
+            }
+        }
+
+        private void plainProjectBackward(int t, VariedCell.Gradients d, long dy) {
+            kernels()
+                    .launch("lstm_project_backward")
+                    .address(d.dh())
+                    .address(dy)
+                    .integer(width)
+                    .address(at(d.dHidden(), t, outputs))
+                    .address(lengths)
+                    .integer(t)
+                    .integer(batchSize)
+                    .integer(outputs)
+                    .over((long) batchSize * outputs);
+        }
+
+        private void plainBackward(int t, int before, int after, long a, long c, VariedCell.Gradients d, long dy) {
+            kernels()
+                    .launch("lstm_backward")
+                    .address(at(a, t, gates))
+                    .address(at(c, before, hidden))
+                    .address(at(c, after, hidden))
+                    .address(spec.projected() ? 0 : d.dh())
+                    .address(spec.projected() ? 0 : dy)
+                    .integer(width)
+                    .address(d.dm())
+                    .address(d.dc())
+                    .address(0)
+                    .address(lengths)
+                    .integer(t)
+                    .integer(batchSize)
+                    .integer(hidden)
+                    .real(spec.cellClip())
+                    .over((long) batchSize * hidden);
+        }
+
+        /** Room for each sequence's share of a gradient; 0 where it is not wanted. */
+        private long sums(Scope workspace, boolean wanted, String name, int columns) {
+            return wanted ? output(workspace.allocate(name, batchSize, columns)) : 0;
+        }
+
+        private void clearSums(long sums, int columns) {
+            if (sums != 0) {
+                clear(sums, (long) batchSize * columns);
             }
         }
 
         /** The gradients that all time steps add to. */
-        private void products(int state, int layer, boolean firstCell, long gradients, long dhTotal, long dx) {
+        private void products(
+                int state, int layer, boolean firstCell, long gradients, VariedCell.Gradients d, long dx, Masks masks) {
             LstmLayout.Cell weights = layout.cell(state);
             boolean reversed = spec.direction().reversed(state % cells);
             int inputs = spec.layerInputSize(layer);
             FusedTape.Cell cell = trace.cell(state);
-            long da = input(cell.gates());
+            long da = output(cell.gates());
+            long du = da;
+            long dv = da;
+            if (gradients != 0 && weights.bias() != null) {
+                addColumnSums(da, rows, gates, gradients + bytes(weights.bias().offset()));
+            }
+            if (cell.normal() != null) {
+                du = output(cell.normal().u());
+                dv = input(cell.normal().v());
+                variation(cell, weights, masks).inputGradients(rows);
+                operands.changed(du, (long) rows * gates);
+            }
             if (dx != 0) {
-                product(false, false, rows, inputs, gates, da, weight(weights.inputWeights()), !firstCell, dx);
+                product(false, false, rows, inputs, gates, du, weight(weights.inputWeights()), !firstCell, dx);
             }
             if (gradients == 0) {
                 return;
             }
-            long before = at(input(cell.h()), reversed ? 1 : 0, outputs);
-            addProduct(gates, inputs, da, layerInput(layer), gradients, weights.inputWeights());
-            addProduct(gates, outputs, da, before, gradients, weights.recurrentWeights());
-            if (weights.bias() != null) {
-                addColumnSums(da, rows, gates, gradients + bytes(weights.bias().offset()));
+            long before = at(seen(cell), reversed ? 1 : 0, outputs);
+            addProduct(gates, inputs, du, layerInput(layer), gradients, weights.inputWeights());
+            if (dropsWeights) {
+                product(true, false, gates, outputs, rows, dv, before, false, masks.weights);
+                masks.drop(LstmMask.RECURRENT_WEIGHTS, state, masks.weights, masks.weights);
+                add(masks.weights, gradients + bytes(weights.recurrentWeights().offset()), (long) gates * outputs);
+            } else {
+                addProduct(gates, outputs, dv, before, gradients, weights.recurrentWeights());
             }
             if (weights.projection() != null) {
-                addProduct(outputs, hidden, dhTotal, input(cell.m()), gradients, weights.projection());
+                addProduct(outputs, hidden, d.dHidden(), input(cell.m()), gradients, weights.projection());
+            }
+            if (weights.peepholes() != null) {
+                long dp = gradients + bytes(weights.peepholes().offset());
+                addColumnSums(d.peepholes(), batchSize, (Gate.COUNT - 1) * hidden, dp);
+            }
+            if (cell.normal() != null) {
+                long dGates = gradients + bytes(weights.gateNormalization().offset());
+                addColumnSums(da, rows, gates, dGates);
+                addColumnSums(d.gateGains(), batchSize, gates, dGates + bytes(gates));
+                long dCell = gradients + bytes(weights.cellNormalization().offset());
+                addColumnSums(d.cellGains(), batchSize, 2 * hidden, dCell);
             }
         }
 
         /** {@code dW [m, n] += left [T N, m]^T right [T N, n]}. */
         private void addProduct(int m, int n, long left, long right, long gradients, ParameterView view) {
             product(true, false, m, n, rows, left, right, true, gradients + bytes(view.offset()));
+        }
+
+        /** What one cell after the other draws in this call: one room for all of them. */
+        private final class Masks {
+            private final long candidate;
+            private final long cell;
+            private final long hiddenState;
+            private final long recurrent;
+            /** {@code d_R * R [4H, P]}; after the steps of a backward pass room for its gradient. */
+            private final long weights;
+
+            Masks(Scope scope) {
+                boolean draws = input.dropout() != null;
+                candidate = room(scope, LstmMask.CANDIDATE, spec.candidateDropout() > 0, rows, hidden);
+                cell = room(scope, LstmMask.ZONEOUT_CELL, draws && spec.zoneoutCell() > 0, rows, hidden);
+                hiddenState = room(scope, LstmMask.ZONEOUT_HIDDEN, draws && spec.zoneoutHidden() > 0, rows, outputs);
+                recurrent = room(scope, LstmMask.RECURRENT, dropsRecurrent, batchSize, outputs);
+                weights = room(scope, LstmMask.RECURRENT_WEIGHTS, dropsWeights, gates, outputs);
+                if (dropsWeights) {
+                    copyInto(scope, "narrow weights", 1, gates, outputs, weights);
+                }
+            }
+
+            private long room(Scope scope, LstmMask mask, boolean wanted, int maskRows, int columns) {
+                return wanted ? output(scope.allocate("mask " + mask, maskRows, columns)) : 0;
+            }
+
+            VariedCell.Masks addresses() {
+                return new VariedCell.Masks(candidate, cell, hiddenState, recurrent);
+            }
+
+            private RandomKey key(LstmMask mask, int state) {
+                return mask.key(input.dropout(), state / cells, state % cells);
+            }
+
+            void draw(int state) {
+                drops(LstmMask.CANDIDATE, state, candidate, (long) rows * hidden);
+                holds(LstmMask.ZONEOUT_CELL, state, cell, (long) rows * hidden);
+                holds(LstmMask.ZONEOUT_HIDDEN, state, hiddenState, (long) rows * outputs);
+                drops(LstmMask.RECURRENT, state, recurrent, (long) batchSize * outputs);
+                if (weights != 0) {
+                    drop(
+                            LstmMask.RECURRENT_WEIGHTS,
+                            state,
+                            weight(layout.cell(state).recurrentWeights()),
+                            weights);
+                    operands.changed(weights, (long) gates * outputs);
+                }
+            }
+
+            private void drops(LstmMask mask, int state, long at, long elements) {
+                double probability = mask.probability(spec);
+                if (at != 0) {
+                    mask(at, probability, key(mask, state), 0, 1 / (1 - probability), elements);
+                }
+            }
+
+            private void holds(LstmMask mask, int state, long at, long elements) {
+                if (at != 0) {
+                    mask(at, mask.probability(spec), key(mask, state), 1, 0, elements);
+                }
+            }
+
+            /** {@code y = d * x} for one of the masks that are the same at all steps. */
+            void drop(LstmMask mask, int state, long x, long y) {
+                long elements = (long) (mask == LstmMask.RECURRENT ? batchSize : gates) * outputs;
+                dropout(x, mask.probability(spec), key(mask, state), y, elements);
+            }
         }
     }
 }

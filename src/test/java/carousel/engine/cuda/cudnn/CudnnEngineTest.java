@@ -153,6 +153,25 @@ class CudnnEngineTest {
         }
     }
 
+    /** Whatever it costs: what cuDNN does not compute is trained on the GPU all the same. */
+    @Test
+    void autoGoesOnToAnEngineThatComputesTheModel() {
+        AvailableEngines.assume(new CudnnEngineProvider());
+        LstmSpec plain = LstmSpec.of(3, 5);
+        for (LstmSpec spec : List.of(
+                plain.withPeepholes(true),
+                plain.withLayerNormalization(true),
+                plain.withZoneout(0.1, 0.1),
+                plain.withDirection(Direction.REVERSE))) {
+            try (Engine engine = Engines.openFor(Engines.AUTO, EngineOptions.defaults(), List.of(plain, spec))) {
+                assertEquals("fused", engine.name());
+            }
+        }
+        try (Engine engine = Engines.openFor(Engines.AUTO, EngineOptions.defaults(), List.of(plain))) {
+            assertEquals("cudnn", engine.name());
+        }
+    }
+
     @Test
     void descriptionNamesPrecisionAndVersion() {
         CudnnEngineProvider provider = new CudnnEngineProvider();
