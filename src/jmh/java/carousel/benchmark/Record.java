@@ -28,7 +28,7 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
  * src/jmh/results/<class>.jsonl}. Takes the options of JMH's command line: a regular expression first of all.
  */
 public final class Record {
-    private static final Path RESULTS = Path.of("src", "jmh", "results");
+    static final Path RESULTS = Path.of("src", "jmh", "results");
     private static final Path PROCESSORS = Path.of("/proc/cpuinfo");
     private static final String GC = "gc.";
     private static final String ALLOCATED = "gc.alloc.rate.norm";
@@ -107,7 +107,7 @@ public final class Record {
     }
 
     /** The commit that is checked out, with {@code -dirty} where files differ from it; null where git does not tell. */
-    private static String commit() throws IOException, InterruptedException {
+    static String commit() throws IOException, InterruptedException {
         String commit = git("rev-parse", "--short", "HEAD");
         // Results recorded before this one change nothing of what is measured.
         String changes = git("status", "--porcelain", "--", ".", ":(exclude)src/jmh/results");
@@ -131,7 +131,7 @@ public final class Record {
     }
 
     /** The processor's name; null where the system does not tell. */
-    private static String processor() throws IOException {
+    static String processor() throws IOException {
         List<String> lines = Files.isReadable(PROCESSORS) ? Files.readAllLines(PROCESSORS) : List.of();
         return lines.stream()
                 .filter(line -> line.startsWith("model name"))

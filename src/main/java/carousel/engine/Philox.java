@@ -9,11 +9,12 @@ public final class Philox {
     /** Words per block. */
     public static final int WORDS = 4;
 
-    private static final long MULTIPLIER_0 = 0xD251_1F53L;
-    private static final long MULTIPLIER_1 = 0xCD9E_8D57L;
-    private static final int WEYL_0 = 0x9E37_79B9;
-    private static final int WEYL_1 = 0xBB67_AE85;
-    private static final int ROUNDS = 10;
+    // For engines that compute many blocks at once.
+    public static final long MULTIPLIER_0 = 0xD251_1F53L;
+    public static final long MULTIPLIER_1 = 0xCD9E_8D57L;
+    public static final int WEYL_0 = 0x9E37_79B9;
+    public static final int WEYL_1 = 0xBB67_AE85;
+    public static final int ROUNDS = 10;
     private static final long MASK = 0xFFFF_FFFFL;
 
     private Philox() {}

@@ -15,7 +15,7 @@ import java.util.Arrays;
 final class BackwardOptions {
     private final Kernels kernels;
     private final Sequences sequences;
-    private final CellMasks masks = new CellMasks();
+    private final CellMasks masks;
     private final Scratch freshCells;
     private final Scratch cellGradients;
     private final Scratch cellTerms;
@@ -74,6 +74,7 @@ final class BackwardOptions {
     BackwardOptions(Kernels kernels, Sequences sequences, boolean poisoned) {
         this.kernels = kernels;
         this.sequences = sequences;
+        this.masks = new CellMasks(kernels);
         freshCells = new Scratch(poisoned);
         cellGradients = new Scratch(poisoned);
         cellTerms = new Scratch(poisoned);
@@ -108,7 +109,7 @@ final class BackwardOptions {
             return;
         }
         int state = layer * spec.direction().cells() + index;
-        passes = stack.passes(kernels);
+        passes = stack.passes();
         hidden = spec.hiddenSize();
         outputs = spec.outputSize();
         strips = stack.strips();
@@ -250,7 +251,7 @@ final class BackwardOptions {
         int strip = k / LANES;
         for (int r = 0; r < sequences.size(tile); r++) {
             int place = sequences.start(tile) + r;
-            int bits = masks.unseen(place, strip, buffer.words);
+            int bits = masks.unseen(place, strip, buffer.blocks);
             unseen[unseenAt(tile, strip) + r] = bits;
             int at = place * outputs + k;
             for (int l = 0; l < Math.min(LANES, outputs - k); l++) {

@@ -50,24 +50,21 @@ record CellFunction(Kind kind, float alpha, float beta) {
         return switch (kind) {
             case SIGMOID -> y * (1 - y);
             case TANH -> 1 - y * y;
-            case RELU -> x > 0 ? 1 : 0;
+            case RELU -> x <= 0 ? 0 : 1;
             case AFFINE -> alpha;
             case LEAKY_RELU -> x < 0 ? alpha : 1;
-            case THRESHOLDED_RELU -> x > alpha ? 1 : 0;
+            case THRESHOLDED_RELU -> x <= alpha ? 0 : 1;
             case SCALED_TANH -> {
-                float tanh = Activations.tanh(beta * x);
+                float tanh = alpha == 0 ? 0 : y / alpha;
                 yield (1 - tanh * tanh) * alpha * beta;
             }
             case HARD_SIGMOID -> y > 0 && y < 1 ? alpha : 0;
-            case ELU -> x < 0 ? Math.fma(alpha, expm1(x), alpha) : 1;
+            case ELU -> x < 0 ? y + alpha : 1;
             case SOFTSIGN -> {
                 float quotient = 1 / (1 + Math.abs(x));
                 yield quotient * quotient;
             }
-            case SOFTPLUS -> {
-                float e = Activations.exponential(-Math.abs(x));
-                yield (x < 0 ? e : 1) / (1 + e);
-            }
+            case SOFTPLUS -> Activations.logistic(x);
         };
     }
 

@@ -17,7 +17,7 @@ import java.util.Arrays;
 final class ForwardOptions {
     private final Kernels kernels;
     private final Sequences sequences;
-    private final CellMasks masks = new CellMasks();
+    private final CellMasks masks;
     private final Scratch freshCells;
     private final Scratch hiddenStates;
     private final Scratch inputShares;
@@ -73,6 +73,7 @@ final class ForwardOptions {
     ForwardOptions(Kernels kernels, Sequences sequences, boolean poisoned) {
         this.kernels = kernels;
         this.sequences = sequences;
+        this.masks = new CellMasks(kernels);
         freshCells = new Scratch(poisoned);
         hiddenStates = new Scratch(poisoned);
         inputShares = new Scratch(poisoned);
@@ -100,7 +101,7 @@ final class ForwardOptions {
         if (!ofCell && !ofHidden) {
             return;
         }
-        passes = stack.passes(kernels);
+        passes = stack.passes();
         valid = stack.valid();
         hidden = spec.hiddenSize();
         outputs = spec.outputSize();
@@ -239,7 +240,7 @@ final class ForwardOptions {
             if (unseen == null) {
                 continue;
             }
-            int bits = masks.unseen(sequences.start(tile) + r, strip, buffer.words);
+            int bits = masks.unseen(sequences.start(tile) + r, strip, buffer.blocks);
             unseen[unseenAt(tile, strip) + r] = bits;
             int seen = actsAt + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
             for (int l = 0; initial != null && l < count; l++) {
@@ -308,7 +309,7 @@ final class ForwardOptions {
     /** Draws the masks of a step of a strip. */
     void draw(int tile, int step, int strip, WorkerBuffers buffer) {
         if (cellBits != null) {
-            masks.drawCell(tile, step, strip, cellBits, cellBitsAt(tile, step, strip), buffer.words);
+            masks.drawCell(tile, step, strip, cellBits, cellBitsAt(tile, step, strip), buffer.blocks);
         }
     }
 
@@ -419,7 +420,7 @@ final class ForwardOptions {
         s.unseenAt = unseenAt(tile, strip);
         if (holds) {
             s.heldAt = gates == null ? s.carriedAt / LANES : hiddenBitsAt + strip * record + row;
-            masks.drawHidden(tile, step, strip, hiddenBits, s.heldAt, buffer.words);
+            masks.drawHidden(tile, step, strip, hiddenBits, s.heldAt, buffer.blocks);
         }
         Pass.run(passes.hidden(), s);
         int count = Math.min(LANES, outputs - strip * LANES);

@@ -29,6 +29,9 @@ interface Kernels {
     /** Terms of one product, at most. */
     int MOST_TERMS = 512;
 
+    /** Blocks of random numbers at a time, at most. */
+    int DRAWN = 8;
+
     /** 4L, a row of a block: the four gates of L hidden units. */
     int BLOCK = Gate.COUNT * LANES;
 
@@ -212,6 +215,13 @@ interface Kernels {
             float[] lanes,
             float[] into,
             int at);
+
+    /**
+     * Replaces numbers of blocks by which of their four elements are drawn, as bits.
+     *
+     * @param blocks with room for {@link #DRAWN} more, whose contents do not matter
+     */
+    void draw(RandomBits numbers, long[] blocks, int count);
 
     /** {@code x_e += y_e} for {@code e < count}. */
     void add(float[] x, int xAt, float[] y, int yAt, int count);

@@ -389,6 +389,11 @@ final class LoopKernels implements Kernels {
     }
 
     @Override
+    public void draw(RandomBits numbers, long[] blocks, int count) {
+        LoopPasses.draw(numbers, blocks, count);
+    }
+
+    @Override
     public void add(float[] x, int xAt, float[] y, int yAt, int count) {
         for (int e = 0; e < count; e++) {
             x[xAt + e] += y[yAt + e];

@@ -5,7 +5,7 @@ import static carousel.engine.vector.Kernels.LANES;
 
 import carousel.engine.Gate;
 import carousel.engine.LstmSpec;
-import java.util.Arrays;
+import carousel.engine.Philox;
 
 /** The {@link Pass}es in plain loops, and what both kinds do with single numbers. */
 final class LoopPasses {
@@ -13,6 +13,8 @@ final class LoopPasses {
     private static final int F = Gate.FORGET.ordinal() * LANES;
     private static final int G = Gate.CANDIDATE.ordinal() * LANES;
     private static final int O = Gate.OUTPUT.ordinal() * LANES;
+
+    private static final ThreadLocal<int[]> WORDS = ThreadLocal.withInitial(() -> new int[Philox.WORDS]);
 
     private final CellOptions options;
     private final float candidateScale;
@@ -254,13 +256,9 @@ final class LoopPasses {
                 d *= s.statistics[s.statisticsAt + r * CellStep.STATISTICS + 5];
             }
             float carried = s.dc[s.dcAt + e];
-            float stays = 0;
-            if (heldCell > 0) {
-                float hold = heldCell(s, r, l);
-                stays = hold * carried;
-                carried = (1 - hold) * carried;
-            }
-            d += carried;
+            float hold = heldCell > 0 ? heldCell(s, r, l) : 0;
+            float stays = hold * carried;
+            d += (1 - hold) * carried;
             if (options.peepholes()) {
                 d = Math.fma(s.peepholes[s.peepholesAt + 2 * LANES + l], s.gates[at + O], d);
             }
@@ -349,6 +347,21 @@ final class LoopPasses {
         }
     }
 
+    /** See {@link Kernels#draw}. */
+    static void draw(RandomBits numbers, long[] blocks, int count) {
+        int[] words = WORDS.get();
+        int callHigh = (int) (numbers.call() >>> 32);
+        for (int k = 0; k < count; k++) {
+            Philox.block((int) blocks[k], numbers.stream(), (int) numbers.call(), callHigh, numbers.seed(), words);
+            int bits = 0;
+            for (int w = 0; w < Philox.WORDS; w++) {
+                // RandomKey.drops without a branch: the difference is negative where it says yes.
+                bits |= (words[w] >>> 8) - numbers.threshold() >>> 31 << w;
+            }
+            blocks[k] = bits;
+        }
+    }
+
     /** See {@link Kernels#statistics}. */
     static void statistics(
             int rows,
@@ -369,38 +382,50 @@ final class LoopPasses {
                 float odd = 0;
                 for (int t = 0; t < strips; t++) {
                     int from = row + t * stripPitch + l;
-                    even += q[from];
-                    if (width == BLOCK) {
-                        odd += q[from + LANES];
-                        even += q[from + 2 * LANES];
-                        odd += q[from + 3 * LANES];
-                    }
+                    even += width == BLOCK ? q[from + I] + q[from + G] : q[from];
+                    odd += width == BLOCK ? q[from + F] + q[from + O] : 0;
                 }
                 lanes[l] = even + odd;
             }
             float mean = (float) (sum(lanes, 0) / count);
-            Arrays.fill(lanes, 0, 2 * LANES, 0);
-            for (int t = 0; t < strips; t++) {
-                for (int j = 0; j < width; j++) {
-                    int l = j % LANES;
-                    float d = (q[row + t * stripPitch + j] - mean) * valid[t * LANES + l];
-                    lanes[l] += d;
-                    lanes[LANES + l] = Math.fma(d, d, lanes[LANES + l]);
+            for (int l = 0; l < LANES; l++) {
+                float sum = 0;
+                float squares = 0;
+                for (int t = 0; t < strips; t++) {
+                    int from = row + t * stripPitch + l;
+                    float mask = valid[t * LANES + l];
+                    float i = (q[from] - mean) * mask;
+                    if (width == BLOCK) {
+                        float f = (q[from + F] - mean) * mask;
+                        float g = (q[from + G] - mean) * mask;
+                        float o = (q[from + O] - mean) * mask;
+                        sum += i + f + (g + o);
+                        squares += Math.fma(i, i, f * f) + Math.fma(g, g, o * o);
+                    } else {
+                        sum += i;
+                        squares = Math.fma(i, i, squares);
+                    }
                 }
+                lanes[l] = sum;
+                lanes[LANES + l] = squares;
             }
             conclude(mean, lanes, count, into, at + r * CellStep.STATISTICS);
         }
     }
 
-    /** The sum of L numbers, in pairs so that one addition need not wait for the last. */
+    /** The sum of L numbers, four at a time so that one addition need not wait for the last. */
     static double sum(float[] lanes, int at) {
-        double even = 0;
-        double odd = 0;
-        for (int l = 0; l < LANES; l += 2) {
-            even += lanes[at + l];
-            odd += lanes[at + l + 1];
+        double sum0 = 0;
+        double sum1 = 0;
+        double sum2 = 0;
+        double sum3 = 0;
+        for (int l = at; l < at + LANES; l += 4) {
+            sum0 += lanes[l];
+            sum1 += lanes[l + 1];
+            sum2 += lanes[l + 2];
+            sum3 += lanes[l + 3];
         }
-        return even + odd;
+        return sum0 + sum1 + (sum2 + sum3);
     }
 
     /** Mean and reciprocal deviation from the sums, in lanes, of what lies above a rough mean and of its square. */

@@ -8,7 +8,6 @@ import carousel.engine.LstmLayout;
 import carousel.engine.LstmMask;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
-import carousel.engine.Philox;
 import carousel.engine.RandomKey;
 import carousel.tensor.HostStorage;
 import carousel.tensor.Tensor;
@@ -29,6 +28,7 @@ final class PackedStack implements Workers.Task {
 
     private static final int LEAD = 12;
 
+    private final Kernels kernels;
     private final LstmSpec spec;
     private final LstmLayout layout;
     private final Cell[] cells;
@@ -51,10 +51,11 @@ final class PackedStack implements Workers.Task {
     private LstmLayout.Cell views;
     private boolean backwards;
     private boolean inputWanted;
-    private final RandomBits dropped = new RandomBits();
-    private int[][] words = new int[0][];
+    private RandomBits dropped;
+    private long[][] blocks = new long[0][];
 
-    PackedStack(LstmSpec spec) {
+    PackedStack(LstmSpec spec, Kernels kernels) {
+        this.kernels = kernels;
         this.spec = spec;
         this.layout = LstmLayout.of(spec);
         this.options = CellOptions.of(spec);
@@ -134,7 +135,7 @@ final class PackedStack implements Workers.Task {
     }
 
     /** The passes of a cell with these options. */
-    CellPasses passes(Kernels kernels) {
+    CellPasses passes() {
         if (passes == null) {
             passes = kernels.passes(options);
         }
@@ -261,7 +262,9 @@ final class PackedStack implements Workers.Task {
             int size = Math.toIntExact(views.recurrentWeights().shape().elements());
             cell.recurrentMask = cell.recurrentMask.length < size ? new float[size] : cell.recurrentMask;
             kept = kept.length < size ? new float[size] : kept;
-            words = words.length < workers.count() ? new int[workers.count()][Philox.WORDS] : words;
+            int most = Kernels.DRAWN + RandomBits.BLOCKS;
+            blocks = blocks.length < workers.count() ? new long[workers.count()][most] : blocks;
+            dropped = dropped == null ? new RandomBits(kernels) : dropped;
             int count = spec.direction().cells();
             dropped.set(
                     LstmMask.RECURRENT_WEIGHTS.key(call, state / count, state % count), spec.recurrentWeightDropout());
@@ -290,7 +293,7 @@ final class PackedStack implements Workers.Task {
             float[] weights = dropsWeights() ? kept : parameters;
             int recurrent = (dropsWeights() ? 0 : offset(views.recurrentWeights())) + row * outputs;
             if (dropsWeights()) {
-                drop(row * outputs, count * outputs, words[worker]);
+                drop(row * outputs, count * outputs, blocks[worker]);
             }
             int input = offset(views.inputWeights()) + row * inputs;
             int column = gate * LANES;
@@ -335,14 +338,15 @@ final class PackedStack implements Workers.Task {
     }
 
     /** Draws {@code d_R} from an element on, unless it is known, and multiplies the weights by it. */
-    private void drop(int first, int count, int[] own) {
+    private void drop(int first, int count, long[] own) {
         float[] mask = cell.recurrentMask;
         int weights = offset(views.recurrentWeights());
         float scale = (float) (1 / (1 - spec.recurrentWeightDropout()));
         for (int e = first; e < first + count; e += LANES) {
             int end = Math.min(e + LANES, first + count);
             if (!cell.drawn) {
-                int bits = dropped.bits(e, own);
+                dropped.draw(own, RandomBits.locate(e, own, 0));
+                int bits = RandomBits.bits(e, own, 0);
                 for (int k = e; k < end; k++) {
                     mask[k] = (bits >>> k - e & 1) != 0 ? 0 : scale;
                 }

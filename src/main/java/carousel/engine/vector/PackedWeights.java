@@ -14,7 +14,11 @@ final class PackedWeights {
     private final long[] blocks = new long[CAPACITY];
     private final int[] starts = new int[CAPACITY];
 
-    PackedWeights() {}
+    private final Kernels kernels;
+
+    PackedWeights(Kernels kernels) {
+        this.kernels = kernels;
+    }
 
     /**
      * The stack with these parameters, as they are now; null where there are none.
@@ -40,7 +44,7 @@ final class PackedWeights {
                 || blocks[found] != block
                 || starts[found] != start
                 || !stack.spec().equals(spec)) {
-            stack = new PackedStack(spec);
+            stack = new PackedStack(spec, kernels);
         }
         // The one used last comes first, and the one not used for longest falls off the end.
         System.arraycopy(stacks, 0, stacks, 1, found);

@@ -6,14 +6,22 @@ import carousel.engine.Philox;
 import carousel.engine.RandomKey;
 
 /**
- * Which elements of a mask are drawn, L at a time, as bits: the numbers of {@link RandomKey}, element by element. The blocks of {@link
- * Philox} that they take do not wait for each other, so the processor works on several at once.
+ * Which elements of a mask are drawn, L at a time, as bits: the numbers of {@link RandomKey}, element by element. Blocks of {@link
+ * Philox} do not wait for each other, so {@link Kernels#draw} works on several at once.
  */
 final class RandomBits {
+    /** Blocks that L elements lie in, at most. */
+    static final int BLOCKS = LANES / Philox.WORDS + 1;
+
+    private final Kernels kernels;
     private long seed;
     private int stream;
     private long call;
     private int threshold;
+
+    RandomBits(Kernels kernels) {
+        this.kernels = kernels;
+    }
 
     void set(RandomKey key, double probability) {
         seed = key.seed();
@@ -22,25 +30,48 @@ final class RandomBits {
         threshold = RandomKey.threshold(probability);
     }
 
-    /**
-     * Bit l of the result is set where element {@code first + l} is drawn.
-     *
-     * @param words of the calling thread, overwritten
-     */
-    int bits(int first, int[] words) {
-        int block = first / Philox.WORDS;
-        int skipped = first % Philox.WORDS;
-        int bits = 0;
-        for (int from = 0; from < skipped + LANES; from += Philox.WORDS) {
-            Philox.block(block++, stream, (int) call, (int) (call >>> 32), seed, words);
-            int four = drawn(words[0]) | drawn(words[1]) << 1 | drawn(words[2]) << 2 | drawn(words[3]) << 3;
-            bits |= four << from;
-        }
-        return bits >>> skipped & (1 << LANES) - 1;
+    long seed() {
+        return seed;
     }
 
-    /** {@link RandomKey#drops} without a branch: the difference is negative where it says yes. */
-    private int drawn(int word) {
-        return (word >>> 8) - threshold >>> 31;
+    int stream() {
+        return stream;
+    }
+
+    long call() {
+        return call;
+    }
+
+    /** What is less than this, of the highest 24 bits of a word, is drawn. */
+    int threshold() {
+        return threshold;
+    }
+
+    /** Puts down in which blocks the L elements from {@code first} on lie; returns where the next may be put. */
+    static int locate(int first, long[] blocks, int at) {
+        int block = first / Philox.WORDS;
+        for (int from = 0; from < first % Philox.WORDS + LANES; from += Philox.WORDS) {
+            blocks[at++] = block++;
+        }
+        return at;
+    }
+
+    /** Draws all elements of blocks that have been put down. */
+    void draw(long[] blocks, int count) {
+        kernels.draw(this, blocks, count);
+    }
+
+    /** How many blocks the L elements from {@code first} on lie in. */
+    static int blocks(int first) {
+        return first % Philox.WORDS == 0 ? BLOCKS - 1 : BLOCKS;
+    }
+
+    /** The bits of the L elements from {@code first} on, whose blocks have been drawn from {@code at} on: l for {@code first + l}. */
+    static int bits(int first, long[] drawn, int at) {
+        int bits = 0;
+        for (int k = 0; k < blocks(first); k++) {
+            bits |= (int) drawn[at + k] << Philox.WORDS * k;
+        }
+        return bits >>> first % Philox.WORDS & (1 << LANES) - 1;
     }
 }

@@ -5,10 +5,14 @@ import static carousel.engine.vector.Kernels.LANES;
 import static carousel.engine.vector.SimdKernels.SPECIES;
 import static carousel.engine.vector.SimdKernels.VECTOR;
 
+import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** The functions of {@link CellFunction} on vectors, with their slopes; a loop for each, since a function chosen in one would not be inlined. */
+/**
+ * The functions of {@link CellFunction} on vectors, and their slopes: a loop for each, in place of one that chooses, and one for each of the
+ * two, since a loop that did more would be more than the compiler inlines.
+ */
 abstract class SimdFunctions extends Pass {
     /** Where a function is taken in a step. */
     enum Place {
@@ -20,8 +24,8 @@ abstract class SimdFunctions extends Pass {
         /** From the normalised c' to what is shown of it. */
         SHOWN(4 * LANES, LANES);
 
-        final int first;
-        final int lanes;
+        private final int first;
+        private final int lanes;
 
         Place(int first, int lanes) {
             this.first = first;
@@ -33,37 +37,60 @@ abstract class SimdFunctions extends Pass {
         }
     }
 
-    final Place place;
+    private final Place place;
     final int lanes;
     final int pitch;
     final float alpha;
     final float beta;
-    private final float clip;
 
-    private SimdFunctions(Place place, CellFunction function, float clip) {
+    private SimdFunctions(Place place, CellFunction function) {
         this.place = place;
         this.lanes = place.lanes;
         this.pitch = place.ofGates() ? BLOCK : LANES;
         this.alpha = function.alpha();
         this.beta = function.beta();
-        this.clip = place.ofGates() ? clip : 0;
     }
 
-    /** @param clip limit of the argument where it is a gate's; 0 for none */
-    static Pass of(Place place, CellFunction function, float clip) {
-        return switch (function.kind()) {
-            case SIGMOID -> new Logistic(place, function, clip);
-            // The same with parameters that change no bit.
-            case TANH -> new ScaledTanh(place, new CellFunction(function.kind(), 1, 1), clip);
-            case SCALED_TANH -> new ScaledTanh(place, function, clip);
-            case RELU, THRESHOLDED_RELU -> new ThresholdedRelu(place, function, clip);
-            case AFFINE -> new Affine(place, function, clip);
-            case LEAKY_RELU -> new LeakyRelu(place, function, clip);
-            case HARD_SIGMOID -> new HardSigmoid(place, function, clip);
-            case ELU -> new Elu(place, function, clip);
-            case SOFTSIGN -> new Softsign(place, function, clip);
-            case SOFTPLUS -> new Softplus(place, function, clip);
-        };
+    /**
+     * Adds the passes that take a function.
+     *
+     * @param clip limit of the argument where it is a gate's; 0 for none
+     * @param slopes whether slopes may be wanted
+     */
+    static void add(List<Pass> passes, Place place, CellFunction function, float clip, boolean slopes) {
+        float limit = place.ofGates() ? clip : 0;
+        if (slopes) {
+            passes.add(new Argument(place, function, limit));
+        }
+        passes.add(
+                switch (function.kind()) {
+                    case SIGMOID -> new Logistic(place, function);
+                    case TANH -> new Tanh(place, function);
+                    case SCALED_TANH -> new ScaledTanh(place, function);
+                    case RELU, THRESHOLDED_RELU -> new ThresholdedRelu(place, function);
+                    case AFFINE -> new Affine(place, function);
+                    case LEAKY_RELU -> new LeakyRelu(place, function);
+                    case HARD_SIGMOID -> new HardSigmoid(place, function);
+                    case ELU -> new Elu(place, function);
+                    case SOFTSIGN -> new Softsign(place, function);
+                    case SOFTPLUS -> new Softplus(place, function);
+                });
+        if (slopes) {
+            passes.add(
+                    switch (function.kind()) {
+                        case SIGMOID -> new LogisticSlope(place, function, limit);
+                        // The same with parameters that change no bit.
+                        case TANH -> new ScaledTanhSlope(place, new CellFunction(function.kind(), 1, 1), limit);
+                        case SCALED_TANH -> new ScaledTanhSlope(place, function, limit);
+                        case RELU, THRESHOLDED_RELU -> new ThresholdedReluSlope(place, function, limit);
+                        case AFFINE -> new AffineSlope(place, function, limit);
+                        case LEAKY_RELU -> new LeakyReluSlope(place, function, limit);
+                        case HARD_SIGMOID -> new HardSigmoidSlope(place, function, limit);
+                        case ELU -> new EluSlope(place, function, limit);
+                        case SOFTSIGN -> new SoftsignSlope(place, function, limit);
+                        case SOFTPLUS -> new SoftplusSlope(place, function, limit);
+                    });
+        }
     }
 
     final float[] source(CellStep step) {
@@ -86,230 +113,225 @@ abstract class SimdFunctions extends Pass {
         return step.slopesAt + place.first;
     }
 
-    final FloatVector limited(FloatVector x) {
-        return clip > 0 ? SimdPasses.limited(x, clip) : x;
-    }
-
-    /** Writes down a slope, 0 where the limit acted. */
-    final void keep(FloatVector x, FloatVector slope, float[] slopes, int at) {
-        FloatVector kept = clip > 0 ? slope.blend(0, x.abs().compare(VectorOperators.GT, clip)) : slope;
-        kept.intoArray(slopes, at);
-    }
-
     static FloatVector all(float value) {
         return FloatVector.broadcast(SPECIES, value);
     }
 
+    /** Writes the argument down where the slope will be, and limits it. */
+    private static final class Argument extends SimdFunctions {
+        private final float clip;
+
+        Argument(Place place, CellFunction function, float clip) {
+            super(place, function);
+            this.clip = clip;
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] from = source(step);
+            float[] slopes = step.slopes;
+            for (int r = 0; r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = sourceAt(step) + r * pitch + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, from, at);
+                    if (slopes != null) {
+                        x.intoArray(slopes, slopesAt(step) + r * CellStep.SLOPES + l);
+                    }
+                    if (clip > 0) {
+                        SimdPasses.limited(x, clip).intoArray(from, at);
+                    }
+                }
+            }
+        }
+    }
+
     private static final class Logistic extends SimdFunctions {
-        Logistic(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        Logistic(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector y = SimdCells.logistic(limited(x));
-                    y.intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        keep(x, y.mul(all(1).sub(y)), slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+
+                    SimdCells.logistic(x).intoArray(to, targetAt(step) + r * pitch + l);
+                }
+            }
+        }
+    }
+
+    private static final class Tanh extends SimdFunctions {
+        Tanh(Place place, CellFunction function) {
+            super(place, function);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] from = source(step);
+            float[] to = target(step);
+            for (int r = 0; r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
+
+                    SimdCells.tanh(x).intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class ScaledTanh extends SimdFunctions {
-        ScaledTanh(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        ScaledTanh(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector y = SimdCells.tanh(limited(x).mul(beta));
-                    y.mul(alpha).intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        FloatVector slope = all(1).sub(y.mul(y)).mul(alpha).mul(beta);
-                        keep(x, slope, slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+
+                    SimdCells.tanh(x.mul(beta)).mul(alpha).intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class ThresholdedRelu extends SimdFunctions {
-        ThresholdedRelu(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        ThresholdedRelu(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector within = limited(x);
-                    within.blend(0, within.compare(VectorOperators.LE, alpha))
-                            .intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        FloatVector slope = all(0).blend(1, within.compare(VectorOperators.GT, alpha));
-                        keep(x, slope, slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+
+                    x.blend(0, x.compare(VectorOperators.LE, alpha)).intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class Affine extends SimdFunctions {
-        Affine(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        Affine(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    limited(x).fma(all(alpha), all(beta)).intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        keep(x, all(alpha), slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+
+                    x.fma(all(alpha), all(beta)).intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class LeakyRelu extends SimdFunctions {
-        LeakyRelu(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        LeakyRelu(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector within = limited(x);
-                    within.blend(within.mul(alpha), within.lt(0)).intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        keep(x, all(1).blend(alpha, within.lt(0)), slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+
+                    x.blend(x.mul(alpha), x.lt(0)).intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class HardSigmoid extends SimdFunctions {
-        HardSigmoid(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        HardSigmoid(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector line = limited(x).fma(all(alpha), all(beta));
-                    FloatVector y = line.blend(0, line.lt(0));
-                    y = y.blend(1, line.compare(VectorOperators.GT, 1));
-                    y.intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        FloatVector slope = all(0).blend(alpha, y.compare(VectorOperators.GT, 0));
-                        slope = slope.blend(0, y.compare(VectorOperators.GE, 1));
-                        keep(x, slope, slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+                    FloatVector line = x.fma(all(alpha), all(beta));
+                    line.blend(0, line.lt(0))
+                            .blend(1, line.compare(VectorOperators.GT, 1))
+                            .intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class Elu extends SimdFunctions {
-        Elu(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        Elu(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector within = limited(x);
-                    FloatVector t = SimdCells.tanh(within.mul(0.5f));
-                    FloatVector less = t.add(t).div(all(1).sub(t));
-                    within.blend(less.mul(alpha), within.lt(0)).intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        FloatVector slope = all(1).blend(less.fma(all(alpha), all(alpha)), within.lt(0));
-                        keep(x, slope, slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+                    FloatVector t = SimdCells.tanh(x.mul(0.5f));
+                    x.blend(t.add(t).div(all(1).sub(t)).mul(alpha), x.lt(0))
+                            .intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class Softsign extends SimdFunctions {
-        Softsign(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        Softsign(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector within = limited(x);
-                    FloatVector size = within.abs().add(1);
-                    within.div(size).intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        FloatVector quotient = all(1).div(size);
-                        keep(x, quotient.mul(quotient), slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+
+                    x.div(x.abs().add(1)).intoArray(to, targetAt(step) + r * pitch + l);
                 }
             }
         }
     }
 
     private static final class Softplus extends SimdFunctions {
-        Softplus(Place place, CellFunction function, float clip) {
-            super(place, function, clip);
+        Softplus(Place place, CellFunction function) {
+            super(place, function);
         }
 
         @Override
         void run(CellStep step) {
             float[] from = source(step);
             float[] to = target(step);
-            float[] slopes = step.slopes;
             for (int r = 0; r < step.rows; r++) {
                 for (int l = 0; l < lanes; l += VECTOR) {
                     FloatVector x = FloatVector.fromArray(SPECIES, from, sourceAt(step) + r * pitch + l);
-                    FloatVector within = limited(x);
-                    FloatVector e = SimdCells.exponential(within.abs().neg());
+                    FloatVector e = SimdCells.exponential(x.abs().neg());
                     FloatVector s = e.div(e.add(2));
                     FloatVector square = s.mul(s);
                     FloatVector sum = square.fma(all(CellFunction.L13), all(CellFunction.L11));
@@ -318,12 +340,203 @@ abstract class SimdFunctions extends Pass {
                     sum = sum.fma(square, all(CellFunction.L5));
                     sum = sum.fma(square, all(CellFunction.L3));
                     sum = sum.fma(square, all(2));
-                    sum.fma(s, within.blend(0, within.compare(VectorOperators.LE, 0)))
+                    sum.fma(s, x.blend(0, x.compare(VectorOperators.LE, 0)))
                             .intoArray(to, targetAt(step) + r * pitch + l);
-                    if (slopes != null) {
-                        FloatVector slope = all(1).blend(e, within.lt(0)).div(e.add(1));
-                        keep(x, slope, slopes, slopesAt(step) + r * CellStep.SLOPES + l);
-                    }
+                }
+            }
+        }
+    }
+
+    /** From an argument, which lies where the slope will be, and the value. */
+    private abstract static class Slope extends SimdFunctions {
+        final float clip;
+
+        Slope(Place place, CellFunction function, float clip) {
+            super(place, function);
+            this.clip = clip;
+        }
+
+        /** Writes down a slope, 0 where the limit acted. */
+        final void keep(FloatVector x, FloatVector slope, float[] slopes, int at) {
+            FloatVector kept = clip > 0 ? slope.blend(0, x.abs().compare(VectorOperators.GT, clip)) : slope;
+            kept.intoArray(slopes, at);
+        }
+    }
+
+    private static final class LogisticSlope extends Slope {
+        LogisticSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            float[] values = target(step);
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+                    FloatVector y = FloatVector.fromArray(SPECIES, values, targetAt(step) + r * pitch + l);
+
+                    keep(x, y.mul(all(1).sub(y)), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class ScaledTanhSlope extends Slope {
+        ScaledTanhSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            float[] values = target(step);
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+                    FloatVector y = FloatVector.fromArray(SPECIES, values, targetAt(step) + r * pitch + l);
+                    FloatVector t = alpha == 0 ? all(0) : y.div(alpha);
+                    keep(x, all(1).sub(t.mul(t)).mul(alpha).mul(beta), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class ThresholdedReluSlope extends Slope {
+        ThresholdedReluSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+
+                    keep(x, all(1).blend(0, x.compare(VectorOperators.LE, alpha)), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class AffineSlope extends Slope {
+        AffineSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+
+                    keep(x, all(alpha), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class LeakyReluSlope extends Slope {
+        LeakyReluSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+
+                    keep(x, all(1).blend(alpha, x.lt(0)), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class HardSigmoidSlope extends Slope {
+        HardSigmoidSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            float[] values = target(step);
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+                    FloatVector y = FloatVector.fromArray(SPECIES, values, targetAt(step) + r * pitch + l);
+                    FloatVector slope = all(0).blend(alpha, y.compare(VectorOperators.GT, 0));
+                    keep(x, slope.blend(0, y.compare(VectorOperators.GE, 1)), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class EluSlope extends Slope {
+        EluSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            float[] values = target(step);
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+                    FloatVector y = FloatVector.fromArray(SPECIES, values, targetAt(step) + r * pitch + l);
+
+                    keep(x, all(1).blend(y.add(alpha), x.lt(0)), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class SoftsignSlope extends Slope {
+        SoftsignSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+                    FloatVector quotient = all(1).div(x.abs().add(1));
+                    keep(x, quotient.mul(quotient), slopes, at);
+                }
+            }
+        }
+    }
+
+    private static final class SoftplusSlope extends Slope {
+        SoftplusSlope(Place place, CellFunction function, float clip) {
+            super(place, function, clip);
+        }
+
+        @Override
+        void run(CellStep step) {
+            float[] slopes = step.slopes;
+            for (int r = 0; slopes != null && r < step.rows; r++) {
+                for (int l = 0; l < lanes; l += VECTOR) {
+                    int at = slopesAt(step) + r * CellStep.SLOPES + l;
+                    FloatVector x = FloatVector.fromArray(SPECIES, slopes, at);
+
+                    keep(x, SimdCells.logistic(x), slopes, at);
                 }
             }
         }

@@ -15,6 +15,9 @@ final class SimdKernels implements Kernels {
     /** Numbers in a vector: a divisor of {@link Kernels#LANES}. */
     static final int VECTOR = SPECIES.length();
 
+    /** Bits of a vector from which on its products of long integers are sure to be faster than one after the other. */
+    private static final int LEAST_FOR_LONGS = 256;
+
     @Override
     public String description() {
         return SPECIES.vectorBitSize() + "-bit";
@@ -192,6 +195,15 @@ final class SimdKernels implements Kernels {
             float[] into,
             int at) {
         SimdPasses.means(rows, strips, terms, termsAt, stripPitch, quantities, count, lanes, into, at);
+    }
+
+    @Override
+    public void draw(RandomBits numbers, long[] blocks, int count) {
+        if (SPECIES.vectorBitSize() >= LEAST_FOR_LONGS) {
+            SimdPasses.draw(numbers, blocks, count);
+        } else {
+            LoopPasses.draw(numbers, blocks, count);
+        }
     }
 
     @Override

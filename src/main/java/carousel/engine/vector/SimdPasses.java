@@ -6,10 +6,12 @@ import static carousel.engine.vector.SimdKernels.SPECIES;
 import static carousel.engine.vector.SimdKernels.VECTOR;
 
 import carousel.engine.Gate;
+import carousel.engine.Philox;
 import java.util.ArrayList;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -21,6 +23,10 @@ final class SimdPasses {
     private static final int O = Gate.OUTPUT.ordinal() * LANES;
 
     private static final VectorSpecies<Integer> WORDS = VectorSpecies.of(int.class, SPECIES.vectorShape());
+
+    private static final VectorSpecies<Long> LONGS = VectorSpecies.of(long.class, SPECIES.vectorShape());
+    /** The lower half of a long integer. */
+    private static final long MASK = 0xFFFF_FFFFL;
 
     /** Where the bits of c begin in a word. */
     private static final int HELD = LANES;
@@ -49,15 +55,16 @@ final class SimdPasses {
         if (options.peepholes()) {
             intoCell.add(new Peepholes());
         }
-        intoCell.add(SimdFunctions.of(SimdFunctions.Place.INPUT_AND_FORGET, options.gates(), clip));
-        intoCell.add(SimdFunctions.of(SimdFunctions.Place.CANDIDATE, options.candidate(), clip));
+        boolean slopes = options.slopes();
+        SimdFunctions.add(intoCell, SimdFunctions.Place.INPUT_AND_FORGET, options.gates(), clip, slopes);
+        SimdFunctions.add(intoCell, SimdFunctions.Place.CANDIDATE, options.candidate(), clip, slopes);
         intoCell.add(new NewCell(options));
-        intoCell.add(SimdFunctions.of(SimdFunctions.Place.OUTPUT, options.gates(), clip));
+        SimdFunctions.add(intoCell, SimdFunctions.Place.OUTPUT, options.gates(), clip, slopes);
         if (normalized) {
             outOfCell.add(new NormalizedCell());
         }
         SimdFunctions.Place place = normalized ? SimdFunctions.Place.SHOWN : SimdFunctions.Place.FRESH;
-        outOfCell.add(SimdFunctions.of(place, options.output(), 0));
+        SimdFunctions.add(outOfCell, place, options.output(), 0, slopes);
         outOfCell.add(new Output(options));
 
         backToCell.add(new OutputBack());
@@ -111,6 +118,11 @@ final class SimdPasses {
         return IntVector.broadcast(WORDS, Float.floatToRawIntBits(clear))
                 .blend(Float.floatToRawIntBits(set), bits.compare(VectorOperators.NE, 0))
                 .reinterpretAsFloats();
+    }
+
+    /** z of a mask, or its mean where none was drawn; with one way to a vector, since the compiler allocates what may be either of two. */
+    private static FloatVector hold(int[] bits, int at, int first, float mean) {
+        return choose(bits == null ? 0 : bits[at], first, bits == null ? mean : 1, bits == null ? mean : 0);
     }
 
     /** {@code z = b + gamma_u LN(u) + gamma_v LN(v)}. */
@@ -235,7 +247,7 @@ final class SimdPasses {
                 o.mul(shown).intoArray(s.m, s.mAt + r * BLOCK + l);
                 FloatVector state = load(s.fresh, s.freshAt + e);
                 if (held > 0) {
-                    FloatVector hold = s.bits == null ? all(held) : choose(s.bits[s.bitsAt + r], HELD + l, 1, 0);
+                    FloatVector hold = hold(s.bits, s.bitsAt + r, HELD + l, held);
                     state = hold.fma(load(s.c, s.cAt + e), all(1).sub(hold).mul(state));
                 }
                 state.intoArray(s.c, s.cAt + e);
@@ -274,7 +286,7 @@ final class SimdPasses {
                 int at = s.hAt + r * BLOCK + l;
                 FloatVector h = load(s.h, at);
                 if (held > 0) {
-                    FloatVector hold = heldBits == null ? all(held) : choose(heldBits[s.heldAt + r], l, 1, 0);
+                    FloatVector hold = hold(heldBits, s.heldAt + r, l, held);
                     h = hold.fma(
                             load(s.carried, s.carriedAt + e), all(1).sub(hold).mul(h));
                 }
@@ -302,7 +314,7 @@ final class SimdPasses {
                 int l = e % LANES;
                 int at = s.dhAt + r * BLOCK + l;
                 FloatVector d = load(s.dh, at);
-                FloatVector hold = s.heldBits == null ? all(held) : choose(s.heldBits[s.heldAt + r], l, 1, 0);
+                FloatVector hold = hold(s.heldBits, s.heldAt + r, l, held);
                 all(1).sub(hold).mul(d).intoArray(s.dNew, at);
                 hold.mul(d).intoArray(s.dh, at);
             }
@@ -473,15 +485,11 @@ final class SimdPasses {
                 int r = e / LANES;
                 int l = e % LANES;
                 int at = s.gatesAt + r * BLOCK + l;
-                FloatVector d = load(s.ds, s.dsAt + e);
                 FloatVector carried = load(s.dc, s.dcAt + e);
-                FloatVector stays = all(0);
-                if (held > 0) {
-                    FloatVector hold = s.bits == null ? all(held) : choose(s.bits[s.bitsAt + r], HELD + l, 1, 0);
-                    stays = hold.mul(carried);
-                    carried = all(1).sub(hold).mul(carried);
-                }
-                d = d.add(carried);
+                // Without zoneout all of it is 0, and nothing of the gradient stays.
+                FloatVector hold = hold(held > 0 ? s.bits : null, s.bitsAt + r, HELD + l, held);
+                FloatVector stays = hold.mul(carried);
+                FloatVector d = load(s.ds, s.dsAt + e).add(all(1).sub(hold).mul(carried));
                 if (peepholes) {
                     FloatVector sees = load(s.peepholes, s.peepholesAt + 2 * LANES + l);
                     d = sees.fma(load(s.gates, at + O), d);
@@ -672,6 +680,47 @@ final class SimdPasses {
         }
     }
 
+    /** See {@link Kernels#draw}, and {@link carousel.engine.Philox} for what is computed. */
+    static void draw(RandomBits numbers, long[] blocks, int count) {
+        for (int k = 0; k < count; k += LONGS.length()) {
+            LongVector counter0 = LongVector.fromArray(LONGS, blocks, k);
+            LongVector counter1 = LongVector.broadcast(LONGS, numbers.stream() & MASK);
+            LongVector counter2 = LongVector.broadcast(LONGS, numbers.call() & MASK);
+            LongVector counter3 = LongVector.broadcast(LONGS, numbers.call() >>> 32);
+            long key0 = numbers.seed() & MASK;
+            long key1 = numbers.seed() >>> 32;
+            for (int round = 0; round < Philox.ROUNDS; round++) {
+                LongVector product0 = counter0.mul(Philox.MULTIPLIER_0);
+                LongVector product1 = counter2.mul(Philox.MULTIPLIER_1);
+                counter0 =
+                        high(product1).lanewise(VectorOperators.XOR, counter1).lanewise(VectorOperators.XOR, key0);
+                counter2 =
+                        high(product0).lanewise(VectorOperators.XOR, counter3).lanewise(VectorOperators.XOR, key1);
+                counter1 = product1.and(MASK);
+                counter3 = product0.and(MASK);
+                key0 = key0 + Philox.WEYL_0 & MASK;
+                key1 = key1 + Philox.WEYL_1 & MASK;
+            }
+            drawn(counter0, numbers.threshold(), 0)
+                    .or(drawn(counter1, numbers.threshold(), 1))
+                    .or(drawn(counter2, numbers.threshold(), 2))
+                    .or(drawn(counter3, numbers.threshold(), 3))
+                    .intoArray(blocks, k);
+        }
+    }
+
+    private static LongVector high(LongVector product) {
+        return product.lanewise(VectorOperators.LSHR, 32);
+    }
+
+    /** {@link carousel.engine.RandomKey#drops} without a branch: the difference is negative where it says yes. */
+    private static LongVector drawn(LongVector words, int threshold, int bit) {
+        return words.lanewise(VectorOperators.LSHR, 8)
+                .sub(threshold)
+                .lanewise(VectorOperators.LSHR, 63)
+                .lanewise(VectorOperators.LSHL, bit);
+    }
+
     /** See {@link Kernels#statistics}. */
     static void statistics(
             int rows,
@@ -688,37 +737,72 @@ final class SimdPasses {
         for (int r = 0; r < rows; r++) {
             int row = qAt + r * width;
             for (int l = 0; l < LANES; l += VECTOR) {
-                FloatVector even = all(0);
-                FloatVector odd = all(0);
-                for (int t = 0; t < strips; t++) {
-                    int from = row + t * stripPitch + l;
-                    even = even.add(load(q, from));
-                    if (width == BLOCK) {
-                        odd = odd.add(load(q, from + LANES));
-                        even = even.add(load(q, from + 2 * LANES));
-                        odd = odd.add(load(q, from + 3 * LANES));
-                    }
+                if (width == BLOCK) {
+                    sumOfGates(strips, q, row + l, stripPitch, lanes, l);
+                } else {
+                    sumOfCells(strips, q, row + l, stripPitch, lanes, l);
                 }
-                even.add(odd).intoArray(lanes, l);
             }
             float mean = (float) (LoopPasses.sum(lanes, 0) / count);
             for (int l = 0; l < LANES; l += VECTOR) {
-                FloatVector sum = all(0);
-                FloatVector squares = all(0);
-                for (int t = 0; t < strips; t++) {
-                    FloatVector mask = load(valid, t * LANES + l);
-                    for (int j = 0; j < width; j += LANES) {
-                        FloatVector d =
-                                load(q, row + t * stripPitch + j + l).sub(mean).mul(mask);
-                        sum = sum.add(d);
-                        squares = d.fma(d, squares);
-                    }
+                if (width == BLOCK) {
+                    squaresOfGates(strips, q, row + l, stripPitch, valid, mean, lanes, l);
+                } else {
+                    squaresOfCells(strips, q, row + l, stripPitch, valid, mean, lanes, l);
                 }
-                sum.intoArray(lanes, l);
-                squares.intoArray(lanes, LANES + l);
             }
             LoopPasses.conclude(mean, lanes, count, into, at + r * CellStep.STATISTICS);
         }
+    }
+
+    private static void sumOfGates(int strips, float[] q, int at, int stripPitch, float[] lanes, int l) {
+        FloatVector even = all(0);
+        FloatVector odd = all(0);
+        for (int t = 0; t < strips; t++) {
+            int from = at + t * stripPitch;
+            even = even.add(load(q, from + I).add(load(q, from + G)));
+            odd = odd.add(load(q, from + F).add(load(q, from + O)));
+        }
+        even.add(odd).intoArray(lanes, l);
+    }
+
+    private static void sumOfCells(int strips, float[] q, int at, int stripPitch, float[] lanes, int l) {
+        FloatVector sum = all(0);
+        for (int t = 0; t < strips; t++) {
+            sum = sum.add(load(q, at + t * stripPitch));
+        }
+        sum.intoArray(lanes, l);
+    }
+
+    private static void squaresOfGates(
+            int strips, float[] q, int at, int stripPitch, float[] valid, float mean, float[] lanes, int l) {
+        FloatVector sum = all(0);
+        FloatVector squares = all(0);
+        for (int t = 0; t < strips; t++) {
+            FloatVector mask = load(valid, t * LANES + l);
+            int from = at + t * stripPitch;
+            FloatVector i = load(q, from + I).sub(mean).mul(mask);
+            FloatVector f = load(q, from + F).sub(mean).mul(mask);
+            FloatVector g = load(q, from + G).sub(mean).mul(mask);
+            FloatVector o = load(q, from + O).sub(mean).mul(mask);
+            sum = sum.add(i.add(f).add(g.add(o)));
+            squares = squares.add(i.fma(i, f.mul(f)).add(g.fma(g, o.mul(o))));
+        }
+        sum.intoArray(lanes, l);
+        squares.intoArray(lanes, LANES + l);
+    }
+
+    private static void squaresOfCells(
+            int strips, float[] q, int at, int stripPitch, float[] valid, float mean, float[] lanes, int l) {
+        FloatVector sum = all(0);
+        FloatVector squares = all(0);
+        for (int t = 0; t < strips; t++) {
+            FloatVector d = load(q, at + t * stripPitch).sub(mean).mul(load(valid, t * LANES + l));
+            sum = sum.add(d);
+            squares = d.fma(d, squares);
+        }
+        sum.intoArray(lanes, l);
+        squares.intoArray(lanes, LANES + l);
     }
 
     /** See {@link Kernels#means}. */

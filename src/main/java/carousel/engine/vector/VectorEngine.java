@@ -58,7 +58,7 @@ public final class VectorEngine extends HostEngine {
         workers = new Workers(options.threads());
         buffers = new WorkerBuffers[options.threads()];
         Arrays.setAll(buffers, worker -> new WorkerBuffers(guards));
-        packed = new PackedWeights();
+        packed = new PackedWeights(kernels);
         forward = new LstmForward(kernels, workers, buffers, guards);
         backward = new LstmBackward(kernels, workers, buffers, guards);
         between = new Scratch[] {new Scratch(guards), new Scratch(guards)};

@@ -10,6 +10,8 @@ final class WorkerBuffers {
     final Scratch left;
     /** Four words of random numbers. */
     final int[] words = new int[Philox.WORDS];
+    /** Blocks of random numbers for the rows of a tile. */
+    final long[] blocks = new long[Kernels.DRAWN + Sequences.TILE * RandomBits.BLOCKS];
     /** Sums in lanes. */
     final float[] lanes = new float[Kernels.BLOCK];
     /** What passes of a cell with options work on. */
