@@ -36,7 +36,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class LstmGradientTest {
     private static final RandomKey KEY = new RandomKey(99, 4, 12);
 
-    private static Stream<LstmCase> cases() {
+    static Stream<LstmCase> cases() {
         List<LstmCase> cases = new ArrayList<>();
         LstmSpec base = LstmSpec.of(3, 4);
         for (Direction direction : Direction.values()) {
@@ -73,7 +73,7 @@ class LstmGradientTest {
      * What goes beyond the usual cell, alone and together. With limits and half of the activations come kinks, which differences
      * must not straddle: the seed is the first with which no pre-activation lies that near to one.
      */
-    private static Stream<LstmCase> extensions() {
+    static Stream<LstmCase> extensions() {
         List<LstmCase> cases = new ArrayList<>();
         LstmSpec base = LstmSpec.of(3, 4);
         for (Direction direction : Direction.values()) {
