@@ -4,11 +4,13 @@ import carousel.engine.CellActivation;
 import carousel.engine.CellActivation.Kind;
 import carousel.engine.Direction;
 import carousel.engine.LstmActivations;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomKey;
 import carousel.engine.RandomSequence;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmCase.Part;
+import carousel.fixture.LstmOptions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -18,20 +20,6 @@ import java.util.stream.Stream;
 final class LstmCases {
     private static final int DRAWN = 40;
     private static final RandomKey KEY = new RandomKey(0x5eed_1234_abcdL, 3, 0x1_0000_0007L);
-
-    /** One of each kind, with parameters that keep a few steps of a small stack in range. */
-    private static final List<CellActivation> ACTIVATIONS = List.of(
-            CellActivation.SIGMOID,
-            CellActivation.TANH,
-            CellActivation.of(Kind.RELU),
-            new CellActivation(Kind.AFFINE, 0.4, 0.1),
-            CellActivation.of(Kind.LEAKY_RELU),
-            new CellActivation(Kind.THRESHOLDED_RELU, 0.2, 0),
-            new CellActivation(Kind.SCALED_TANH, 1.7, 0.6),
-            CellActivation.of(Kind.HARD_SIGMOID),
-            CellActivation.of(Kind.ELU),
-            CellActivation.of(Kind.SOFTSIGN),
-            CellActivation.of(Kind.SOFTPLUS));
 
     private LstmCases() {}
 
@@ -59,6 +47,11 @@ final class LstmCases {
                         .withPeepholes(true)
                         .withGateClip(0.8)
                         .withCoupledGates(true)
+                        .withLayerNormalization(true)
+                        .withRecurrentDropout(0.3)
+                        .withCandidateDropout(0.2)
+                        .withRecurrentWeightDropout(0.4)
+                        .withZoneout(0.25, 0.35)
                         .withActivations(new LstmActivations(
                                 CellActivation.of(Kind.HARD_SIGMOID),
                                 CellActivation.of(Kind.SOFTSIGN),
@@ -123,11 +116,41 @@ final class LstmCases {
                     spec.withGateClip(0.4).withPeepholes(true),
                     spec.withCoupledGates(true),
                     spec.withCoupledGates(true).withPeepholes(true),
-                    spec.withCoupledGates(true).withGateClip(0.4).withBias(false))) {
+                    spec.withCoupledGates(true).withGateClip(0.4).withBias(false),
+                    spec.withLayerNormalization(true),
+                    spec.withLayerNormalization(true).withProjectionSize(3).withBias(false),
+                    spec.withLayerNormalization(true).withPeepholes(true).withCellClip(0.25))) {
                 cases.add(LstmCase.of(extended, 5, 3).withLengths(5, 2, 0).withInitial());
             }
+            for (LstmSpec random : List.of(
+                    spec.withRecurrentDropout(0.4),
+                    spec.withRecurrentDropout(0.4).withProjectionSize(3),
+                    spec.withCandidateDropout(0.4),
+                    spec.withCandidateDropout(0.4).withCoupledGates(true),
+                    spec.withRecurrentWeightDropout(0.4),
+                    spec.withRecurrentWeightDropout(0.4).withProjectionSize(3),
+                    spec.withZoneout(0.4, 0),
+                    spec.withZoneout(0.4, 0.3).withProjectionSize(3),
+                    spec.withZoneout(0, 0.3).withCellClip(0.25),
+                    spec.withZoneout(0.2, 0.3).withPeepholes(true).withLayerNormalization(true),
+                    spec.withRecurrentDropout(0.2).withZoneout(0.3, 0.3).withDropout(0.2))) {
+                LstmCase lstm = LstmCase.of(random, 5, 3).withLengths(5, 2, 0).withInitial();
+                cases.add(lstm.withDropout(KEY));
+                cases.add(lstm);
+            }
+            LstmSpec wide = LstmSpec.of(19, 37).withDirection(direction);
+            cases.add(LstmCase.of(wide.withLayerNormalization(true), 4, 35).withInitial());
+            cases.add(LstmCase.of(
+                            wide.withRecurrentDropout(0.5)
+                                    .withCandidateDropout(0.5)
+                                    .withRecurrentWeightDropout(0.5)
+                                    .withZoneout(0.5, 0.5),
+                            4,
+                            35)
+                    .withInitial()
+                    .withDropout(KEY));
         }
-        for (CellActivation activation : ACTIVATIONS) {
+        for (CellActivation activation : LstmOptions.ACTIVATIONS) {
             for (LstmActivations activations : List.of(
                     new LstmActivations(activation, CellActivation.TANH, CellActivation.TANH),
                     new LstmActivations(CellActivation.SIGMOID, activation, CellActivation.TANH),
@@ -142,6 +165,42 @@ final class LstmCases {
         cases.add(everyExtension());
         cases.add(everyExtension().withSeed(8));
         return cases.stream();
+    }
+
+    /**
+     * Features by chance, two to four at a time, in stacks of sizes by chance. {@code carousel.combinations} says how many, 500
+     * unless it is set.
+     */
+    static Stream<LstmCase> combinations() {
+        RandomSequence random = new RandomSequence(21, 11, 0);
+        return IntStream.range(0, Integer.getInteger("carousel.combinations", 500))
+                .mapToObj(k -> combination(random).withSeed(2000 + k));
+    }
+
+    private static LstmCase combination(RandomSequence random) {
+        boolean large = random.nextInt(12) == 0;
+        int hidden = 2 + random.nextInt(large ? 66 : 19);
+        LstmSpec spec = LstmSpec.of(1 + random.nextInt(large ? 40 : 11), hidden)
+                .withLayers(1 + random.nextInt(2))
+                .withDirection(Direction.values()[random.nextInt(3)])
+                .withBias(random.nextInt(4) > 0);
+        for (int count = 2 + random.nextInt(3); count > 0; count--) {
+            LstmFeature feature = LstmFeature.values()[random.nextInt(LstmFeature.values().length)];
+            spec = LstmOptions.with(spec, feature, random);
+        }
+        int timeSteps = 1 + random.nextInt(6);
+        int batchSize = 1 + random.nextInt(large ? 40 : 9);
+        LstmCase lstm = LstmCase.of(spec, timeSteps, batchSize);
+        if (random.nextInt(2) == 0) {
+            lstm = lstm.withLengths(IntStream.range(0, batchSize)
+                    .map(n -> random.nextInt(timeSteps + 1))
+                    .boxed()
+                    .toList());
+        }
+        if (random.nextInt(2) == 0) {
+            lstm = lstm.withInitial();
+        }
+        return random.nextInt(5) > 0 ? lstm.withDropout(KEY.substream(random.nextInt(100))) : lstm;
     }
 
     private static Stream<LstmCase> lengths() {

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 
+import carousel.engine.Direction;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
@@ -13,6 +15,7 @@ import carousel.engine.ParameterView;
 import carousel.engine.RandomKey;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
+import carousel.fixture.LstmOptions;
 import carousel.fixture.LstmResult;
 import carousel.fixture.Tolerance;
 import carousel.tensor.Shape;
@@ -35,6 +38,66 @@ interface LstmContract extends ContractPart {
         Assumptions.assumeTrue(refusal.isEmpty(), () -> refusal.orElseThrow());
         LstmResult actual = use((engine, bench) -> bench.run(lstm, LstmData.of(lstm)));
         tolerance().check(lstm, ReferenceResults.of(lstm), actual);
+    }
+
+    /** What an engine does not compute is left out of a combination for it; which that is, {@code features.md} says. */
+    @ParameterizedTest
+    @MethodSource("carousel.contract.LstmCases#combinations")
+    default void combinationMatchesTheReference(LstmCase drawn) {
+        LstmCase lstm = drawn;
+        for (LstmFeature feature : drawn.spec().features()) {
+            if (engine().refusal(LstmOptions.only(feature)).isPresent()) {
+                lstm = lstm.withSpec(LstmOptions.without(lstm.spec(), feature));
+            }
+        }
+        if (engine().refusal(lstm.spec()).isPresent() && lstm.spec().direction() == Direction.REVERSE) {
+            lstm = lstm.withSpec(lstm.spec().withDirection(Direction.FORWARD));
+        }
+        LstmCase computed = lstm;
+        LstmResult actual = use((engine, bench) -> bench.run(computed, LstmData.of(computed)));
+        tolerance().check(computed, ReferenceResults.of(computed), actual);
+    }
+
+    /** Lengths in a tensor do what lengths in an array do, and beyond the ends of their range what those ends do. */
+    @Test
+    default void lengthsMayLieInATensor() {
+        LstmCase lstm = LstmCase.of(LstmSpec.of(3, 5).withLayers(2).withDirection(Direction.BIDIRECTIONAL), 6, 5)
+                .withLengths(6, 2, 0, 6, 0)
+                .withInitial();
+        LstmSpec spec = lstm.spec();
+        LstmData data = LstmData.of(lstm);
+        LstmResult expected = use((engine, bench) -> bench.run(lstm, data));
+        use((engine, bench) -> {
+            Tensor lengths = bench.scope().allocateIntegers("lengths", 5);
+            engine.write(lengths, new int[] {6, 2, 0, 7, -1});
+            LstmTape tape = engine.openTape(bench.scope(), spec, lstm.timeSteps(), lstm.batchSize());
+            Tensor parameters = bench.parameters(spec, data.parameters());
+            Tensor gradients = bench.parameters(spec, data.gradientsBefore());
+            LstmOutput output = bench.output(lstm);
+            LstmInputGradient inputGradient = bench.inputGradient(lstm);
+            engine.lstmForward(spec, parameters, bench.input(lstm, data).withDeviceLengths(lengths), output, tape);
+            engine.lstmBackward(tape, bench.outputGradient(lstm, data), gradients, inputGradient);
+            assertArrayEquals(expected.y(), bench.read(output.y()), "y");
+            assertArrayEquals(expected.h(), bench.read(output.last().h()), "h");
+            assertArrayEquals(expected.c(), bench.read(output.last().c()), "c");
+            assertArrayEquals(expected.parameterGradients(), bench.read(gradients), "parameter gradients");
+            assertArrayEquals(expected.dx(), bench.read(inputGradient.dx()), "dx");
+            return null;
+        });
+    }
+
+    /** Without a key nothing is random: two calls agree, and what zoneout holds back is its mean, not nothing. */
+    @Test
+    default void withoutAKeyZoneoutIsItsMean() {
+        LstmSpec spec = LstmSpec.of(3, 5).withZoneout(0.5, 0.25);
+        Assumptions.assumeTrue(
+                engine().refusal(spec).isEmpty(), () -> engine().refusal(spec).orElseThrow());
+        LstmCase lstm = LstmCase.of(spec, 4, 2).withInitial();
+        LstmCase none = lstm.withSpec(spec.withZoneout(0, 0));
+        LstmResult one = use((engine, bench) -> bench.run(lstm, LstmData.of(lstm)));
+        LstmResult other = use((engine, bench) -> bench.run(none, LstmData.of(lstm)));
+        assertFalse(Arrays.equals(one.y(), other.y()), "zoneout does nothing");
+        tolerance().check(lstm, ReferenceResults.of(lstm), one);
     }
 
     @Test

@@ -135,6 +135,25 @@ enum PlantedBug {
                     CellActivation.SIGMOID,
                     spec.activations().candidate(),
                     spec.activations().output())))),
+    DROPS_NOTHING_FROM_H(engine -> new OtherSpec(engine, spec -> spec.withRecurrentDropout(0))),
+    DROPS_NOTHING_FROM_THE_CANDIDATE(engine -> new OtherSpec(engine, spec -> spec.withCandidateDropout(0))),
+    DROPS_NO_RECURRENT_WEIGHTS(engine -> new OtherSpec(engine, spec -> spec.withRecurrentWeightDropout(0))),
+    SWAPS_ZONEOUT_OF_H_AND_C(
+            engine -> new OtherSpec(engine, spec -> spec.withZoneout(spec.zoneoutCell(), spec.zoneoutHidden()))),
+    SWAPS_THE_GAINS_OF_X_AND_H(engine -> new OtherWeights(engine, (spec, weights) -> {
+        for (int state = 0; state < spec.states() && spec.layerNormalization(); state++) {
+            int first =
+                    (int) LstmLayout.of(spec).cell(state).gateNormalization().offset();
+            int rows = Gate.COUNT * spec.hiddenSize();
+            swap(weights, first, first + rows, rows);
+        }
+    })),
+    FORGETS_THE_OFFSET_OF_THE_CELL(engine -> new OtherWeights(engine, (spec, weights) -> {
+        for (int state = 0; state < spec.states() && spec.layerNormalization(); state++) {
+            ParameterView view = LstmLayout.of(spec).cell(state).cellNormalization();
+            Arrays.fill(weights, (int) view.offset() + spec.hiddenSize(), (int) view.end(), 0);
+        }
+    })),
     SWAPS_PEEPHOLES_OF_INPUT_AND_FORGET_GATE(
             engine -> new OtherWeights(engine, (spec, weights) -> swapPeepholes(spec, weights, 0, 1))),
     SWAPS_PEEPHOLES_OF_FORGET_AND_OUTPUT_GATE(

@@ -12,18 +12,22 @@ import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.Gate;
 import carousel.engine.LstmActivations;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomKey;
+import carousel.engine.RandomSequence;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
+import carousel.fixture.LstmOptions;
 import carousel.fixture.LstmResult;
 import carousel.fixture.Workbench;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -154,8 +158,104 @@ class LstmGradientTest {
         return cases.stream().map(lstm -> lstm.withSeed(7));
     }
 
+    /** Normalisation and random masks, alone and together; with a key and, as in inference, without. */
+    private static Stream<LstmCase> masks() {
+        List<LstmCase> cases = new ArrayList<>();
+        for (Direction direction : Direction.values()) {
+            LstmSpec spec = LstmSpec.of(3, 4).withDirection(direction);
+            for (LstmSpec extended : List.of(
+                    spec.withLayerNormalization(true),
+                    spec.withLayerNormalization(true).withBias(false).withProjectionSize(2),
+                    spec.withLayerNormalization(true).withPeepholes(true).withCoupledGates(true),
+                    spec.withRecurrentDropout(0.3).withProjectionSize(3),
+                    spec.withCandidateDropout(0.3),
+                    spec.withRecurrentWeightDropout(0.3).withProjectionSize(3),
+                    spec.withZoneout(0.3, 0.4).withProjectionSize(3),
+                    spec.withZoneout(0.3, 0.4).withPeepholes(true).withLayerNormalization(true),
+                    spec.withRecurrentDropout(0.2)
+                            .withCandidateDropout(0.2)
+                            .withRecurrentWeightDropout(0.2)
+                            .withZoneout(0.2, 0.2)
+                            .withLayers(2)
+                            .withDropout(0.2))) {
+                LstmCase lstm = LstmCase.of(extended, 4, 3).withLengths(4, 0, 3).withInitial();
+                cases.add(lstm);
+                cases.add(lstm.withDropout(KEY));
+            }
+        }
+        return cases.stream();
+    }
+
+    /** Features by chance, two to four at a time: {@code carousel.combinations}, 500 unless it is set. */
+    private static Stream<LstmCase> combinations() {
+        RandomSequence random = new RandomSequence(22, 11, 0);
+        return IntStream.range(0, Integer.getInteger("carousel.combinations", 500))
+                .mapToObj(k -> {
+                    LstmSpec spec = LstmSpec.of(2 + random.nextInt(2), 3 + random.nextInt(2))
+                            .withLayers(1 + random.nextInt(2))
+                            .withDirection(Direction.values()[random.nextInt(3)])
+                            .withBias(random.nextInt(4) > 0);
+                    for (int count = 2 + random.nextInt(3); count > 0; count--) {
+                        LstmFeature feature = LstmFeature.values()[random.nextInt(LstmFeature.values().length)];
+                        spec = LstmOptions.with(spec, feature, random);
+                    }
+                    LstmCase lstm = LstmCase.of(spec, 3, 2).withSeed(3000 + k);
+                    lstm = random.nextInt(2) == 0 ? lstm.withInitial() : lstm;
+                    lstm = random.nextInt(2) == 0 ? lstm.withLengths(2, 3) : lstm;
+                    return random.nextInt(4) > 0 ? lstm.withDropout(KEY) : lstm;
+                });
+    }
+
+    /**
+     * Where a specification has kinks, a difference may straddle one, which is rare: such a case may fail once, and must then hold
+     * with other numbers.
+     */
     @ParameterizedTest
-    @MethodSource({"cases", "extensions"})
+    @MethodSource("combinations")
+    void combinationsHaveTheGradientsOfTheirForwardPass(LstmCase lstm) {
+        boolean kinks = lstm.spec().cellClip() > 0
+                || lstm.spec().gateClip() > 0
+                || !lstm.spec().activations().equals(LstmActivations.STANDARD);
+        for (int attempt = 0; ; attempt++) {
+            LstmCase drawn = lstm.withSeed(lstm.seed() + 100_000L * attempt);
+            try {
+                checkDifferences(drawn);
+                return;
+            } catch (AssertionError error) {
+                if (!kinks || attempt == 2) {
+                    throw error;
+                }
+            }
+        }
+    }
+
+    private static void checkDifferences(LstmCase lstm) {
+        LstmData data = LstmData.of(lstm);
+        Arrays.fill(data.gradientsBefore(), 0);
+        try (Engine engine = Engines.open("reference")) {
+            checkDifferences(engine, lstm, data, run(engine, lstm, data, true));
+        }
+    }
+
+    private static void checkDifferences(Engine engine, LstmCase lstm, LstmData data, LstmResult result) {
+        // Each check perturbs one of the arrays that a pass starts from.
+        ToDoubleFunction<double[]> loss = perturbed -> {
+            LstmResult other = run(engine, lstm, data, false);
+            return FiniteDifferences.dot(other.y(), data.dy())
+                    + FiniteDifferences.dot(other.h(), data.dh())
+                    + FiniteDifferences.dot(other.c(), data.dc());
+        };
+        double step = lstm.spec().layerNormalization() ? FiniteDifferences.SMALL_STEP : FiniteDifferences.STEP;
+        FiniteDifferences.check("parameters", result.parameterGradients(), data.parameters(), loss, step);
+        FiniteDifferences.check("dx", result.dx(), data.x(), loss, step);
+        if (lstm.initial()) {
+            FiniteDifferences.check("dh0", result.dh0(), data.h0(), loss, step);
+            FiniteDifferences.check("dc0", result.dc0(), data.c0(), loss, step);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource({"cases", "extensions", "masks"})
     void gradientsAreThoseOfTheForwardPass(LstmCase lstm) {
         LstmData data = LstmData.of(lstm);
         Arrays.fill(data.gradientsBefore(), 0);
@@ -170,19 +270,7 @@ class LstmGradientTest {
                 LstmResult unlimited = run(engine, lstm.withSpec(lstm.spec().withGateClip(0)), data, false);
                 assertFalse(Arrays.equals(result.y(), unlimited.y()), "the clip of the gates acts nowhere");
             }
-            // Each check perturbs one of the arrays that a pass starts from.
-            ToDoubleFunction<double[]> loss = perturbed -> {
-                LstmResult other = run(engine, lstm, data, false);
-                return FiniteDifferences.dot(other.y(), data.dy())
-                        + FiniteDifferences.dot(other.h(), data.dh())
-                        + FiniteDifferences.dot(other.c(), data.dc());
-            };
-            FiniteDifferences.check("parameters", result.parameterGradients(), data.parameters(), loss);
-            FiniteDifferences.check("dx", result.dx(), data.x(), loss);
-            if (lstm.initial()) {
-                FiniteDifferences.check("dh0", result.dh0(), data.h0(), loss);
-                FiniteDifferences.check("dc0", result.dc0(), data.c0(), loss);
-            }
+            checkDifferences(engine, lstm, data, result);
         }
     }
 
