@@ -104,6 +104,24 @@ public final class Pass {
         return mask.apart(this, y, layer >= 0, before, lengths);
     }
 
+    /** The tangent of {@link #unmask}: what came before the first step does not change. */
+    Tensor unmaskTangent(Tensor y, int layer) {
+        if (mask == null) {
+            return y;
+        }
+        Tensor before = null;
+        if (layer >= 0 && state != null) {
+            before = scope.allocate("no change", batchSize(), y.shape().extent(2));
+            engine.fill(before, 0);
+        }
+        return mask.apart(this, y, layer >= 0, before, lengths);
+    }
+
+    /** The same pass with all that a way back needs, whether or not this one has it: the function is the same. */
+    Pass withRecord() {
+        return new Pass(engine, scope, input, lengths, random, true).carrying(state);
+    }
+
     Engine engine() {
         return engine;
     }

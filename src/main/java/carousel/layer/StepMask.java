@@ -52,6 +52,11 @@ final class StepMask {
         return together.take(pass, "masked", x);
     }
 
+    /** How the result of {@link #together} changes with what it reads. */
+    Tensor togetherTangent(Pass pass, Tensor x) {
+        return together.take(pass, "tangent of masked", x);
+    }
+
     /** The gradient of what {@link #together} read. Steps that do not count have none. */
     Tensor togetherBackward(Pass pass, Tensor dy) {
         return together.giveBack(pass, "gradient of masked", dy);

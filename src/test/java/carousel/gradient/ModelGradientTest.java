@@ -26,6 +26,7 @@ import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -39,7 +40,7 @@ class ModelGradientTest {
     private static final long SEED = 5;
     private static final long STEP = 7;
 
-    private static Stream<Arguments> models() {
+    static Stream<Arguments> models() {
         LstmSpec lstm = LstmSpec.of(1, 3);
         LstmSpec both = lstm.withDirection(Direction.BIDIRECTIONAL);
         return Stream.of(
@@ -100,6 +101,16 @@ class ModelGradientTest {
                                 .withDropout(0.4)
                                 .withBias(false)),
                         new Dense(3, false, new Initializer.GlorotUniform(), new Initializer.Constant(0))));
+    }
+
+    /** The same model, with no element ever dropped. */
+    static ModelSpec withoutDropout(ModelSpec spec) {
+        List<Layer> layers = spec.layers().stream()
+                .map(layer -> layer instanceof Dropout
+                        ? new Dropout(0)
+                        : layer instanceof Lstm lstm ? lstm.withDropout(0) : layer)
+                .toList();
+        return new ModelSpec(spec.input(), layers);
     }
 
     private static Arguments model(String name, Form input, Layer... layers) {
@@ -163,7 +174,7 @@ class ModelGradientTest {
         }
     }
 
-    private static Tensor input(Model model, Scope scope, double[] x) {
+    static Tensor input(Model model, Scope scope, double[] x) {
         Form form = model.spec().input();
         int steps = TIME_STEPS * BATCH_SIZE;
         if (form.kind() == Form.Kind.TOKENS) {
