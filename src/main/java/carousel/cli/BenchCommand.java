@@ -7,12 +7,14 @@ import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.engine.Engines;
 import carousel.engine.Gate;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
+import carousel.engine.RandomKey;
 import carousel.engine.RandomSequence;
 import carousel.engine.Update;
 import carousel.engine.UpdateRule;
@@ -20,6 +22,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import com.google.gson.Gson;
+import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import java.io.PrintWriter;
 import java.util.ArrayList;
@@ -28,8 +31,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code carousel bench}. */
@@ -81,6 +86,9 @@ final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--bidirectional", description = "Read in both directions.")
     private boolean bidirectional;
+
+    @Mixin
+    private CellOptions cell;
 
     @Option(
             names = "--precision",
@@ -197,6 +205,8 @@ final class BenchCommand implements Callable<Integer> {
         LstmSpec spec = LstmSpec.of(inputSize, hidden)
                 .withLayers(layers)
                 .withDirection(bidirectional ? Direction.BIDIRECTIONAL : Direction.FORWARD);
+        CellOptions.Settings settings = cell.settings(hidden);
+        spec = settings == null ? spec : settings.on(spec);
         requireSizes(spec);
         return spec;
     }
@@ -271,7 +281,7 @@ final class BenchCommand implements Callable<Integer> {
     private void printHeader(PrintWriter out, LstmSpec spec) {
         out.printf(
                 Locale.ROOT,
-                "N=%d T=%d C=%d H=%d, %d layer%s%s, %.2f GFLOP forward%n",
+                "N=%d T=%d C=%d H=%d, %d layer%s%s%s, %.2f GFLOP forward%n",
                 batch,
                 timeSteps,
                 inputSize,
@@ -279,6 +289,10 @@ final class BenchCommand implements Callable<Integer> {
                 layers,
                 layers == 1 ? "" : "s",
                 bidirectional ? ", both directions" : "",
+                spec.features().stream()
+                        .map(LstmFeature::label)
+                        .map(", "::concat)
+                        .collect(Collectors.joining()),
                 flops(spec) / 1e9);
         out.println("engine     mode         median ms      least       most   GFLOP/s");
     }
@@ -305,6 +319,7 @@ final class BenchCommand implements Callable<Integer> {
         double weights = 0;
         for (int layer = 0; layer < spec.layers(); layer++) {
             weights += (double) Gate.COUNT * spec.hiddenSize() * (spec.layerInputSize(layer) + spec.outputSize());
+            weights += (double) spec.projectionSize() * spec.hiddenSize();
         }
         return 2 * weights * spec.direction().cells() * batch * timeSteps;
     }
@@ -330,14 +345,18 @@ final class BenchCommand implements Callable<Integer> {
                     engine.write(x, batchOfX);
                     Tensor y = step.allocate("y", timeSteps, batch, spec.sequenceWidth());
                     LstmTape tape = mode == Mode.INFERENCE ? null : engine.openTape(step, spec, timeSteps, batch);
-                    engine.lstmForward(spec, parameters, LstmInput.of(x), new LstmOutput(y, null), tape);
+                    // In training, what is random is drawn anew at each step.
+                    LstmInput input = LstmInput.of(x)
+                            .withDropout(mode == Mode.INFERENCE ? null : new RandomKey(1, 0, ++steps[0]));
+                    engine.lstmForward(spec, parameters, input, new LstmOutput(y, null), tape);
                     if (mode != Mode.INFERENCE) {
                         engine.fill(gradients, 0);
                         engine.lstmBackward(tape, new LstmOutput(dy, null), gradients, LstmInputGradient.NONE);
                     }
                     if (mode == Mode.STEP) {
                         engine.update(
-                                new Update(new UpdateRule.Adam(0.9, 0.999, 1e-8, 0), ++steps[0], 1e-6, 0, null),
+                                new Update(
+                                        new UpdateRule.Adam(0.9, 0.999, 1e-8, 0), Math.max(1, steps[0]), 1e-6, 0, null),
                                 parameters,
                                 gradients,
                                 first,
@@ -426,6 +445,9 @@ final class BenchCommand implements Callable<Integer> {
         line.addProperty("hiddenSize", hidden);
         line.addProperty("layers", layers);
         line.addProperty("bidirectional", bidirectional);
+        JsonArray features = new JsonArray();
+        spec.features().forEach(feature -> features.add(feature.name().toLowerCase(Locale.ROOT)));
+        line.add("features", features);
         line.addProperty("medianMs", median * 1e3);
         line.addProperty("leastMs", times[0] * 1e3);
         line.addProperty("mostMs", times[TIMINGS - 1] * 1e3);

@@ -18,6 +18,7 @@ import java.util.Map;
  * @param epochs to train in total, or 0 where steps are given
  * @param decay what the learning rate is multiplied by over each epoch, 1 for none; 0 in files that do not say
  * @param clip the largest gradient norm, or 0
+ * @param cell what the LSTM's cell has beyond the plain one, or null for nothing
  * @param text what only a model of text has; otherwise null
  * @param series what only a model of a series has; otherwise null
  * @param sequences what only a model of labelled sequences has; otherwise null
@@ -42,6 +43,7 @@ record RunConfig(
         double decay,
         double clip,
         long seed,
+        CellOptions.Settings cell,
         TextTask.Settings text,
         SeriesTask.Settings series,
         SequencesTask.Settings sequences,
@@ -123,6 +125,7 @@ record RunConfig(
                 decay,
                 clip,
                 seed,
+                cell,
                 newText,
                 newSeries,
                 newSequences,

@@ -233,10 +233,11 @@ abstract class Task {
 
     /** The stack that the options describe. */
     static LstmSpec stack(RunConfig config, int inputSize) {
-        return LstmSpec.of(inputSize, config.hidden())
+        LstmSpec spec = LstmSpec.of(inputSize, config.hidden())
                 .withLayers(config.layers())
                 .withDirection(config.bidirectional() ? Direction.BIDIRECTIONAL : Direction.FORWARD)
                 .withDropout(config.layers() > 1 ? config.dropout() : 0);
+        return config.cell() == null ? spec : config.cell().on(spec);
     }
 
     static String accuracyLine(Evaluation test) {

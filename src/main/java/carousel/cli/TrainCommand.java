@@ -103,6 +103,9 @@ final class TrainCommand implements Callable<Integer> {
             description = "Dropout between stacked layers; text: and on their output. Default: 0 (text: 0.3).")
     private Double dropout;
 
+    @Mixin
+    private CellOptions cell;
+
     @Option(names = "--batch", paramLabel = "N", description = "Sequences per step. Default: by task.")
     private Integer batch;
 
@@ -442,6 +445,7 @@ final class TrainCommand implements Callable<Integer> {
                 decay(orElse(decay, defaults.decay())),
                 Check.notNegative("--clip", orElse(clip, defaults.clip())),
                 orElse(seed, 1L),
+                cell.settings(orElse(hidden, defaults.hidden())),
                 text ? textSettings() : null,
                 kind instanceof SeriesTask ? table.series() : null,
                 kind instanceof SequencesTask ? table.sequences() : null,
@@ -513,6 +517,10 @@ final class TrainCommand implements Callable<Integer> {
         same("--layers", layers, config.layers(), value -> value);
         same("--bidirectional", bidirectional ? true : null, config.bidirectional(), value -> value);
         same("--dropout", dropout, config.dropout(), value -> value);
+        if (cell.given() && !cell.settings(config.hidden()).equals(config.cell())) {
+            throw new IllegalArgumentException("the cell's options should be those of the run of '" + resume
+                    + "' but are others: leave them out, or start a new run with --out");
+        }
         same("--batch", batch, config.batch(), value -> value);
         same("--optimizer", optimizer, config.optimizer(), value -> value.toLowerCase(Locale.ROOT));
         same("--learning-rate", learningRate, config.learningRate(), value -> value);

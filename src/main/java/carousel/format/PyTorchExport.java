@@ -12,6 +12,7 @@ import carousel.layer.Model;
 import carousel.layer.TimeReversal;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Set;
 
 /**
  * Models as the plain {@code state_dict()} of PyTorch's modules, in a safetensors file that says nothing of Carousel: the
@@ -46,8 +47,17 @@ public final class PyTorchExport {
         writer.writeTo(path);
     }
 
+    /** What a state dict can hold: PyTorch's own, and what is random in training and gone in inference. */
+    private static final Set<LstmFeature> SAYABLE = Set.of(
+            LstmFeature.PROJECTION,
+            LstmFeature.CELL_CLIP,
+            LstmFeature.DROPOUT,
+            LstmFeature.RECURRENT_DROPOUT,
+            LstmFeature.CANDIDATE_DROPOUT,
+            LstmFeature.RECURRENT_WEIGHT_DROPOUT);
+
     private static void require(Lstm layer, LstmSpec spec, boolean cells) {
-        spec.beyond(LstmFeature.USUAL).ifPresent(extension -> {
+        spec.beyond(SAYABLE).ifPresent(extension -> {
             throw refused(layer, "PyTorch's LSTM has no " + extension);
         });
         if (spec.cellClip() > 0) {

@@ -99,6 +99,12 @@ public record Lstm(
         if (spec.recurrentDropout() > 0) {
             text.append(", recurrent dropout ").append(spec.recurrentDropout());
         }
+        if (spec.candidateDropout() > 0) {
+            text.append(", candidate dropout ").append(spec.candidateDropout());
+        }
+        if (spec.recurrentWeightDropout() > 0) {
+            text.append(", recurrent weight dropout ").append(spec.recurrentWeightDropout());
+        }
         if (spec.zoneoutHidden() > 0 || spec.zoneoutCell() > 0) {
             text.append(", zoneout ")
                     .append(spec.zoneoutHidden())

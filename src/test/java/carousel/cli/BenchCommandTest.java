@@ -60,6 +60,21 @@ class BenchCommandTest {
     }
 
     @Test
+    void cellsWithMoreAreTimedToo() {
+        CommandLineRun run =
+                bench("--engine", "reference", "--peepholes", "--zoneout", 0.1).succeeds();
+        assertTrue(run.out().startsWith("N=3 T=4 C=5 H=6, 2 layers, peepholes, zoneout"), run.out());
+        JsonObject line = JsonParser.parseString(bench("--engine", "reference", "--peepholes", "--json")
+                        .succeeds()
+                        .out()
+                        .lines()
+                        .findFirst()
+                        .orElseThrow())
+                .getAsJsonObject();
+        assertEquals("[\"peepholes\"]", line.get("features").toString());
+    }
+
+    @Test
     void shapesHaveNamesAndNumbersChangeThem() {
         CommandLineRun run = CommandLineRun.of(
                         "bench",

@@ -124,6 +124,64 @@ class TrainCommandTest {
     }
 
     /** In a process of its own, because the order in which classes are made ready counts. */
+    /** All that is random in a cell is drawn by step, so that a run in two parts ends as one in one part. */
+    @Test
+    void aRunWithEveryOptionOfTheCellResumesToTheSameBits() throws IOException {
+        Object[] cell = {
+            "--engine",
+            "reference",
+            "--layers",
+            2,
+            "--projection",
+            3,
+            "--peepholes",
+            "--coupled-gates",
+            "--layer-norm",
+            "--cell-clip",
+            2,
+            "--gate-clip",
+            4,
+            "--recurrent-dropout",
+            0.1,
+            "--candidate-dropout",
+            0.1,
+            "--weight-dropout",
+            0.1,
+            "--zoneout",
+            "0.1,0.2"
+        };
+        Path whole = folder.resolve("whole");
+        Path parts = folder.resolve("parts");
+        CommandLineRun run = adding(
+                        whole,
+                        Stream.concat(Stream.of("--steps", 30), Stream.of(cell)).toArray())
+                .succeeds();
+        for (String part : List.of(
+                "projection 3",
+                "recurrent dropout 0.1",
+                "candidate dropout 0.1",
+                "recurrent weight dropout 0.1",
+                "zoneout 0.1 and 0.2",
+                "cell clip 2.0",
+                "gate clip 4.0",
+                "coupled gates",
+                "peepholes",
+                "layer normalization")) {
+            assertTrue(run.out().contains(part), part + " in " + run.out());
+        }
+        adding(parts, Stream.concat(Stream.of("--steps", 17), Stream.of(cell)).toArray())
+                .succeeds();
+        CommandLineRun.of("train", "--resume", parts, "--steps", 30).succeeds();
+        assertArrayEquals(
+                Checkpoint.read(whole.resolve(RunFolder.CHECKPOINT))
+                        .checkpoint()
+                        .parameters(),
+                Checkpoint.read(parts.resolve(RunFolder.CHECKPOINT))
+                        .checkpoint()
+                        .parameters());
+        CommandLineRun.of("evaluate", "--model", parts).succeeds();
+    }
+
     @Test
     void withoutATaskAFileIsRefusedFromTheFirstCallOn() throws Exception {
         Path file = Files.writeString(folder.resolve("numbers.csv"), "1,2");
@@ -248,6 +306,15 @@ class TrainCommandTest {
                 "--checkpoint-steps 0|--checkpoint-steps should be 1 or more but got 0",
                 "--display-step 0|--display-step should be 1 or more but got 0",
                 "--seed 1.5|'1.5'",
+                "--hidden 8 --projection 8|--projection should be less than the hidden size, in the [1, 7] range, but got 8",
+                "--projection 0|--projection should be less than the hidden size, in the [1, 127] range, but got 0",
+                "--cell-clip -1|--cell-clip should be 0 or a positive number but got -1.0",
+                "--gate-clip NaN|--gate-clip should be 0 or a positive number but got NaN",
+                "--recurrent-dropout 1|--recurrent-dropout should be in the [0, 1) range but got 1.0",
+                "--candidate-dropout -0.1|--candidate-dropout should be in the [0, 1) range but got -0.1",
+                "--weight-dropout 2|--weight-dropout should be in the [0, 1) range but got 2.0",
+                "--zoneout 0.1,1|--zoneout should be in the [0, 1) range but got 1.0",
+                "--zoneout 0.1,0.2,0.3|--zoneout should be one or two probabilities, of h and of c, but got 3",
                 "--colour blue|--colour",
                 "--resume somewhere --out elsewhere|--out and --resume exclude each other",
             })
@@ -302,12 +369,19 @@ class TrainCommandTest {
                 "--seed 8",
                 "--engine reference",
                 "--task digits",
-                "--time-steps 9")) {
+                "--time-steps 9",
+                "--peepholes")) {
             Object[] arguments = Stream.concat(
                             Stream.of("train", "--resume", run.toString(), "--steps", "9"),
                             Arrays.stream(other.split(" ")))
                     .toArray();
-            CommandLineRun.of(arguments).failsWith(2, other.split(" ")[0] + " should be", "leave it out");
+            CommandLineRun.of(arguments)
+                    .failsWith(
+                            2,
+                            other.equals("--peepholes")
+                                    ? "the cell's options should be"
+                                    : other.split(" ")[0] + " should be",
+                            "leave");
         }
         assertArrayEquals(before, Files.readAllBytes(run.resolve(RunFolder.CHECKPOINT)));
         CommandLineRun.of("train", "--resume", run, "--steps", 9, "--hidden", 5, "--seed", 1)

@@ -1,0 +1,133 @@
+package carousel.cli;
+
+import carousel.engine.LstmSpec;
+import java.util.List;
+import picocli.CommandLine.Option;
+
+/** The options of a command that say what an LSTM's cell has beyond the plain one: see {@link LstmSpec} for the equations. */
+final class CellOptions {
+    @Option(names = "--projection", paramLabel = "N", description = "Project h to N numbers, fewer than --hidden.")
+    private Integer projection;
+
+    @Option(names = "--peepholes", description = "Let the gates see the cell state.")
+    private boolean peepholes;
+
+    @Option(names = "--coupled-gates", description = "Forget what is not kept of the input: f = 1 - i.")
+    private boolean coupledGates;
+
+    @Option(names = "--layer-norm", description = "Normalise the gates' inputs and the cell (Ba et al. 2016).")
+    private boolean layerNormalization;
+
+    @Option(names = "--cell-clip", paramLabel = "X", description = "Limit the cell state to [-X, X]. Default: 0, none.")
+    private Double cellClip;
+
+    @Option(names = "--gate-clip", paramLabel = "X", description = "Limit the gates' inputs likewise.")
+    private Double gateClip;
+
+    @Option(
+            names = "--recurrent-dropout",
+            paramLabel = "P",
+            description = "Dropout of the previous h, one mask a sequence (Gal & Ghahramani 2016).")
+    private Double recurrentDropout;
+
+    @Option(
+            names = "--candidate-dropout",
+            paramLabel = "P",
+            description = "Dropout of what enters the cell, at each step anew (Semeniuta et al. 2016).")
+    private Double candidateDropout;
+
+    @Option(
+            names = "--weight-dropout",
+            paramLabel = "P",
+            description = "Dropout of the recurrent weights, one mask a batch (Merity et al. 2018).")
+    private Double weightDropout;
+
+    @Option(
+            names = "--zoneout",
+            paramLabel = "P[,Q]",
+            split = ",",
+            description = "Elements of h and of c keep their value with probability P and Q (Krueger et al. 2017).")
+    private List<Double> zoneout;
+
+    /**
+     * What a cell has, as it is kept with a run.
+     *
+     * @param projection width of h, or 0
+     */
+    record Settings(
+            int projection,
+            boolean peepholes,
+            boolean coupledGates,
+            boolean layerNormalization,
+            double cellClip,
+            double gateClip,
+            double recurrentDropout,
+            double candidateDropout,
+            double weightDropout,
+            double zoneoutHidden,
+            double zoneoutCell) {
+
+        /** The specification with these. */
+        LstmSpec on(LstmSpec spec) {
+            return spec.withProjectionSize(projection)
+                    .withPeepholes(peepholes)
+                    .withCoupledGates(coupledGates)
+                    .withLayerNormalization(layerNormalization)
+                    .withCellClip(cellClip)
+                    .withGateClip(gateClip)
+                    .withRecurrentDropout(recurrentDropout)
+                    .withCandidateDropout(candidateDropout)
+                    .withRecurrentWeightDropout(weightDropout)
+                    .withZoneout(zoneoutHidden, zoneoutCell);
+        }
+    }
+
+    /** Whether any of them was given. */
+    boolean given() {
+        return projection != null
+                || peepholes
+                || coupledGates
+                || layerNormalization
+                || cellClip != null
+                || gateClip != null
+                || recurrentDropout != null
+                || candidateDropout != null
+                || weightDropout != null
+                || zoneout != null;
+    }
+
+    /**
+     * What was given, or null where nothing was.
+     *
+     * @param hidden the hidden size that a projection is less than
+     */
+    Settings settings(int hidden) {
+        if (!given()) {
+            return null;
+        }
+        if (projection != null && (projection < 1 || projection >= hidden)) {
+            throw new IllegalArgumentException("--projection should be less than the hidden size, in the [1, "
+                    + (hidden - 1) + "] range, but got " + projection);
+        }
+        if (zoneout != null && zoneout.size() > 2) {
+            throw new IllegalArgumentException(
+                    "--zoneout should be one or two probabilities, of h and of c, but got " + zoneout.size());
+        }
+        return new Settings(
+                projection == null ? 0 : projection,
+                peepholes,
+                coupledGates,
+                layerNormalization,
+                Check.notNegative("--cell-clip", orZero(cellClip)),
+                Check.notNegative("--gate-clip", orZero(gateClip)),
+                Check.fraction("--recurrent-dropout", orZero(recurrentDropout)),
+                Check.fraction("--candidate-dropout", orZero(candidateDropout)),
+                Check.fraction("--weight-dropout", orZero(weightDropout)),
+                Check.fraction("--zoneout", zoneout == null ? 0 : zoneout.get(0)),
+                Check.fraction("--zoneout", zoneout == null || zoneout.size() < 2 ? 0 : zoneout.get(1)));
+    }
+
+    private static double orZero(Double given) {
+        return given == null ? 0 : given;
+    }
+}
