@@ -220,9 +220,8 @@ public final class Model implements AutoCloseable {
     /**
      * The gradient of a batch's loss, and how it changes as the parameters move along a direction {@code v}: the product {@code H v}
      * with the loss's Hessian, exact up to rounding, without the matrix and without differences (Pearlmutter 1994, Fast exact
-     * multiplication by the Hessian). It takes the time of about three gradients and the memory of two. What it is good for: steps
-     * of Newton's method by conjugate gradients (Martens 2010), the loss's largest curvature ({@link
-     * carousel.engine.SecondOrder} has the parts).
+     * multiplication by the Hessian; see {@link carousel.engine.SecondOrder}). It takes the multiplications of three gradients, its
+     * own among them, and twice the memory of one. With it Newton's method works by conjugate gradients (Martens 2010).
      *
      * <pre>{@code
      * Tensor product = scope.allocate("H v", model.parameters().shape().toArray());

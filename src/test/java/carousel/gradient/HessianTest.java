@@ -10,15 +10,21 @@ import carousel.engine.Loss;
 import carousel.engine.RandomSequence;
 import carousel.fixture.LstmData;
 import carousel.fixture.Tolerance;
+import carousel.layer.Dense;
 import carousel.layer.Form;
+import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
+import carousel.layer.ModelState;
 import carousel.layer.Pass;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
+import java.util.function.DoubleFunction;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Products with the Hessian of whole models' losses. */
 class HessianTest {
@@ -111,7 +117,8 @@ class HessianTest {
                     Answer plain = problem.at(parameters, null);
                     assertEquals(plain.loss(), exact.loss(), "the loss");
                     assertArrayEquals(plain.gradient(), exact.gradient(), 1e-15, "the gradient");
-                    double[] slopes = slopes(problem, parameters, v);
+                    double[] slopes = slopes(
+                            r -> problem.at(moved(parameters, v, r), null).gradient());
                     double largest = Tolerance.largest(slopes);
                     assertTrue(largest > 0, "nothing was checked");
                     for (int e = 0; e < count; e++) {
@@ -125,12 +132,12 @@ class HessianTest {
         }
     }
 
-    private static double[] slopes(Problem problem, double[] parameters, double[] v) {
-        double[] ahead = problem.at(moved(parameters, v, STEP), null).gradient();
-        double[] behind = problem.at(moved(parameters, v, -STEP), null).gradient();
-        double[] farAhead = problem.at(moved(parameters, v, 2 * STEP), null).gradient();
-        double[] farBehind = problem.at(moved(parameters, v, -2 * STEP), null).gradient();
-        double[] slopes = new double[v.length];
+    private static double[] slopes(DoubleFunction<double[]> gradient) {
+        double[] ahead = gradient.apply(STEP);
+        double[] behind = gradient.apply(-STEP);
+        double[] farAhead = gradient.apply(2 * STEP);
+        double[] farBehind = gradient.apply(-2 * STEP);
+        double[] slopes = new double[ahead.length];
         Arrays.setAll(slopes, e -> (8 * (ahead[e] - behind[e]) - (farAhead[e] - farBehind[e])) / (12 * STEP));
         return slopes;
     }
@@ -159,6 +166,92 @@ class HessianTest {
             Answer other = new Problem(undropped, loss, x, null, targets, true).at(parameters, v);
             assertArrayEquals(other.gradient(), one.gradient(), "the gradient");
             assertArrayEquals(other.product(), one.product(), "the product");
+        }
+    }
+
+    /** In single precision, up to its rounding. */
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("carousel.gradient.ModelGradientTest#models")
+    void theVectorEngineGivesTheSameProducts(String name, ModelSpec spec) {
+        boolean sequences = spec.input().kind() != Form.Kind.VECTOR;
+        for (Loss loss : Loss.values()) {
+            Answer[] answers = new Answer[2];
+            for (int k = 0; k < answers.length; k++) {
+                RandomSequence random = new RandomSequence(SEED, 3, loss.ordinal());
+                try (Engine engine = Engines.open(k == 0 ? "reference" : "vector");
+                        Model model = Model.create(engine, spec, SEED)) {
+                    int count = model.readParameters().length;
+                    double[] parameters = LstmData.uniform(random, count);
+                    double[] v = LstmData.uniform(random, count);
+                    double[] x = LstmData.uniform(random, 36);
+                    double[] targets = LstmData.uniform(random, 72);
+                    int[] lengths = sequences ? new int[] {2, 4, 1} : null;
+                    answers[k] = new Problem(model, loss, x, lengths, targets, true).at(parameters, v);
+                }
+            }
+            assertEquals(answers[0].loss(), answers[1].loss(), 1e-5 * Math.abs(answers[0].loss()), "the loss");
+            double gradient = Tolerance.largest(answers[0].gradient());
+            double product = Tolerance.largest(answers[0].product());
+            assertArrayEquals(answers[0].gradient(), answers[1].gradient(), 1e-5 * gradient, "the gradient");
+            assertArrayEquals(answers[0].product(), answers[1].product(), 1e-5 * product, "the product");
+        }
+    }
+
+    /** A carried state counts as constant; a masked step before the first shows it, and does not change with the parameters. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void carriedStatesAreConstant(boolean masked) {
+        Lstm lstm = Lstm.of(3).withReturnSequences(true);
+        ModelSpec spec = masked
+                ? ModelSpec.of(Form.sequence(2), new Masking(0), lstm, Dense.of(2))
+                : ModelSpec.of(Form.sequence(2), lstm, Dense.of(2));
+        RandomSequence random = new RandomSequence(SEED, 4, 0);
+        double[] x = LstmData.uniform(random, 24);
+        // The first step of the first sequence is left out where there is a mask.
+        Arrays.fill(x, 0, 2, 0);
+        double[] targets = LstmData.uniform(random, 24);
+        double[] carried = LstmData.uniform(random, 18);
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, spec, SEED)) {
+            double[] parameters = model.readParameters();
+            double[] v = LstmData.uniform(random, parameters.length);
+            double[] product = carrying(model, x, carried, targets, parameters, v);
+            double[] slopes = slopes(r -> carrying(model, x, carried, targets, moved(parameters, v, r), null));
+            assertArrayEquals(slopes, product, 1e-8 * Tolerance.largest(slopes));
+            double[] other = slopes(r -> carrying(model, x, new double[18], targets, moved(parameters, v, r), null));
+            assertTrue(Math.abs(other[0] - slopes[0]) > 1e-3, "the state has no effect");
+        }
+    }
+
+    /** The product with a direction, or without one the gradient. */
+    private static double[] carrying(
+            Model model, double[] x, double[] carried, double[] targets, double[] parameters, double[] direction) {
+        Engine engine = model.engine();
+        model.writeParameters(parameters);
+        model.clearGradients();
+        try (Scope scope = engine.openScope("batch")) {
+            ModelState state = new ModelState(model, scope, 3);
+            state.write(carried);
+            Tensor input = scope.allocate("x", 4, 3, 2);
+            engine.write(input, x);
+            Pass pass = Pass.training(engine, scope, input, null, SEED, 1).carrying(state);
+            Tensor wanted = scope.allocate("targets", 12, 2);
+            engine.write(wanted, targets);
+            Tensor report = scope.allocate("report", 3);
+            if (direction == null) {
+                Tensor output = model.forward(pass);
+                Tensor gradient =
+                        scope.allocate("output gradient", output.shape().toArray());
+                engine.loss(Loss.MEAN_SQUARED_ERROR, Model.rows(output), wanted, null, report, Model.rows(gradient));
+                model.backward(pass, gradient);
+                return read(engine, model.gradients());
+            }
+            Tensor v = scope.allocate("v", direction.length);
+            engine.write(v, direction);
+            Tensor product = scope.allocate("H v", direction.length);
+            engine.fill(product, 0);
+            model.hessianVectorProduct(pass, Loss.MEAN_SQUARED_ERROR, wanted, null, v, report, product);
+            return read(engine, product);
         }
     }
 }

@@ -282,8 +282,12 @@ final class DualCell implements Workers.Task {
         }
         before.copy(row * hidden, step.before, 0, hidden);
         int first = (t * sequences.batchSize() + n) * hidden;
-        masks.kept(LstmMask.CANDIDATE, first, hidden, step.kept, 0, mine.words);
-        masks.held(LstmMask.ZONEOUT_CELL, first, hidden, step.held, 0, mine.words);
+        if (spec.candidateDropout() > 0) {
+            masks.kept(LstmMask.CANDIDATE, first, hidden, step.kept, 0, mine.words);
+        }
+        if (spec.zoneoutCell() > 0) {
+            masks.held(LstmMask.ZONEOUT_CELL, first, hidden, step.held, 0, mine.words);
+        }
         step.forward(small);
         return step;
     }
@@ -307,8 +311,12 @@ final class DualCell implements Workers.Task {
             int count = sequences.count(tile, k);
             int first = sequences.row(tile, k);
             for (int r = 0; r < count; r++) {
-                DualFloats.scale(h, r * outputs, mine.array, seenBy + r * outputs, row, 0, outputs);
-                row.scatter(0, outputs, seen, first + r, pitch);
+                if (spec.recurrentDropout() > 0) {
+                    DualFloats.scale(h, r * outputs, mine.array, seenBy + r * outputs, row, 0, outputs);
+                    row.scatter(0, outputs, seen, first + r, pitch);
+                } else {
+                    h.scatter(r * outputs, outputs, seen, first + r, pitch);
+                }
                 c.copy(r * hidden, before, (first + r) * hidden, hidden);
             }
             boolean apart = spec.layerNormalization();
@@ -332,8 +340,12 @@ final class DualCell implements Workers.Task {
                 int t = time(tile, k, r);
                 int n = sequence(tile, r);
                 (spec.projected() ? projected : m).gather(r, size, row, 0, outputs);
-                heldHidden(t, n, mine, held);
-                DualFloats.mix(mine.array, held, h, r * outputs, row, 0, h, r * outputs, outputs);
+                if (spec.zoneoutHidden() > 0) {
+                    heldHidden(t, n, mine, held);
+                    DualFloats.mix(mine.array, held, h, r * outputs, row, 0, h, r * outputs, outputs);
+                } else {
+                    row.copy(0, h, r * outputs, outputs);
+                }
                 h.copy(r * outputs, y, outputAt(t, n), outputs);
             }
         }
@@ -452,9 +464,13 @@ final class DualCell implements Workers.Task {
                 int t = time(tile, k, r);
                 int n = sequence(tile, r);
                 DualFloats.add(y, outputAt(t, n), dh, r * outputs, outputs);
-                heldHidden(t, n, mine, held + r * outputs);
-                row.clear(0, outputs);
-                DualFloats.mix(mine.array, held + r * outputs, row, 0, dh, r * outputs, row, 0, outputs);
+                if (spec.zoneoutHidden() > 0) {
+                    heldHidden(t, n, mine, held + r * outputs);
+                    row.clear(0, outputs);
+                    DualFloats.mix(mine.array, held + r * outputs, row, 0, dh, r * outputs, row, 0, outputs);
+                } else {
+                    dh.copy(r * outputs, row, 0, outputs);
+                }
                 if (spec.projected()) {
                     row.scatter(0, outputs, shownGradients, first + r, pitch);
                 } else {
@@ -483,9 +499,15 @@ final class DualCell implements Workers.Task {
             recurrent.product(kernels, count, dv.from(first * BLOCK), pitch * BLOCK, zeros, dSeen, size * BLOCK);
             for (int r = 0; r < count; r++) {
                 dSeen.gather(r, size, row, 0, outputs);
-                DualFloats.scale(row, 0, mine.array, seenBy + r * outputs, row, 0, outputs);
-                DualFloats.scale(dh, r * outputs, mine.array, held + r * outputs, dh, r * outputs, outputs);
-                DualFloats.add(row, 0, dh, r * outputs, outputs);
+                if (spec.recurrentDropout() > 0) {
+                    DualFloats.scale(row, 0, mine.array, seenBy + r * outputs, row, 0, outputs);
+                }
+                if (spec.zoneoutHidden() > 0) {
+                    DualFloats.scale(dh, r * outputs, mine.array, held + r * outputs, dh, r * outputs, outputs);
+                    DualFloats.add(row, 0, dh, r * outputs, outputs);
+                } else {
+                    row.copy(0, dh, r * outputs, outputs);
+                }
             }
         }
         for (int r = 0; r < size; r++) {

@@ -44,7 +44,7 @@ final class DualPanel {
     }
 
     /**
-     * {@code c = s + a B} and {@code c' = s' + a B' + a' B} for some rows.
+     * {@code c = s + a B} and {@code c' = s' + a' B + a B'} for some rows.
      *
      * @param a blocked rows, the first from its start, blocks {@code aBlock} apart; without a tangent that is zero
      * @param s what the sums start from, a row of as many numbers as B has columns in strips; null to start from c
@@ -74,25 +74,7 @@ final class DualPanel {
                     c.at() + to);
             start = s == null ? c.tangent() : s.tangent();
             startAt = s == null ? c.tangentAt() + to : s.tangentAt() + first;
-            if (changes) {
-                tangent.product(
-                        kernels,
-                        strip,
-                        rows,
-                        a.value(),
-                        a.at(),
-                        aBlock,
-                        0,
-                        depth,
-                        start,
-                        startAt,
-                        pitch,
-                        c.tangent(),
-                        c.tangentAt() + to);
-                start = c.tangent();
-                startAt = c.tangentAt() + to;
-                pitch = BLOCK;
-            }
+            // The strip of B is still in the first-level cache: a' B comes before a B'.
             if (a.tangent() != null) {
                 value.product(
                         kernels,
@@ -108,7 +90,26 @@ final class DualPanel {
                         pitch,
                         c.tangent(),
                         c.tangentAt() + to);
-            } else if (!changes && s != null) {
+                start = c.tangent();
+                startAt = c.tangentAt() + to;
+                pitch = BLOCK;
+            }
+            if (changes) {
+                tangent.product(
+                        kernels,
+                        strip,
+                        rows,
+                        a.value(),
+                        a.at(),
+                        aBlock,
+                        0,
+                        depth,
+                        start,
+                        startAt,
+                        pitch,
+                        c.tangent(),
+                        c.tangentAt() + to);
+            } else if (a.tangent() == null && s != null) {
                 for (int r = 0; r < rows; r++) {
                     System.arraycopy(
                             start, startAt, c.tangent(), c.tangentAt() + to + r * BLOCK, value.width(strip) * LANES);

@@ -3,7 +3,6 @@ package carousel.engine.vector;
 import carousel.engine.CellActivation;
 import carousel.engine.Gate;
 import carousel.engine.LstmSpec;
-import java.util.Arrays;
 
 /**
  * One step of one sequence in one cell, forward and back, elementwise, with tangents: the equations of {@code ReferenceCell} between
@@ -132,7 +131,7 @@ final class DualStep {
             apply(spec.activations().gates(), a, forget, f);
         }
         apply(spec.activations().candidate(), a, candidate, g);
-        DualFloats.scale(g, 0, kept, 0, local, 0, hidden);
+        keepCandidate();
         DualFloats.multiply(f, 0, before, 0, cell.q, 0, hidden);
         DualFloats.addProduct(i, 0, local, 0, cell.q, 0, hidden);
         limit(cell.q, 0, hidden, clip, openCell);
@@ -150,7 +149,11 @@ final class DualStep {
         }
         apply(spec.activations().output(), s, 0, psi);
         DualFloats.multiply(o, 0, psi, 0, m, 0, hidden);
-        DualFloats.mix(held, 0, before, 0, cell.q, 0, c, 0, hidden);
+        if (spec.zoneoutCell() > 0) {
+            DualFloats.mix(held, 0, before, 0, cell.q, 0, c, 0, hidden);
+        } else {
+            cell.q.copy(0, c, 0, hidden);
+        }
     }
 
     /**
@@ -170,15 +173,21 @@ final class DualStep {
         DualFloats.multiply(dm, 0, psi, 0, local, 0, hidden);
         gateGradient(spec.activations().gates(), output, o, local);
         // From here on ds is the gradient of the new cell.
-        for (int j = 0; j < hidden; j++) {
-            ds.value()[j] += (1 - held[j]) * dc.value()[j];
-            ds.tangent()[j] += (1 - held[j]) * dc.tangent()[j];
+        if (spec.zoneoutCell() > 0) {
+            for (int j = 0; j < hidden; j++) {
+                ds.value()[j] += (1 - held[j]) * dc.value()[j];
+                ds.tangent()[j] += (1 - held[j]) * dc.tangent()[j];
+            }
+        } else {
+            DualFloats.add(dc, 0, ds, 0, hidden);
         }
         if (spec.peepholes()) {
             DualFloats.addProduct(da, output, weights.peepholes(), 2 * hidden, ds, 0, hidden);
         }
-        DualFloats.scale(ds, 0, openCell, 0, ds, 0, hidden);
-        DualFloats.scale(g, 0, kept, 0, local, 0, hidden);
+        if (clip > 0) {
+            DualFloats.scale(ds, 0, openCell, 0, ds, 0, hidden);
+        }
+        keepCandidate();
         DualFloats.multiply(ds, 0, local, 0, local, 0, hidden);
         DualFloats.multiply(ds, 0, before, 0, other, 0, hidden);
         if (coupled) {
@@ -192,10 +201,16 @@ final class DualStep {
         }
         gateGradient(spec.activations().gates(), input, i, local);
         DualFloats.multiply(ds, 0, i, 0, local, 0, hidden);
-        DualFloats.scale(local, 0, kept, 0, local, 0, hidden);
+        if (spec.candidateDropout() > 0) {
+            DualFloats.scale(local, 0, kept, 0, local, 0, hidden);
+        }
         gateGradient(spec.activations().candidate(), candidate, g, local);
-        DualFloats.scale(dc, 0, held, 0, dc, 0, hidden);
-        DualFloats.addProduct(ds, 0, f, 0, dc, 0, hidden);
+        if (spec.zoneoutCell() > 0) {
+            DualFloats.scale(dc, 0, held, 0, dc, 0, hidden);
+            DualFloats.addProduct(ds, 0, f, 0, dc, 0, hidden);
+        } else {
+            DualFloats.multiply(ds, 0, f, 0, dc, 0, hidden);
+        }
         if (spec.peepholes()) {
             DualFloats.addProduct(da, input, weights.peepholes(), 0, dc, 0, hidden);
             DualFloats.addProduct(da, forget, weights.peepholes(), hidden, dc, 0, hidden);
@@ -216,6 +231,15 @@ final class DualStep {
         }
     }
 
+    /** {@code d_g * g}, in {@link #local}. */
+    private void keepCandidate() {
+        if (spec.candidateDropout() > 0) {
+            DualFloats.scale(g, 0, kept, 0, local, 0, hidden);
+        } else {
+            g.copy(0, local, 0, hidden);
+        }
+    }
+
     /** Limits numbers to plus or minus the bound, 0 being none, and notes where it lets through. */
     private static void limit(DualFloats x, int from, int count, float bound, float[] open) {
         for (int e = from; bound > 0 && e < from + count; e++) {
@@ -226,9 +250,6 @@ final class DualStep {
                 x.value()[e] = Math.max(-bound, Math.min(bound, value));
                 x.tangent()[e] = 0;
             }
-        }
-        if (bound == 0) {
-            Arrays.fill(open, from, from + count, 1);
         }
     }
 
@@ -261,7 +282,9 @@ final class DualStep {
 
     private void gateGradient(CellActivation function, int from, DualFloats y, DualFloats dy) {
         gradient(function, a, from, y, dy, da, from);
-        DualFloats.scale(da, from, open, from, da, from, hidden);
+        if (gateClip > 0) {
+            DualFloats.scale(da, from, open, from, da, from, hidden);
+        }
     }
 
     /** {@code dx = dy function'(x)}, from {@code y = function(x)}. */
