@@ -34,6 +34,7 @@
 
 #else
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <math.h>
 

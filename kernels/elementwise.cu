@@ -11,6 +11,9 @@
 //                  and key seed (Salmon, Moraes, Dror & Shaw 2011): any thread can draw any element's
 //   narrow_f16     y_e = x_e rounded to the nearest half, ties to even
 //   widen_f16      y_e = x_e, exactly
+//   narrow_bf16    y_e = x_e rounded to the nearest bfloat16, ties to even
+//   scale          x_e = factor x_e                                exactly, where the factor is a power of two and nothing
+//                                                                  over- or underflows
 //
 // Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout draws one Philox
 // block for four elements.
@@ -116,6 +119,20 @@ __device__ __forceinline__ void widen(const __half* x, float* y, long long n) {
     }
 }
 
+__device__ __forceinline__ void narrow(const float* x, __nv_bfloat16* y, long long n) {
+    for (long long e = firstElement(); e < n; e += elementStride()) {
+        y[e] = __float2bfloat16_rn(x[e]);
+    }
+}
+
+template <typename R>
+__device__ __forceinline__ void scale(R* x, long long n, double factor) {
+    R rounded = static_cast<R>(factor);
+    for (long long e = firstElement(); e < n; e += elementStride()) {
+        x[e] *= rounded;
+    }
+}
+
 CAROUSEL_KERNELS(kBlock, fill, (R* y, long long n, double value), (y, n, value))
 CAROUSEL_KERNELS(kBlock, copy_columns,
         (const R* x, int xPitch, int xColumn, R* y, int yPitch, int yColumn, int rows, int columns),
@@ -129,5 +146,7 @@ CAROUSEL_KERNELS(kBlock, dropout,
         (x, y, n, threshold, rate, seed, stream, call))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_f16, (const float* x, __half* y, long long n), narrow, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_widen_f16, (const __half* x, float* y, long long n), widen, (x, y, n))
+CAROUSEL_KERNEL(kBlock, carousel_narrow_bf16, (const float* x, __nv_bfloat16* y, long long n), narrow, (x, y, n))
+CAROUSEL_KERNELS(kBlock, scale, (R* x, long long n, double factor), (x, n, factor))
 
 }  // namespace carousel

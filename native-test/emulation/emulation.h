@@ -175,4 +175,23 @@ inline float __half2float(__half value) {
     return result;
 }
 
+// The upper half of a float.
+struct __nv_bfloat16 {
+    uint16_t bits;
+};
+
+inline __nv_bfloat16 __float2bfloat16_rn(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000) {
+        // The one not-a-number that the GPU's conversion gives.
+        return {0x7fff};
+    }
+    uint32_t rest = bits & 0xffff;
+    uint32_t kept = bits >> 16;
+    // A carry into the exponent is the next power of two, or infinity.
+    kept += rest > 0x8000 || (rest == 0x8000 && (kept & 1)) ? 1 : 0;
+    return {static_cast<uint16_t>(kept)};
+}
+
 #endif

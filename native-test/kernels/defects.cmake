@@ -90,3 +90,5 @@ defect(relu_gradient_at_zero activation activation.cu "Activations*" "dx[e] = y[
 defect(softmax_gradient_without_sum activation activation.cu "Activations*" "y[row + k] * (dy[row + k] - sum)" "y[row + k] * dy[row + k]")
 defect(softmax_gradient_row_ignored activation activation.cu "Activations*" "sum += dy[row + k] * y[row + k];" "sum += dy[row + k] * y[k];")
 defect(half_truncated elementwise elementwise.cu "Half*" "__float2half_rn(x[e])" "__half{static_cast<uint16_t>(__float2half_rn(x[e] * 0.9998f).bits)}")
+defect(bfloat_truncated elementwise elementwise.cu "BFloat*" "__float2bfloat16_rn(x[e])" "__nv_bfloat16{static_cast<uint16_t>(__float2bfloat16_rn(x[e] * 0.998f).bits)}")
+defect(scale_twice_at_the_end elementwise elementwise.cu "Elementwise*" "        x[e] *= rounded;" "        x[e] *= e + 1 == n ? rounded * rounded : rounded;")

@@ -198,5 +198,64 @@ TEST(Half, NarrowingRoundsToTheNearestTiesToEven) {
     }
 }
 
+TEST(BFloat, NarrowingRoundsToTheNearestTiesToEven) {
+    std::vector<float> from = {0, -0.0f, 1, 3.3895314e38f, 3.3961775e38f, 3.3961773e38f, -3.4028235e38f, INFINITY,
+            -INFINITY, 1e-45f, -1e-45f, 9.1835e-41f, 4.6e-41f, 1.1754944e-38f, 0.1f, 1.00390625f, 1.01171875f};
+    for (int bits = 0; bits < 0x7f80; bits += 13) {
+        double between = (reference::bfloatValue(static_cast<uint16_t>(bits))
+                                 + reference::bfloatValue(static_cast<uint16_t>(bits + 1)))
+                / 2;
+        if (std::isfinite(between)) {
+            float middle = static_cast<float>(between);
+            from.insert(from.end(), {middle, -middle, std::nextafter(middle, 0.0f), std::nextafter(middle, INFINITY)});
+        }
+    }
+    for (long long n : {0LL, 1LL, 255LL, static_cast<long long>(from.size())}) {
+        Input<float> x(from);
+        Buffer<uint16_t> y(static_cast<size_t>(n));
+        launch("carousel_narrow_bf16", {1, 0}, {static_cast<unsigned>(blocksFor(n) + 1)}, kBlock, x.address(),
+                y.address(), n);
+        std::vector<uint16_t> bits = y.values();
+        for (size_t k = 0; k < bits.size(); k++) {
+            ASSERT_EQ(reference::bfloatValue(bits[k]), reference::roundToBFloat(from[k])) << from[k];
+            ASSERT_EQ(bits[k] >> 15 != 0, std::signbit(from[k])) << from[k];
+        }
+    }
+}
+
+TEST(BFloat, NotANumberStaysNone) {
+    std::vector<float> from;
+    for (uint32_t bits : {0x7f800001u, 0x7fc00000u, 0xff800001u, 0xffffffffu}) {
+        float value;
+        std::memcpy(&value, &bits, sizeof value);
+        from.push_back(value);
+    }
+    Input<float> x(from);
+    Buffer<uint16_t> y(from.size());
+    launch("carousel_narrow_bf16", {1, 0}, {1}, kBlock, x.address(), y.address(), static_cast<long long>(from.size()));
+    for (uint16_t bits : y.values()) {
+        EXPECT_TRUE(std::isnan(reference::bfloatValue(bits))) << bits;
+    }
+}
+
+TYPED_TEST(Elementwise, ScaleMultipliesInPlace) {
+    using R = TypeParam;
+    for (double factor : {0x1p16, 0x1p-16, 0.3, 0.0, -1.0}) {
+        for (long long n : sizes) {
+            std::vector<R> from = numbers<R>(static_cast<size_t>(n), 5);
+            std::vector<double> expected(from.size());
+            for (size_t e = 0; e < from.size(); e++) {
+                expected[e] = static_cast<R>(from[e] * static_cast<R>(factor));
+            }
+            auto results = everyWay([&](Way way) {
+                Buffer<R> x(from);
+                launch(named<R>("scale"), way, {way.grid(blocksFor(n))}, kBlock, x.address(), n, factor);
+                return std::vector<std::vector<R>>{x.values()};
+            });
+            expectSame(results[0], expected, "x");
+        }
+    }
+}
+
 }  // namespace
 }  // namespace carousel::test

@@ -57,6 +57,26 @@ double halfValue(uint16_t bits) {
     return bits >> 15 ? -magnitude : magnitude;
 }
 
+double roundToBFloat(double x) {
+    if (std::isnan(x) || std::isinf(x) || x == 0) {
+        return x;
+    }
+    double unit = std::ldexp(1, std::max(std::ilogb(x), -126) - 7);
+    double rounded = std::nearbyint(x / unit) * unit;
+    return std::abs(rounded) >= std::ldexp(1, 128) ? std::copysign(std::numeric_limits<double>::infinity(), x)
+                                                   : rounded;
+}
+
+double bfloatValue(uint16_t bits) {
+    int exponent = bits >> 7 & 255;
+    int fraction = bits & 127;
+    double magnitude = exponent == 255
+            ? (fraction == 0 ? std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN())
+            : exponent == 0 ? std::ldexp(fraction, -133)
+                            : std::ldexp(128 + fraction, exponent - 134);
+    return bits >> 15 ? -magnitude : magnitude;
+}
+
 void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width) {
     for (size_t m = 0; m < ids.size(); m++) {
         if (ids[m] < 0 || ids[m] >= vocabulary) {

@@ -18,6 +18,9 @@ Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int s
 // The nearest half, ties to even, as a number.
 double roundToHalf(double x);
 double halfValue(uint16_t bits);
+// The same for bfloat16.
+double roundToBFloat(double x);
+double bfloatValue(uint16_t bits);
 
 // Adds to dTable.
 void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width);

@@ -26,7 +26,8 @@ final class EngineChoice {
     @Option(
             names = "--precision",
             paramLabel = "TYPE",
-            description = "fp64, fp32, tf32, bf16 or fp16, where the engine has it. Default: the engine's own.")
+            description =
+                    "fp64, fp32, tf32, bf16 or fp16, where the engine has it; training in fp16 scales the loss by itself. Default: the engine's own.")
     String precision;
 
     /** Opens what was asked for, or the engine of this name where none was. */

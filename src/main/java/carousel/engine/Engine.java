@@ -57,6 +57,9 @@ public interface Engine extends AutoCloseable {
     /** Sets every element of a tensor of real type. */
     void fill(Tensor target, double value);
 
+    /** {@code x = factor x}, element by element: exact for a power of two where nothing over- or underflows. */
+    void scale(Tensor x, double factor);
+
     /**
      * Copies {@code columns} columns: {@code target[m, targetColumn + k] = source[m, sourceColumn + k]}. Both tensors are
      * {@code [M, .]}; the rest of the target stays as it is.

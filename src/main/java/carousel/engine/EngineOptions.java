@@ -6,7 +6,7 @@ import carousel.tensor.Precision;
  * How an engine is opened.
  *
  * @param threads worker threads of a CPU engine, 1 to 1024; results do not depend on it
- * @param precision null for the engine's own choice
+ * @param precision what products are computed in; null for the engine's own choice
  * @param guards whether allocations are surrounded by checked bands and poisoned, to find stray reads and writes
  */
 public record EngineOptions(int threads, Precision precision, boolean guards) {

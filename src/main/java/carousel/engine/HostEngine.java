@@ -150,6 +150,25 @@ public abstract class HostEngine implements Engine {
     }
 
     @Override
+    public final void scale(Tensor x, double factor) {
+        HostStorage.changed(x);
+        int first = start(x);
+        int end = first + Math.toIntExact(x.elements());
+        if (wide) {
+            double[] values = doubles(x);
+            for (int e = first; e < end; e++) {
+                values[e] *= factor;
+            }
+        } else {
+            float[] values = floats(x);
+            float rounded = (float) factor;
+            for (int e = first; e < end; e++) {
+                values[e] *= rounded;
+            }
+        }
+    }
+
+    @Override
     public final void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
         Shapes.requireColumns(source, sourceColumn, target, targetColumn, columns);
         HostStorage.changed(target);

@@ -107,20 +107,23 @@ public record Optimizer(UpdateRule rule, Schedule schedule, double maxNorm) {
          * @param rateFactor the schedule's rate is multiplied by this
          */
         public void step(Tensor parameters, Tensor gradients, long step, double rateFactor) {
-            step(parameters, gradients, step, rateFactor, squaredNorm);
+            if (squaredNorm != null) {
+                engine.squaredNorm(gradients, squaredNorm);
+            }
+            update(parameters, gradients, step, step, rateFactor, squaredNorm);
         }
 
         /**
-         * The same, for one who wants to know the norm.
+         * The same, for one who knows the norm of the gradients, and may have skipped steps.
          *
-         * @param norm {@code [1]}, gets the square of the gradients' L2 norm before clipping
+         * @param step how many steps came before this one: the schedule goes by it
+         * @param updates how many of them were taken: the moments have seen so many
+         * @param norm {@code [1]}, the square of the gradients' L2 norm; null will do where nothing is clipped
          */
-        public void step(Tensor parameters, Tensor gradients, long step, double rateFactor, Tensor norm) {
-            if (norm != null) {
-                engine.squaredNorm(gradients, norm);
-            }
-            Update update =
-                    new Update(rule, step + 1, schedule.rate(step) * rateFactor, maxNorm, maxNorm == 0 ? null : norm);
+        public void update(
+                Tensor parameters, Tensor gradients, long step, long updates, double rateFactor, Tensor norm) {
+            Update update = new Update(
+                    rule, updates + 1, schedule.rate(step) * rateFactor, maxNorm, maxNorm == 0 ? null : norm);
             engine.update(update, parameters, gradients, firstMoment, secondMoment);
         }
     }

@@ -34,7 +34,7 @@ public final class RunFolder implements Callback, Closeable {
     public static final String MODEL = "model.safetensors";
     /** All that is needed to go on. */
     public static final String CHECKPOINT = "checkpoint.safetensors";
-    /** One JSON object a line: what was displayed, and each epoch. */
+    /** One JSON object a line: what was displayed, each epoch, and each change of the loss scale. */
     public static final String METRICS = "metrics.jsonl";
     /** Loss and accuracy over the steps. */
     public static final String CURVES = "curves.png";
@@ -43,6 +43,8 @@ public final class RunFolder implements Callback, Closeable {
     public static final String STEP = "step";
 
     private static final String EPOCH = "epoch";
+    /** The kind of a line about a change of the loss scale. */
+    private static final String LOSS_SCALE = "lossScale";
     /** Locked while a process trains here; what remains of it afterwards means nothing. */
     private static final String LOCK = ".lock";
 
@@ -52,6 +54,7 @@ public final class RunFolder implements Callback, Closeable {
     private final FileChannel lock;
     private final JsonLines metrics;
     private long savedStep = -1;
+    private double lossScale;
 
     private RunFolder(
             Path folder, Map<String, String> metadata, long checkpointSteps, FileChannel lock, JsonLines metrics) {
@@ -163,11 +166,16 @@ public final class RunFolder implements Callback, Closeable {
 
     @Override
     public void onStart(Trainer trainer) {
+        lossScale = trainer.lossScale();
         save(trainer);
     }
 
     @Override
     public void onStep(Trainer trainer, Batch batch) {
+        if (trainer.lossScale() != lossScale) {
+            lossScale = trainer.lossScale();
+            record(trainer, LOSS_SCALE, Map.of("lossScale", lossScale, "skippedSteps", trainer.skippedSteps()));
+        }
         // At the end of an epoch, its line and its model come first: a kill in between must not find them missing.
         if (!trainer.atEpochEnd()) {
             saveWhenDue(trainer);

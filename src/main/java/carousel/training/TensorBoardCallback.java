@@ -24,7 +24,8 @@ import org.slf4j.LoggerFactory;
  * Writes a run for TensorBoard, in the folders and under the tags of Keras' callback of that name:
  *
  * <ul>
- *   <li>{@value #TRAINING}: {@code batch_loss}, {@code batch_accuracy}, {@code batch_learning_rate}, {@code batch_gradient_norm} and
+ *   <li>{@value #TRAINING}: {@code batch_loss}, {@code batch_accuracy}, {@code batch_learning_rate}, {@code batch_gradient_norm},
+ *       {@code batch_loss_scale} where there is one, and
  *       {@code batch_milliseconds_per_step} every so many steps; {@code epoch_loss}, {@code epoch_accuracy} and {@code
  *       epoch_learning_rate}; the texts {@code settings} and {@code model}; and the picture {@code learning_curves};
  *   <li>{@value #VALIDATION}: {@code epoch_loss} and {@code epoch_accuracy}, where there is validation data.
@@ -136,6 +137,9 @@ public final class TensorBoardCallback implements Callback, Closeable {
             if (trainer.gradientNorm().isPresent()) {
                 training.scalar(
                         "batch_gradient_norm", step, trainer.gradientNorm().getAsDouble());
+            }
+            if (trainer.lossScale() != 1) {
+                training.scalar("batch_loss_scale", step, trainer.lossScale());
             }
             // No step at all has been taken where a run goes on with the validation that it was stopped in.
             if (step > timedStep) {

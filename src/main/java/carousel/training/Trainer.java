@@ -52,10 +52,14 @@ public final class Trainer implements AutoCloseable {
     private final Plateau stopPlateau;
     private final boolean keepBest;
     private final boolean reportGradientNorm;
+    private final LossScaler lossScaler;
     private final Evaluator evaluator;
     private final Scope scope;
     private final Optimizer.State optimizerState;
     private final Tensor reports;
+    /** Where the square of the gradients' norm goes that nobody asks for afterwards; null where it is not needed. */
+    private final Tensor unreportedNorm;
+
     private final int reportWidth;
     private final double[] reportValues;
     private final Evaluator.Totals epochTotals = new Evaluator.Totals();
@@ -68,7 +72,7 @@ public final class Trainer implements AutoCloseable {
     private long firstUnread;
     private Evaluation recent;
     private long recentStep = -1;
-    /** Of the last step; negative where it is not known. */
+    /** Of the last step that was taken; negative where it is not known. */
     private double squaredGradientNorm = -1;
 
     private long stepNanos;
@@ -94,6 +98,8 @@ public final class Trainer implements AutoCloseable {
         this.stopPlateau = builder.patience == 0 ? null : new Plateau(builder.patience, 0);
         this.keepBest = builder.keepBest;
         this.reportGradientNorm = builder.reportGradientNorm;
+        LossScale lossScale = builder.lossScale == null ? LossScale.of(engine.precision()) : builder.lossScale;
+        this.lossScaler = new LossScaler(lossScale);
         this.reportWidth = reportGradientNorm ? LOSS_REPORT + 1 : LOSS_REPORT;
         this.reportValues = new double[REPORT_ROWS * reportWidth];
         this.seed = builder.seed;
@@ -103,13 +109,15 @@ public final class Trainer implements AutoCloseable {
             this.optimizerState =
                     optimizer.open(engine, scope, model.parameters().elements());
             this.reports = scope.allocate("reports", REPORT_ROWS, reportWidth);
+            boolean needsNorm = optimizer.maxNorm() > 0 || lossScale.isDynamic();
+            this.unreportedNorm = needsNorm && !reportGradientNorm ? scope.allocate("squared gradient norm", 1) : null;
         } catch (RuntimeException e) {
             scope.close();
             throw e;
         }
     }
 
-    /** What is trained; the rest has defaults: softmax cross-entropy, Adam at 0.001, seed 1. */
+    /** What is trained; the rest has defaults: softmax cross-entropy, Adam at 0.001, seed 1, and a dynamic loss scale in FP16. */
     public static Builder of(Model model) {
         return new Builder(model);
     }
@@ -124,6 +132,7 @@ public final class Trainer implements AutoCloseable {
         private int patience;
         private boolean keepBest;
         private boolean reportGradientNorm;
+        private LossScale lossScale;
         private long seed = 1;
 
         private Builder(Model model) {
@@ -183,6 +192,12 @@ public final class Trainer implements AutoCloseable {
             return this;
         }
 
+        /** Instead of what {@linkplain LossScale#of the engine's precision needs}. */
+        public Builder lossScale(LossScale value) {
+            this.lossScale = value;
+            return this;
+        }
+
         /**
          * Allocates the optimizer's moments on the model's engine. Close the trainer before the model.
          *
@@ -197,7 +212,7 @@ public final class Trainer implements AutoCloseable {
      * Trains until so many epochs are done in total, those before a restored checkpoint included.
      *
      * @param validation evaluated after each epoch; may be null
-     * @throws DivergenceException when the loss is no longer a finite number
+     * @throws DivergenceException when the loss is no longer a finite number, or the gradients are not even without a loss scale
      */
     public History fit(BatchSource training, BatchSource validation, int epochs) {
         return fitSteps(training, validation, Math.multiplyExact(epochs, training.batchesPerEpoch()));
@@ -311,21 +326,54 @@ public final class Trainer implements AutoCloseable {
                     Evaluator.rowWeights(engine, stepScope, batch, predictions),
                     reports.view("report", report, Shape.of(LOSS_REPORT)),
                     Model.rows(gradient));
+            double scale = lossScaler.scale();
+            if (scale != 1) {
+                engine.scale(gradient, scale);
+            }
             model.clearGradients();
             model.backward(pass, gradient);
+            if (scale != 1) {
+                engine.scale(model.gradients(), 1 / scale);
+            }
             if (state != null) {
                 state.advance();
             }
-            if (reportGradientNorm) {
-                Tensor norm = reports.view("squared gradient norm", report + LOSS_REPORT, Shape.of(1));
-                optimizerState.step(model.parameters(), model.gradients(), step, rateFactor, norm);
+            Tensor norm = reportGradientNorm
+                    ? reports.view("squared gradient norm", report + LOSS_REPORT, Shape.of(1))
+                    : unreportedNorm;
+            if (norm != null) {
+                engine.squaredNorm(model.gradients(), norm);
+            }
+            boolean finite = !lossScaler.isDynamic() || isFinite(norm);
+            if (finite) {
+                long updates = step - lossScaler.skippedSteps();
+                optimizerState.update(model.parameters(), model.gradients(), step, updates, rateFactor, norm);
+                lossScaler.took();
+                step++;
             } else {
-                optimizerState.step(model.parameters(), model.gradients(), step, rateFactor);
+                skipStep();
             }
         }
-        step++;
         if (step - firstUnread == REPORT_ROWS) {
             readReports();
+        }
+    }
+
+    /** Whether the gradients of which this is the norm are finite, and not so large that their squares are not. */
+    private boolean isFinite(Tensor norm) {
+        double[] square = new double[1];
+        engine.read(norm, square);
+        return Double.isFinite(square[0]);
+    }
+
+    /** Counts a step whose gradients were not finite; where it was not the scale that made them so, the training ends. */
+    private void skipStep() {
+        boolean lowered = lossScaler.skipped();
+        step++;
+        // A loss that is not finite either says more.
+        readReports();
+        if (!lowered) {
+            throw DivergenceException.ofGradients(step, learningRate());
         }
     }
 
@@ -352,7 +400,9 @@ public final class Trainer implements AutoCloseable {
             epochTotals.add(lossSum, reportValues[row + 1], reportValues[row + 2]);
             recentTotals.add(lossSum, reportValues[row + 1], reportValues[row + 2]);
             if (reportGradientNorm) {
-                squaredGradientNorm = reportValues[row + LOSS_REPORT];
+                double square = reportValues[row + LOSS_REPORT];
+                boolean skipped = lossScaler.isDynamic() && !Double.isFinite(square);
+                squaredGradientNorm = skipped ? squaredGradientNorm : square;
             }
         }
     }
@@ -462,12 +512,23 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * The L2 norm of all gradients of the last step together, before clipping. Nothing before this trainer's first step, or where
+     * The L2 norm of all gradients of the last step together, before clipping, without the loss scale; of steps that were skipped
+     * there is none. Nothing before this trainer's first step, or where
      * {@link Builder#reportGradientNorm()} was not asked for.
      */
     public OptionalDouble gradientNorm() {
         awaitReports();
         return squaredGradientNorm < 0 ? OptionalDouble.empty() : OptionalDouble.of(Math.sqrt(squaredGradientNorm));
+    }
+
+    /** What the loss's gradient of the next step is multiplied by; 1 for no scale. */
+    public double lossScale() {
+        return lossScaler.scale();
+    }
+
+    /** How many of the steps done were skipped because their gradients were not finite: see {@link LossScale}. */
+    public long skippedSteps() {
+        return lossScaler.skippedSteps();
     }
 
     /** Time that this trainer has spent in its steps and on getting their data, but not in callbacks and validation. */
@@ -528,7 +589,8 @@ public final class Trainer implements AutoCloseable {
                 recentTotals.rightSum(),
                 recentTotals.weightSum(),
                 List.copyOf(epochs),
-                stoppedEarly);
+                stoppedEarly,
+                lossScaler.state());
         return new Checkpoint(
                 model.spec(),
                 optimizer.toString(),
@@ -579,6 +641,7 @@ public final class Trainer implements AutoCloseable {
         squaredGradientNorm = -1;
         seed = state.seed();
         rateFactor = state.rateFactor();
+        lossScaler.restore(state.lossScale());
         if (ratePlateau != null && state.ratePlateau() != null) {
             ratePlateau.restore(state.ratePlateau());
         }

@@ -19,6 +19,7 @@ import java.util.Objects;
  * @param recentLossSum since it was last shown, like the next two
  * @param epochs reports of the finished epochs
  * @param stoppedEarly whether early stopping has ended the run
+ * @param lossScale null without a dynamic one, and in checkpoints from before there were any
  */
 public record TrainingState(
         long step,
@@ -35,11 +36,16 @@ public record TrainingState(
         double recentRightSum,
         double recentWeightSum,
         List<EpochReport> epochs,
-        boolean stoppedEarly) {
+        boolean stoppedEarly,
+        LossScale.State lossScale) {
 
     /** Throws {@link IllegalArgumentException} for what no trainer saves, as a damaged file may have it. */
     public TrainingState {
-        if (step < 0 || !(rateFactor > 0) || epochs == null || epochs.stream().anyMatch(Objects::isNull)) {
+        if (step < 0
+                || lossScale != null && lossScale.skippedSteps() > step
+                || !(rateFactor > 0)
+                || epochs == null
+                || epochs.stream().anyMatch(Objects::isNull)) {
             throw new IllegalArgumentException("its state is not whole");
         }
         epochs = List.copyOf(epochs);

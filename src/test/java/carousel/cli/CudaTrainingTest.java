@@ -16,6 +16,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whole runs on a GPU, beside the same runs on the reference. */
@@ -129,13 +130,26 @@ class CudaTrainingTest {
 
     /** Sums have a fixed order, so that a run that was stopped ends with the same bits as one that was not. */
     @ParameterizedTest
-    @ValueSource(strings = {"fused", "cudnn"})
-    void aResumedRunEndsWithTheSameBits(String engine) throws IOException {
+    @CsvSource({"fused, fp32", "cudnn, fp32", "fused, tf32", "fused, bf16", "fused, fp16", "cudnn, fp16"})
+    void aResumedRunEndsWithTheSameBits(String engine, String precision) throws IOException {
         AvailableEngines.assume(engine);
         // Each run would measure by itself which of cuDNN's algorithms is the fastest.
         System.setProperty(CUDNN_ALGORITHM, "standard");
         Object[] stack = {
-            "--task", "adding", "--time-steps", 6, "--hidden", 7, "--batch", 4, "--layers", 2, "--dropout", 0.3
+            "--precision",
+            precision,
+            "--task",
+            "adding",
+            "--time-steps",
+            6,
+            "--hidden",
+            7,
+            "--batch",
+            4,
+            "--layers",
+            2,
+            "--dropout",
+            0.3
         };
         Path whole = folder.resolve("whole");
         train(
@@ -151,7 +165,7 @@ class CudaTrainingTest {
                         Stream.concat(Arrays.stream(stack), Stream.of("--steps", 6))
                                 .toArray())
                 .succeeds();
-        CommandLineRun.of("train", "--resume", parts, "--engine", engine, "--steps", 14)
+        CommandLineRun.of("train", "--resume", parts, "--engine", engine, "--precision", precision, "--steps", 14)
                 .succeeds();
         assertEquals(
                 -1,

@@ -16,6 +16,7 @@ import carousel.fixture.StandIn.Count;
 import carousel.fixture.StandIn.Kind;
 import carousel.fixture.Tolerance;
 import carousel.fixture.Workbench;
+import carousel.tensor.Precision;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -42,13 +43,19 @@ class CudaForgottenCallTest {
 
     @TestFactory
     Stream<DynamicTest> noCallCanBeForgotten() {
-        return Stream.of("fused", "cudnn")
+        Stream<DynamicTest> usual = Stream.of("fused", "cudnn")
                 .flatMap(name -> Stream.of(Kind.LAUNCH, Kind.COPY, Kind.CUBLAS, Kind.CUDNN)
                         .filter(kind -> name.equals("cudnn") ? kind != Kind.CUBLAS : kind != Kind.CUDNN)
-                        .map(kind -> DynamicTest.dynamicTest(name + ", " + kind, () -> forgetEach(name, kind))));
+                        .map(kind -> test(name, Precision.FP32, kind)));
+        return Stream.concat(usual, Stream.of(test("fused", Precision.FP16, Kind.LAUNCH)));
     }
 
-    private void forgetEach(String name, Kind kind) {
+    private DynamicTest test(String name, Precision precision, Kind kind) {
+        return DynamicTest.dynamicTest(
+                name + " in " + precision + ", " + kind, () -> forgetEach(name, precision, kind));
+    }
+
+    private void forgetEach(String name, Precision precision, Kind kind) {
         EngineProvider provider = AvailableEngines.assume(name);
         standIn = StandIn.find();
         Assumptions.assumeTrue(standIn.isPresent(), "real libraries forget nothing");
@@ -64,7 +71,8 @@ class CudaForgottenCallTest {
         long forgotten = 0;
         for (long k = 1; ; k++) {
             // A fresh engine: the memory that it gets from the stand-ins holds nothing useful by chance.
-            try (Engine engine = provider.open(EngineOptions.defaults().withGuards(false))) {
+            try (Engine engine = provider.open(
+                    EngineOptions.defaults().withPrecision(precision).withGuards(false))) {
                 faults.forget(kind, k);
                 long misuse = faults.count(Count.MISUSE);
                 boolean noticed;

@@ -95,6 +95,11 @@ class DelegatingEngine implements Engine {
     }
 
     @Override
+    public void scale(Tensor x, double factor) {
+        engine.scale(x, factor);
+    }
+
+    @Override
     public void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {
         engine.copyColumns(source, sourceColumn, target, targetColumn, columns);
     }

@@ -93,6 +93,7 @@ interface MemoryContract extends ContractPart {
         step.close();
         for (Runnable use : List.<Runnable>of(
                 () -> engine().fill(tensor, 1),
+                () -> engine().scale(tensor, 2),
                 () -> engine().write(tensor, new float[12]),
                 () -> engine().write(tensor, new double[12]),
                 () -> engine().read(tensor, new float[12]),

@@ -243,6 +243,7 @@ interface MisuseContract extends ContractPart {
             refuses(() -> engine.write(whole, new double[3]), "'whole'", "INT32");
             refuses(() -> engine.read(whole, new float[3]), "'whole'", "INT32");
             refuses(() -> engine.fill(whole, 1), "'whole'", "INT32");
+            refuses(() -> engine.scale(whole, 2), "'whole'", "INT32");
         });
     }
 

@@ -69,6 +69,24 @@ interface OperationContract extends ContractPart {
     }
 
     @ParameterizedTest
+    @ValueSource(ints = {1, 3, 64, 1021, 40_003})
+    default void scaleMultipliesATensorAndNothingAround(int size) {
+        double[] x = LstmData.uniform(new RandomSequence(30, 0, size), size + 2);
+        for (double factor : new double[] {0x1p16, 0x1p-16, 1, -0.5}) {
+            double[] expected = x.clone();
+            for (int e = 1; e <= size; e++) {
+                expected[e] *= factor;
+            }
+            use((engine, bench) -> {
+                Tensor tensor = bench.real("tensor", x, size + 2);
+                engine.scale(tensor.view("middle", 1, Shape.of(size)), factor);
+                assertArrayEquals(expected, bench.read(tensor), "times " + factor);
+                return null;
+            });
+        }
+    }
+
+    @ParameterizedTest
     @CsvSource({
         "1, 1, 1, 0, 0, 1",
         "3, 5, 7, 1, 2, 4",

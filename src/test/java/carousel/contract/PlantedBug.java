@@ -347,6 +347,12 @@ enum PlantedBug {
                             update.maxNorm(),
                             update.squaredNorm())
                     : update)),
+    SCALES_BY_THE_INVERSE(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void scale(Tensor x, double factor) {
+            super.scale(x, 1 / factor);
+        }
+    }),
     COPIES_ONE_COLUMN_TOO_MANY(engine -> new DelegatingEngine(engine) {
         @Override
         public void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns) {

@@ -1,5 +1,6 @@
 package carousel.engine.cuda;
 
+import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -16,6 +17,9 @@ import jcuda.jcublas.cublasOperation;
 final class Blas implements AutoCloseable {
     private final CudaContext context;
     private final int type;
+    /** Of what is multiplied. */
+    private final int operandType;
+
     private final int compute;
     private final boolean wide;
     /** From this compute capability on cuBLAS wants more scratch memory, as its documentation says. */
@@ -31,12 +35,20 @@ final class Blas implements AutoCloseable {
     private final Pointer one;
     private final CUdeviceptr workspace = new CUdeviceptr();
 
-    /** @param precision FP64, FP32, or TF32, where products are rounded and sums are not */
-    Blas(CudaContext context, Precision precision) {
+    /**
+     * @param precision of the results; in TF32 operands are rounded by cuBLAS and sums are not
+     * @param operands the type of what is multiplied: that of the results, or 16 bits where those are floats
+     */
+    Blas(CudaContext context, Precision precision, ElementType operands) {
         this.context = context;
         this.workspaceBytes = context.capability() >= HOPPER ? 32 << 20 : 8 << 20;
         this.wide = precision == Precision.FP64;
         this.type = wide ? cudaDataType.CUDA_R_64F : cudaDataType.CUDA_R_32F;
+        this.operandType = switch (operands) {
+            case FLOAT16 -> cudaDataType.CUDA_R_16F;
+            case BFLOAT16 -> cudaDataType.CUDA_R_16BF;
+            default -> type;
+        };
         this.compute = switch (precision) {
             case FP64 -> cublasComputeType.CUBLAS_COMPUTE_64F;
             case TF32 -> cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32;
@@ -87,10 +99,10 @@ final class Blas implements AutoCloseable {
                 k,
                 one,
                 new DevicePointer(values[7]),
-                type,
+                operandType,
                 (int) values[8],
                 new DevicePointer(values[5]),
-                type,
+                operandType,
                 (int) values[6],
                 values[9] != 0 ? one : zero,
                 new DevicePointer(values[10]),

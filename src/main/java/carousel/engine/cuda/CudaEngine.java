@@ -38,6 +38,9 @@ public abstract class CudaEngine implements Engine {
     private final CudaContext context;
     private final Precision precision;
     private final ElementType real;
+    /** Of what products multiply. */
+    private final ElementType operands;
+
     private final DeviceAllocator allocator;
     private final Staging staging;
     private final Kernels kernels;
@@ -48,11 +51,12 @@ public abstract class CudaEngine implements Engine {
     /**
      * Opens the device.
      *
-     * @param precision FP64, FP32, or one that stores single precision and multiplies in less
+     * @param operands what {@link #product} multiplies: the precision's type of operands, or reals
      */
-    protected CudaEngine(EngineOptions options, Precision precision) {
+    protected CudaEngine(EngineOptions options, Precision precision, ElementType operands) {
         this.precision = precision;
-        this.real = precision == Precision.FP64 ? ElementType.FLOAT64 : ElementType.FLOAT32;
+        this.real = precision.storage();
+        this.operands = operands;
         this.context = new CudaContext();
         Staging openStaging = null;
         Blas openBlas = null;
@@ -60,7 +64,7 @@ public abstract class CudaEngine implements Engine {
         try {
             allocator = new DeviceAllocator(context, real, options.guards());
             staging = openStaging = new Staging(context);
-            blas = openBlas = new Blas(context, precision);
+            blas = openBlas = new Blas(context, precision, operands);
             queue = openQueue = new CommandQueue(context, blas);
             context.queue(queue);
             kernels = new Kernels(context, queue, precision == Precision.FP64);
@@ -92,7 +96,9 @@ public abstract class CudaEngine implements Engine {
      * {@code C [m, n] = A B} or {@code C += A B}, with {@code A [m, k]} and {@code B [k, n]} after their transpositions. What has no
      * elements is left alone.
      *
-     * @param a where A lies as it is stored, row after row without gaps; the same for B and C
+     * @param a where A lies as it is stored, row after row without gaps, in the {@linkplain #operands type of operands}; the same
+     *     for B
+     * @param c likewise, of reals
      */
     protected final void product(
             boolean transposeA, boolean transposeB, int m, int n, int k, long a, long b, boolean add, long c) {
@@ -113,6 +119,32 @@ public abstract class CudaEngine implements Engine {
         command.add(c);
         command.add(n);
         queue.submit(command);
+    }
+
+    /** The type of what {@link #product} multiplies. */
+    protected final ElementType operands() {
+        return operands;
+    }
+
+    /** Rounds so many floats to the nearest of 16 bits, ties to even; what is too large for them becomes infinite. */
+    protected final void narrow(long from, long to, long elements, ElementType type) {
+        kernels.launchExactly(type == ElementType.FLOAT16 ? "carousel_narrow_f16" : "carousel_narrow_bf16")
+                .address(from)
+                .address(to)
+                .number(elements)
+                .over(elements);
+    }
+
+    /** Where a product finds a tensor: in a rounded copy for as long as the workspace is open, or as it is. */
+    private long operand(Scope workspace, Tensor tensor) {
+        long from = input(tensor);
+        if (operands == real) {
+            return from;
+        }
+        Tensor copy = workspace.allocate("operand", operands, tensor.shape());
+        long to = DeviceStorage.address(copy, operands);
+        narrow(from, to, tensor.elements(), operands);
+        return to;
     }
 
     /** The type of tensors of real numbers. */
@@ -278,6 +310,16 @@ public abstract class CudaEngine implements Engine {
                 .over(target.elements());
     }
 
+    @Override
+    public final void scale(Tensor x, double factor) {
+        begin();
+        kernels.launch("scale")
+                .address(output(x))
+                .number(x.elements())
+                .real(factor)
+                .over(x.elements());
+    }
+
     /** Sets so many reals from an address on to 0. */
     protected final void clear(long address, long elements) {
         if (elements > 0) {
@@ -328,7 +370,18 @@ public abstract class CudaEngine implements Engine {
         int inputs = x.shape().extent(1);
         int outputs = weights.shape().extent(0);
         setRows(output(y), optionalInput(bias), rows, outputs);
-        product(false, true, rows, outputs, inputs, input(x), input(weights), true, input(y));
+        try (Scope workspace = openScope("operands")) {
+            product(
+                    false,
+                    true,
+                    rows,
+                    outputs,
+                    inputs,
+                    operand(workspace, x),
+                    operand(workspace, weights),
+                    true,
+                    input(y));
+        }
     }
 
     /** Every one of {@code rows} rows becomes the vector at {@code bias}, or zeros where that is 0. */
@@ -350,11 +403,14 @@ public abstract class CudaEngine implements Engine {
         int rows = x.shape().extent(0);
         int inputs = x.shape().extent(1);
         int outputs = weights.shape().extent(0);
-        if (dx != null) {
-            Shapes.require("dx", dx, rows, inputs);
-            product(false, false, rows, inputs, outputs, input(dy), input(weights), false, output(dx));
+        try (Scope workspace = openScope("operands")) {
+            long d = operand(workspace, dy);
+            if (dx != null) {
+                Shapes.require("dx", dx, rows, inputs);
+                product(false, false, rows, inputs, outputs, d, operand(workspace, weights), false, output(dx));
+            }
+            product(true, false, outputs, inputs, rows, d, operand(workspace, x), true, output(weightsGradient));
         }
-        product(true, false, outputs, inputs, rows, input(dy), input(x), true, output(weightsGradient));
         if (biasGradient != null) {
             addColumnSums(input(dy), rows, outputs, output(biasGradient));
         }

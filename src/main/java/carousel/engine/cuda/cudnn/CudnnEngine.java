@@ -31,8 +31,8 @@ import java.util.Optional;
  * the way back.
  *
  * <p>In FP16 tensors hold single precision, as everywhere at the seam, and so do master weights; what cuDNN reads is narrowed before a
- * call and what it writes is widened after it, and linear layers and losses compute in FP32. Gradients are not scaled: the loss's
- * gradient should be so large that what becomes of it in half precision does not vanish.
+ * call and what it writes is widened after it, and linear layers and losses compute in FP32. The engine does not scale gradients: the
+ * loss's gradient should be so large that what becomes of it in half precision does not vanish, as a trainer's loss scale makes it.
  */
 final class CudnnEngine extends CudaEngine {
     /** Passes measured for each algorithm, after one to warm up. */
@@ -71,7 +71,7 @@ final class CudnnEngine extends CudaEngine {
 
     /** @param pinned the algorithm for all stacks; nothing for the fastest of each */
     CudnnEngine(EngineOptions options, Precision precision, Optional<Algorithm> pinned) {
-        super(options, precision);
+        super(options, precision, precision.storage());
         this.half = precision == Precision.FP16;
         try {
             dnn = new Dnn(context(), precision);
@@ -195,15 +195,6 @@ final class CudnnEngine extends CudaEngine {
         return bytes == 0 ? null : rooms.atLeast(name, real(), reals(bytes));
     }
 
-    private void narrow(long from, long to, long elements) {
-        kernels()
-                .launchExactly("carousel_narrow_f16")
-                .address(from)
-                .address(to)
-                .number(elements)
-                .over(elements);
-    }
-
     private void widen(long from, long to, long elements) {
         kernels()
                 .launchExactly("carousel_widen_f16")
@@ -231,7 +222,7 @@ final class CudnnEngine extends CudaEngine {
                 long from = flat + bytes(piece.flat());
                 long to = space + piece.place() * dnn.elements().bytes();
                 if (half) {
-                    narrow(from, to, piece.count());
+                    narrow(from, to, piece.count(), ElementType.FLOAT16);
                 } else {
                     copy(from, to, piece.count());
                 }
@@ -520,7 +511,7 @@ final class CudnnEngine extends CudaEngine {
                 return tensor;
             }
             Tensor narrow = rooms.get(name, ElementType.FLOAT16, tensor.shape());
-            narrow(from, address(narrow), tensor.elements());
+            narrow(from, address(narrow), tensor.elements(), ElementType.FLOAT16);
             return narrow;
         }
 

@@ -37,7 +37,7 @@ public final class CudnnEngineProvider implements EngineProvider {
         Precision precision = options.precision() == null ? Precision.FP32 : options.precision();
         if (precision == Precision.BF16) {
             throw new EngineException(
-                    "the cudnn engine computes in FP32, TF32, FP64 or FP16 but got BF16: choose one of them");
+                    "the cudnn engine computes in FP32, TF32, FP64 or FP16 but got BF16: choose one of them, or the engine 'fused'");
         }
         return new CudnnEngine(options, precision, Algorithm.pinned());
     }

@@ -17,7 +17,10 @@ import carousel.engine.cuda.DeviceStorage;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -25,10 +28,52 @@ import java.util.Optional;
  * each step {@code += R h_prev} in one product, and one kernel for gates, cell and output. Backward, for each step one kernel, and {@code
  * dh_prev = R^T da} in one product; then {@code dW, dR, dx} of all time steps in one product each. No sum depends on anything but sizes:
  * the same inputs give the same bits.
+ *
+ * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
+ * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:
+ * gates, cells, states, gradients. What is too large for FP16 becomes infinite: it saturates a gate, as the number itself would, and leaves
+ * no finite gradient.
  */
 final class FusedEngine extends CudaEngine {
+    private final Map<WeightsKey, Weights> narrowWeights = new HashMap<>();
+
+    /** So many parameters that lie at an address. */
+    private record WeightsKey(long address, long elements) {}
+
+    /** A copy of parameters; it lives as long as they do. */
+    private static final class Weights {
+        private final Tensor copy;
+        /** Of the parameters that were copied. */
+        private long version = -1;
+
+        Weights(Tensor copy) {
+            this.copy = copy;
+        }
+    }
+
     FusedEngine(EngineOptions options, Precision precision) {
-        super(options, precision);
+        super(options, precision, precision.operands());
+    }
+
+    /** The parameters in the type of operands. */
+    private Tensor narrowWeights(Tensor parameters) {
+        long address = input(parameters);
+        long elements = parameters.elements();
+        WeightsKey key = new WeightsKey(address, elements);
+        Weights weights = narrowWeights.get(key);
+        if (weights == null || weights.copy.scope().isClosed()) {
+            narrowWeights.values().removeIf(other -> other.copy.scope().isClosed());
+            weights = new Weights(parameters.scope().allocate("narrow parameters", operands(), parameters.shape()));
+            narrowWeights.put(key, weights);
+        }
+        long version = DeviceStorage.version(parameters);
+        if (weights.version != version) {
+            narrow(address, DeviceStorage.address(weights.copy, operands()), elements, operands());
+            // A copy that fails is not to count as made.
+            context().handOver();
+            weights.version = version;
+        }
+        return weights.copy;
     }
 
     @Override
@@ -101,6 +146,8 @@ final class FusedEngine extends CudaEngine {
         /** On the device; 0 where all sequences have all steps. */
         private final long lengths;
 
+        private final Operands operands;
+
         Pass(LstmSpec spec, Tensor parameters, LstmInput input, int timeSteps, int batchSize, FusedTape.Trace trace) {
             this.spec = spec;
             this.layout = LstmLayout.of(spec);
@@ -116,6 +163,34 @@ final class FusedEngine extends CudaEngine {
             this.width = spec.sequenceWidth();
             this.cells = spec.direction().cells();
             this.lengths = input.lengths() == null ? 0 : DeviceStorage.address(trace.lengths(), ElementType.INT32);
+            boolean narrow = operands() != real();
+            this.operands =
+                    new Operands(narrow ? (from, to, elements) -> narrow(from, to, elements, operands()) : null);
+            if (narrow) {
+                copyInto(narrowWeights(parameters), this.parameters);
+                copyInto(trace.narrowInput(operands()), layerInput(0));
+                for (int layer = 1; layer < spec.layers(); layer++) {
+                    copyInto(trace.narrowCopy(trace.layerInput(layer), operands()), layerInput(layer));
+                }
+                for (int state = 0; state < spec.states(); state++) {
+                    FusedTape.Cell cell = trace.cell(state);
+                    copyInto(trace.narrowCopy(cell.h(), operands()), input(cell.h()));
+                    if (cell.m() != null) {
+                        copyInto(trace.narrowCopy(cell.m(), operands()), input(cell.m()));
+                    }
+                }
+            }
+        }
+
+        /** Lets products find what lies at an address in a copy. */
+        private void copyInto(Tensor copy, long address) {
+            operands.copy(address, copy.elements(), DeviceStorage.address(copy, copy.type()));
+        }
+
+        /** {@link CudaEngine#product} of tensors, in whatever type it multiplies them. */
+        private void product(
+                boolean transposeA, boolean transposeB, int m, int n, int k, long a, long b, boolean add, long c) {
+            FusedEngine.this.product(transposeA, transposeB, m, n, k, operands.of(a), operands.of(b), add, c);
         }
 
         private boolean drops() {
@@ -155,6 +230,7 @@ final class FusedEngine extends CudaEngine {
             }
             for (int layer = 0; layer < spec.layers(); layer++) {
                 boolean top = layer == spec.layers() - 1;
+                operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
                 long y = output(top ? output.y() : trace.layerInput(layer + 1));
                 for (int k = 0; k < cells; k++) {
                     int state = layer * cells + k;
@@ -192,6 +268,7 @@ final class FusedEngine extends CudaEngine {
                         at(c, firstSlot, hidden),
                         (long) batchSize * hidden);
             }
+            operands.changed(at(h, firstSlot, outputs), (long) batchSize * outputs);
             for (int step = 0; step < timeSteps; step++) {
                 int t = reversed ? timeSteps - 1 - step : step;
                 int before = reversed ? t + 1 : t;
@@ -227,6 +304,7 @@ final class FusedEngine extends CudaEngine {
                         .real(spec.cellClip())
                         .over((long) batchSize * hidden);
                 if (spec.projected()) {
+                    operands.changed(at(m, t, hidden), (long) batchSize * hidden);
                     product(
                             false,
                             true,
@@ -248,6 +326,10 @@ final class FusedEngine extends CudaEngine {
                             .integer(batchSize)
                             .integer(outputs)
                             .over((long) batchSize * outputs);
+                }
+                if (step < timeSteps - 1) {
+                    // No product reads the last one.
+                    operands.changed(at(h, after, outputs), (long) batchSize * outputs);
                 }
             }
             if (last != null) {
@@ -273,6 +355,15 @@ final class FusedEngine extends CudaEngine {
                 long dhTotal = spec.projected()
                         ? output(workspace.allocate("dh of all steps", timeSteps, batchSize, outputs))
                         : 0;
+                Tensor narrowGates = null;
+                if (operands.narrow()) {
+                    narrowGates = workspace.allocate("narrow gates", operands(), Shape.of(timeSteps, batchSize, gates));
+                    if (spec.projected()) {
+                        copyInto(
+                                workspace.allocate("narrow dh", operands(), Shape.of(timeSteps, batchSize, outputs)),
+                                dhTotal);
+                    }
+                }
                 // A layer reads the gradient of its output from one and writes that of its input to the other.
                 long[] between = new long[2];
                 for (int k = 0; k < Math.min(2, spec.layers() - 1); k++) {
@@ -297,6 +388,9 @@ final class FusedEngine extends CudaEngine {
                                 state,
                                 hidden,
                                 dc);
+                        if (narrowGates != null) {
+                            copyInto(narrowGates, input(trace.cell(state).gates()));
+                        }
                         steps(state, dy == 0 ? 0 : dy + bytes((long) k * outputs), dh, dc, dm, dhTotal);
                         products(state, layer, k == 0, gradients, dhTotal, dx);
                         if (inputGradient.initial() != null) {
@@ -345,6 +439,7 @@ final class FusedEngine extends CudaEngine {
                             .integer(batchSize)
                             .integer(outputs)
                             .over((long) batchSize * outputs);
+                    operands.changed(at(dhTotal, t, outputs), (long) batchSize * outputs);
                     product(
                             false,
                             false,
@@ -373,6 +468,7 @@ final class FusedEngine extends CudaEngine {
                         .integer(hidden)
                         .real(spec.cellClip())
                         .over((long) batchSize * hidden);
+                operands.changed(at(a, t, gates), (long) batchSize * gates);
                 product(
                         false,
                         false,

@@ -1,7 +1,6 @@
 package carousel.engine.cuda.fused;
 
 import carousel.engine.Engine;
-import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.engine.cuda.CudaProbe;
@@ -35,10 +34,6 @@ public final class FusedEngineProvider implements EngineProvider {
     @Override
     public Engine open(EngineOptions options) {
         Precision precision = options.precision() == null ? Precision.FP32 : options.precision();
-        if (precision == Precision.FP16 || precision == Precision.BF16) {
-            throw new EngineException("the fused engine computes in FP32, TF32 or FP64 but got " + precision
-                    + ": choose one of them, or the engine 'cudnn' for FP16");
-        }
         return new FusedEngine(options, precision);
     }
 }

@@ -2,8 +2,12 @@ package carousel.engine.cuda.fused;
 
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
+import carousel.tensor.ElementType;
 import carousel.tensor.Scope;
+import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.IdentityHashMap;
+import java.util.Map;
 
 /** What a forward pass of the {@link FusedEngine} leaves for the backward pass. */
 final class FusedTape extends LstmTape {
@@ -27,6 +31,10 @@ final class FusedTape extends LstmTape {
         private final int batchSize;
         private final Cell[] cells;
         private final Tensor[] layerInputs;
+        /** By what they are copies of. */
+        private final Map<Tensor, Tensor> narrowCopies = new IdentityHashMap<>();
+
+        private Tensor narrowInput;
         private Tensor validInput;
         private Tensor lengths;
 
@@ -69,6 +77,21 @@ final class FusedTape extends LstmTape {
                 validInput = scope.allocate("valid x", timeSteps, batchSize, spec.inputSize());
             }
             return validInput;
+        }
+
+        /** Room for a copy of 16 bits of a tensor of this trace. */
+        Tensor narrowCopy(Tensor original, ElementType type) {
+            return narrowCopies.computeIfAbsent(
+                    original, missing -> scope.allocate("narrow copy", type, original.shape()));
+        }
+
+        /** The same of x, which is another tensor in each pass, or of its valid part. */
+        Tensor narrowInput(ElementType type) {
+            if (narrowInput == null) {
+                Shape shape = Shape.of(timeSteps, batchSize, spec.inputSize());
+                narrowInput = scope.allocate("narrow x", type, shape);
+            }
+            return narrowInput;
         }
 
         /** Room for the lengths. */
