@@ -5,9 +5,10 @@
 //   bias_rows      y[m, k] = b[k], or 0 without b                  y [rows, columns], b [columns]
 //   copy_valid     y[t, n, k] = x[t, n, k] where t < lengths[n], else 0
 //                                                                  x, y [T, N, width], lengths [N]; padding is not read
-//   dropout        y_e = 0 where word_e >> 8 < threshold, else x_e / (1 - rate)
-//                                                                  x may be y
-//                  word_e is word e mod 4 of the Philox4x32-10 block with counter (e / 4, stream, call low, call high)
+//   add            y_e += x_e                                      not y to itself
+//   dropout        y_e = 0 where word_w >> 8 < threshold, else x_e / (1 - rate), with w = e mod period
+//                                                                  x may be y; period 1 or more
+//                  word_w is word w mod 4 of the Philox4x32-10 block with counter (w / 4, stream, call low, call high)
 //                  and key seed (Salmon, Moraes, Dror & Shaw 2011): any thread can draw any element's
 //   narrow_f16     y_e = x_e rounded to the nearest half, ties to even
 //   widen_f16      y_e = x_e, exactly
@@ -16,10 +17,10 @@
 //                                                                  over- or underflows
 //
 // Versions: one of each. All move as many bytes as they must and compute next to nothing; dropout draws one Philox
-// block for four elements.
+// block for four elements and all that lie whole periods behind them.
 //
-// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(n / 1024) for dropout, give every
-// thread one turn.
+// Launch: blocks of 256, any grid of one dimension; ceil(n / 256) blocks, or ceil(min(n, period) / 1024) for dropout,
+// give every thread one turn.
 #include "common.cuh"
 
 CAROUSEL_UNIT(elementwise)
@@ -89,19 +90,30 @@ __device__ __forceinline__ void philox(unsigned counter0, unsigned counter1, uns
 }
 
 template <typename R>
-__device__ __forceinline__ void dropout(const R* x, R* y, long long n, int threshold, double rate,
+__device__ __forceinline__ void add(const R* x, R* y, long long n) {
+    for (long long e = firstElement(); e < n; e += elementStride()) {
+        y[e] += x[e];
+    }
+}
+
+template <typename R>
+__device__ __forceinline__ void dropout(const R* x, R* y, long long n, long long period, int threshold, double rate,
         unsigned long long seed, int stream, unsigned long long call) {
     R kept = static_cast<R>(1 - rate);
-    long long blocks = (n + 3) / 4;
+    long long drawn = period < n ? period : n;
+    long long blocks = (drawn + 3) / 4;
     for (long long block = firstElement(); block < blocks; block += elementStride()) {
         unsigned words[4];
         philox(static_cast<unsigned>(block), static_cast<unsigned>(stream), static_cast<unsigned>(call),
                 static_cast<unsigned>(call >> 32), seed, words);
         for (int k = 0; k < 4; k++) {
-            long long e = 4 * block + k;
-            if (e < n) {
-                // Dropped elements are 0 even where x is not a number.
-                y[e] = words[k] >> 8 < static_cast<unsigned>(threshold) ? R(0) : x[e] / kept;
+            long long first = 4 * block + k;
+            if (first < drawn) {
+                bool drops = words[k] >> 8 < static_cast<unsigned>(threshold);
+                for (long long e = first; e < n; e += period) {
+                    // Dropped elements are 0 even where x is not a number.
+                    y[e] = drops ? R(0) : x[e] / kept;
+                }
             }
         }
     }
@@ -140,10 +152,11 @@ CAROUSEL_KERNELS(kBlock, copy_columns,
 CAROUSEL_KERNELS(kBlock, bias_rows, (R* y, const R* b, int rows, int columns), (y, b, rows, columns))
 CAROUSEL_KERNELS(kBlock, copy_valid, (const R* x, R* y, const int* lengths, int T, int N, int width),
         (x, y, lengths, T, N, width))
+CAROUSEL_KERNELS(kBlock, add, (const R* x, R* y, long long n), (x, y, n))
 CAROUSEL_KERNELS(kBlock, dropout,
-        (const R* x, R* y, long long n, int threshold, double rate, unsigned long long seed, int stream,
+        (const R* x, R* y, long long n, long long period, int threshold, double rate, unsigned long long seed, int stream,
                 unsigned long long call),
-        (x, y, n, threshold, rate, seed, stream, call))
+        (x, y, n, period, threshold, rate, seed, stream, call))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_f16, (const float* x, __half* y, long long n), narrow, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_widen_f16, (const __half* x, float* y, long long n), widen, (x, y, n))
 CAROUSEL_KERNEL(kBlock, carousel_narrow_bf16, (const float* x, __nv_bfloat16* y, long long n), narrow, (x, y, n))

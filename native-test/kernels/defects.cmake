@@ -58,7 +58,9 @@ defect(row_largest_without_barrier activation activation.cu "Activations*"
 # Ends and pitches.
 defect(fill_one_too_many elementwise elementwise.cu "Elementwise*" "e < n; e += elementStride()) {\n        y[e] = static_cast<R>(value)"
   "e <= n; e += elementStride()) {\n        y[e] = static_cast<R>(value)")
-defect(dropout_without_tail_guard elementwise elementwise.cu "Elementwise*" "if (e < n) {" "if (true) {")
+defect(add_overwrites elementwise elementwise.cu "Elementwise*" "y[e] += x[e];" "y[e] = x[e];")
+defect(dropout_without_tail_guard elementwise elementwise.cu "Elementwise*" "e < n; e += period" "e <= n; e += period")
+defect(dropout_past_its_period elementwise elementwise.cu "Elementwise*" "if (first < drawn) {" "if (true) {")
 defect(sgd_one_turn_only update update.cu "Updates*"
   "e < n; e += elementStride()) {\n        R gradient = d[e] * scale;\n        R move" "e < n; e += n) {\n        R gradient = d[e] * scale;\n        R move")
 defect(y_pitch_ignored lstm_pointwise lstm_pointwise.cu "LstmPointwise*" "y[n * yPitch + j] = output" "y[n * (yPitch > H ? H : yPitch) + j] = output")

@@ -54,6 +54,26 @@ TYPED_TEST(Elementwise, CopyColumnsLeavesTheColumnsBeside) {
     }
 }
 
+TYPED_TEST(Elementwise, AddAddsToWhatIsThere) {
+    using R = TypeParam;
+    for (long long n : sizes) {
+        std::vector<R> from = numbers<R>(static_cast<size_t>(n), 5);
+        std::vector<R> before = numbers<R>(static_cast<size_t>(n), 6);
+        std::vector<double> expected;
+        for (size_t e = 0; e < from.size(); e++) {
+            expected.push_back(static_cast<R>(before[e] + from[e]));
+        }
+        auto results = everyWay([&](Way way) {
+            Input<R> x(from);
+            Buffer<R> y(static_cast<size_t>(n));
+            y.write(before);
+            launch(named<R>("add"), way, {way.grid(blocksFor(n))}, kBlock, x.address(), y.address(), n);
+            return std::vector<std::vector<R>>{y.values()};
+        });
+        expectSame(results[0], expected, "y");
+    }
+}
+
 TYPED_TEST(Elementwise, BiasRowsRepeatTheBiasOrZero) {
     using R = TypeParam;
     for (auto [rows, columns] : {std::pair{0, 5}, {1, 1}, {3, 255}, {257, 4}, {13, 257}}) {
@@ -120,13 +140,16 @@ TEST(Philox, ReferenceGivesTheKnownAnswers) {
 TYPED_TEST(Elementwise, DropoutDrawsTheSameWordsAsTheReference) {
     using R = TypeParam;
     for (long long n : sizes) {
-        for (double rate : {0.0, 0.25, 0.9}) {
+        for (auto [rate, period] : {std::pair{0.0, n}, {0.25, n}, {0.9, n}, {0.5, 1LL}, {0.25, 3LL}, {0.5, 256LL}, {0.25, 1021LL}}) {
+            if (period == 0) {
+                period = 1;
+            }
             int threshold = static_cast<int>(std::lround(rate * (1 << 24)));
             unsigned long long seed = 0x9d3f00c2fedcba98u;
             int stream = -5;
             unsigned long long call = 0xfffffffe12345678u;
             std::vector<R> from = numbers<R>(static_cast<size_t>(n), 4);
-            std::vector<double> expected = reference::dropout(doubles(from), threshold, rate, seed, stream, call);
+            std::vector<double> expected = reference::dropout(doubles(from), period, threshold, rate, seed, stream, call);
             for (size_t e = 0; e < from.size(); e++) {
                 // What is dropped is not looked at.
                 from[e] = expected[e] == 0 ? nan<R>() : from[e];
@@ -139,7 +162,8 @@ TYPED_TEST(Elementwise, DropoutDrawsTheSameWordsAsTheReference) {
                         y.write(from);
                     }
                     launch(named<R>("dropout"), way, {way.grid(blocksFor(n, 1024))}, kBlock,
-                            inPlace ? y.address() : x.address(), y.address(), n, threshold, rate, seed, stream, call);
+                            inPlace ? y.address() : x.address(), y.address(), n, period, threshold, rate, seed,
+                            stream, call);
                     return std::vector<std::vector<R>>{y.values()};
                 });
                 expectNear(results[0], expected, 2, 0, "y");

@@ -26,13 +26,14 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
     return counter;
 }
 
-Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int stream, uint64_t call) {
+Vector dropout(const Vector& x, long long period, int threshold, double rate, uint64_t seed, int stream, uint64_t call) {
     Vector y(x.size());
     for (size_t e = 0; e < x.size(); e++) {
-        std::array<uint32_t, 4> words = philox({static_cast<uint32_t>(e / 4), static_cast<uint32_t>(stream),
+        size_t w = e % static_cast<size_t>(period);
+        std::array<uint32_t, 4> words = philox({static_cast<uint32_t>(w / 4), static_cast<uint32_t>(stream),
                                                        static_cast<uint32_t>(call), static_cast<uint32_t>(call >> 32)},
                 {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-        y[e] = static_cast<int>(words[e % 4] >> 8) < threshold ? 0 : x[e] / (1 - rate);
+        y[e] = static_cast<int>(words[w % 4] >> 8) < threshold ? 0 : x[e] / (1 - rate);
     }
     return y;
 }

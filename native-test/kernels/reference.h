@@ -13,7 +13,8 @@ using Vector = std::vector<double>;
 // The Philox4x32-10 block of a counter and a key, each given as 32-bit words from the lowest.
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
-Vector dropout(const Vector& x, int threshold, double rate, uint64_t seed, int stream, uint64_t call);
+// Element e has the word of element e mod period.
+Vector dropout(const Vector& x, long long period, int threshold, double rate, uint64_t seed, int stream, uint64_t call);
 
 // The nearest half, ties to even, as a number.
 double roundToHalf(double x);

@@ -13,6 +13,8 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -29,7 +31,8 @@ import picocli.CommandLine.Option;
         description = {
             "Uses a saved model: on a file, on the standard input, or on the test data of its task.",
             "A file is a picture (bright ink on a dark ground), an IDX file of pictures, or numbers as text: one time step a "
-                    + "line, an empty line between sequences; pixels in [0, 255] for a model of pictures."
+                    + "line, an empty line between sequences; pixels in [0, 255] for a model of pictures; or letters or sums, one a "
+                    + "line, for a model that answers them."
         })
 final class PredictCommand implements Callable<Integer> {
     @CommandLine.Spec
@@ -89,6 +92,9 @@ final class PredictCommand implements Callable<Integer> {
             throw new IllegalArgumentException("predict takes no model of the task " + config.task() + ": use "
                     + config.taskKind().useInstead());
         }
+        if (config != null && config.taskKind() instanceof PairsTask task) {
+            return answer(contents, task);
+        }
         PredictionReport report = new PredictionReport(config);
         if (stream) {
             return answerStream(contents, report);
@@ -118,6 +124,11 @@ final class PredictCommand implements Callable<Integer> {
                 report(report, k, evaluator.predict(batch), outputs, test == null ? null : batch);
             }
         }
+        printJson(config);
+        return 0;
+    }
+
+    private void printJson(RunConfig config) {
         if (json) {
             JsonObject object = new JsonObject();
             if (config != null) {
@@ -127,6 +138,36 @@ final class PredictCommand implements Callable<Integer> {
             spec.commandLine().getOut().println(object);
         }
         spec.commandLine().getOut().flush();
+    }
+
+    /** What a model with an encoder says to sources, one a line. */
+    private int answer(SavedRun.Contents contents, PairsTask task) throws IOException {
+        RunConfig config = contents.config();
+        if (stream) {
+            throw new IllegalArgumentException(
+                    "--stream goes with models that answer the steps of a sequence but got one of the task "
+                            + config.task() + ", which answers whole lines: give --input -");
+        }
+        SequenceDataset test = task.examples(config);
+        try (Engine engine = engineChoice.open("auto");
+                Model model = contents.model().open(engine)) {
+            Answers answers =
+                    new Answers(task.pairs(config), model, spec.commandLine().getOut(), json ? predictions : null);
+            if (input == null) {
+                answers.toExamples(test, Math.min(test.size(), count == null ? 10 : count));
+            } else if (input.equals("-")) {
+                // Not closed: where a shell has closed it, its number belongs to a file of the virtual machine's own.
+                answers.toLines(
+                        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)),
+                        "the standard input");
+            } else {
+                try (BufferedReader lines = new BufferedReader(
+                        new InputStreamReader(Files.newInputStream(Path.of(input)), StandardCharsets.UTF_8))) {
+                    answers.toLines(lines, "'" + input + "'");
+                }
+            }
+        }
+        printJson(config);
         return 0;
     }
 

@@ -50,7 +50,10 @@ abstract class Task {
                 new AddingTask(),
                 new TextTask(),
                 new SeriesTask(),
-                new SequencesTask());
+                new SequencesTask(),
+                PairsTask.COPY,
+                PairsTask.REVERSE,
+                PairsTask.ADDITION);
     }
 
     /** The task of this name, whatever its case. */
@@ -111,6 +114,9 @@ abstract class Task {
                 add(sum, batch.tokens());
             } else {
                 add(sum, batch.inputs());
+            }
+            if (batch.source() != null) {
+                add(sum, batch.source().tokens());
             }
             if (batch.labels() != null) {
                 add(sum, batch.labels());

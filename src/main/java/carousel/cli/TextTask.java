@@ -28,7 +28,14 @@ final class TextTask extends Task {
     private static final int EVALUATION_STEPS = 250;
 
     TextTask() {
-        super("text", Loss.SOFTMAX_CROSS_ENTROPY, "--data", "--time-steps", "--unit", "--embedding");
+        super(
+                "text",
+                Loss.SOFTMAX_CROSS_ENTROPY,
+                "--data",
+                "--time-steps",
+                "--unit",
+                "--embedding",
+                "--document-separator");
     }
 
     /**
@@ -37,9 +44,10 @@ final class TextTask extends Task {
      * @param unit character or byte
      * @param embedding numbers per token
      * @param characters the vocabulary; null for bytes, and before the text has been read
+     * @param separator the character that documents end with; null where the text is one
      */
-    record Settings(String unit, int embedding, String characters) {
-        static final Settings DEFAULT = new Settings("character", 64, null);
+    record Settings(String unit, int embedding, String characters, String separator) {
+        static final Settings DEFAULT = new Settings("character", 64, null, null);
 
         Vocabulary.Unit kind() {
             return Check.choice("--unit", unit, Vocabulary.Unit.class);
@@ -91,14 +99,30 @@ final class TextTask extends Task {
         TextCorpus corpus = corpus(config);
         Vocabulary vocabulary = corpus.vocabulary();
         Settings settings = config.text();
-        RunConfig found = config.withText(new Settings(settings.unit(), settings.embedding(), vocabulary.characters()));
+        RunConfig found = config.withText(
+                new Settings(settings.unit(), settings.embedding(), vocabulary.characters(), settings.separator()));
         int batch = Math.min(config.batch(), (corpus.training().length - 1) / 2);
         return new Data(
                 found,
                 model(found, vocabulary.size()),
-                new TokenStreams(corpus.name(), corpus.training(), vocabulary.size(), batch, config.timeSteps()),
-                evaluation(corpus, corpus.validation()),
-                test(corpus));
+                streams(corpus, corpus.training(), batch, config.timeSteps(), settings),
+                evaluation(corpus, corpus.validation(), settings),
+                test(corpus, settings));
+    }
+
+    /** A part of the text, whose documents know nothing of each other where it is told how they end. */
+    private static TokenStreams streams(
+            TextCorpus corpus, int[] tokens, int streams, int timeSteps, Settings settings) {
+        int size = corpus.vocabulary().size();
+        if (settings.separator() == null) {
+            return new TokenStreams(corpus.name(), tokens, size, streams, timeSteps);
+        }
+        int[] separator = corpus.vocabulary().encode(settings.separator());
+        if (separator.length != 1) {
+            throw new IllegalArgumentException("--document-separator should be one " + settings.unit() + " but got '"
+                    + settings.separator() + "', which is " + separator.length);
+        }
+        return TokenStreams.ofDocuments(corpus.name(), tokens, size, streams, timeSteps, separator[0]);
     }
 
     private static ModelSpec model(RunConfig config, int vocabulary) {
@@ -117,14 +141,13 @@ final class TextTask extends Task {
         return new ModelSpec(Form.tokens(vocabulary), layers);
     }
 
-    private static BatchSource evaluation(TextCorpus corpus, int[] tokens) {
-        int streams = Math.min(EVALUATION_STREAMS, tokens.length - 1);
-        return new TokenStreams(corpus.name(), tokens, corpus.vocabulary().size(), streams, EVALUATION_STEPS);
+    private static BatchSource evaluation(TextCorpus corpus, int[] tokens, Settings settings) {
+        return streams(corpus, tokens, Math.min(EVALUATION_STREAMS, tokens.length - 1), EVALUATION_STEPS, settings);
     }
 
-    private static Test test(TextCorpus corpus) {
+    private static Test test(TextCorpus corpus, Settings settings) {
         return new Test(
-                evaluation(corpus, corpus.test()),
+                evaluation(corpus, corpus.test(), settings),
                 String.format(
                         Locale.ROOT,
                         "the last %,d %ss of %s",
@@ -135,7 +158,7 @@ final class TextTask extends Task {
 
     @Override
     Test test(RunConfig config) throws IOException {
-        return test(corpus(config));
+        return test(corpus(config), config.text());
     }
 
     @Override

@@ -54,8 +54,9 @@ final class TrainCommand implements Callable<Integer> {
             paramLabel = "NAME",
             description =
                     "digits (drawn by the program), mnist (a folder of IDX files), adding, text (the next character of a "
-                            + "text file), series (the next values of a CSV file) or sequences (a class for each sequence "
-                            + "of a CSV file). Default: digits, or mnist where --data is given.")
+                            + "text file), series (the next values of a CSV file), sequences (a class for each sequence of "
+                            + "a CSV file), copy, reverse or addition (of letters and of numbers, by an encoder and a "
+                            + "decoder). Default: digits, or mnist where --data is given.")
     private String task;
 
     @Option(
@@ -76,8 +77,22 @@ final class TrainCommand implements Callable<Integer> {
             description = "adding: length of the problem. text: steps that a gradient goes back. Default: 100.")
     private Integer timeSteps;
 
+    @Option(
+            names = "--length",
+            paramLabel = "N",
+            description =
+                    "copy, reverse: the most letters. addition: the most digits of a number. Default: 6 (addition: 3).")
+    private Integer length;
+
     @Option(names = "--unit", paramLabel = "NAME", description = "text: character or byte. Default: character.")
     private String unit;
+
+    @Option(
+            names = "--document-separator",
+            paramLabel = "CHAR",
+            description = "text: the character that documents end with, \\n for the end of a line: what is read of one "
+                    + "says nothing about the next. Default: the text is one document.")
+    private String documentSeparator;
 
     @Option(names = "--embedding", paramLabel = "N", description = "text: numbers per character. Default: 64.")
     private Integer embedding;
@@ -419,6 +434,10 @@ final class TrainCommand implements Callable<Integer> {
                     "--bidirectional goes with whole sequences but got --task text, whose next character"
                             + " a model that reads backward would have seen: leave it out");
         }
+        if (kind instanceof PairsTask && bidirectional) {
+            throw new IllegalArgumentException("--bidirectional goes with tasks that read one sequence but got --task "
+                    + kind.name() + ", whose decoder starts from one state: leave it out");
+        }
         if (!text && dropout != null && dropout > 0 && orElse(layers, defaults.layers()) == 1) {
             throw new IllegalArgumentException("--dropout acts between stacked layers but got " + dropout
                     + " with one layer: add --layers 2 or more");
@@ -430,9 +449,7 @@ final class TrainCommand implements Callable<Integer> {
                 data == null ? null : data.toAbsolutePath().normalize().toString(),
                 recipe,
                 pixels,
-                kind.options().contains("--time-steps")
-                        ? Check.range("--time-steps", orElse(timeSteps, defaults.timeSteps()), 2, 1_000_000)
-                        : table.window(),
+                steps(kind, defaults),
                 Check.range("--hidden", orElse(hidden, defaults.hidden()), 1, LARGEST_SIZE),
                 Check.range("--layers", orElse(layers, defaults.layers()), 1, 1024),
                 bidirectional,
@@ -451,6 +468,16 @@ final class TrainCommand implements Callable<Integer> {
                 kind instanceof SequencesTask ? table.sequences() : null,
                 null,
                 null);
+    }
+
+    /** The steps of a sequence, by the option that says it. */
+    private int steps(Task kind, Defaults defaults) {
+        if (kind.options().contains("--length")) {
+            return Check.range("--length", orElse(length, defaults.timeSteps()), 2, 1_000_000);
+        }
+        return kind.options().contains("--time-steps")
+                ? Check.range("--time-steps", orElse(timeSteps, defaults.timeSteps()), 2, 1_000_000)
+                : table.window();
     }
 
     private static double decay(double value) {
@@ -484,7 +511,15 @@ final class TrainCommand implements Callable<Integer> {
         String token = unit == null ? otherwise.unit() : unit.toLowerCase(Locale.ROOT);
         Check.choice("--unit", token, Vocabulary.Unit.class);
         return new TextTask.Settings(
-                token, Check.range("--embedding", orElse(embedding, otherwise.embedding()), 1, LARGEST_SIZE), null);
+                token,
+                Check.range("--embedding", orElse(embedding, otherwise.embedding()), 1, LARGEST_SIZE),
+                null,
+                separator());
+    }
+
+    /** As typed, but for the end of a line, which is hard to type. */
+    private String separator() {
+        return "\\n".equals(documentSeparator) ? "\n" : documentSeparator;
     }
 
     /** That no option is given which goes with other tasks only. */
@@ -508,9 +543,12 @@ final class TrainCommand implements Callable<Integer> {
         same("--preset", preset, config.preset(), value -> value.toLowerCase(Locale.ROOT));
         same("--pixels", pixels ? true : null, config.pixels(), value -> value);
         same("--time-steps", timeSteps, config.timeSteps(), value -> value);
+        same("--length", length, config.timeSteps(), value -> value);
         if (config.text() != null) {
             same("--unit", unit, config.text().unit(), value -> value.toLowerCase(Locale.ROOT));
             same("--embedding", embedding, config.text().embedding(), value -> value);
+            String saved = config.text().separator();
+            same("--document-separator", documentSeparator, "\n".equals(saved) ? "\\n" : saved, value -> value);
         }
         table.refuseOtherSettings(config, this::same);
         same("--hidden", hidden, config.hidden(), value -> value);

@@ -14,6 +14,9 @@ public final class Batch {
     private final int[] lengths;
     private final int[] labels;
     private final float[] targets;
+    private final Batch source;
+    private final boolean[] mask;
+    private final boolean[] resets;
 
     /**
      * A batch of zeros.
@@ -39,9 +42,12 @@ public final class Batch {
         this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = targetSize == 0 ? new int[batchSize] : null;
         this.targets = targetSize > 0 ? new float[requireArray(1, batchSize, targetSize)] : null;
+        this.source = null;
+        this.mask = null;
+        this.resets = null;
     }
 
-    private Batch(int timeSteps, int batchSize, int vocabulary) {
+    private Batch(int timeSteps, int batchSize, int vocabulary, boolean variableLengths) {
         requireExtent("time steps", timeSteps, 1);
         requireExtent("sequences", batchSize, 1);
         requireExtent("tokens", vocabulary, 1);
@@ -51,9 +57,28 @@ public final class Batch {
         this.targetSize = 0;
         this.inputs = null;
         this.tokens = new int[requireArray(timeSteps, batchSize, 1)];
-        this.lengths = null;
+        this.lengths = variableLengths ? new int[batchSize] : null;
         this.labels = new int[tokens.length];
         this.targets = null;
+        this.source = null;
+        this.mask = null;
+        this.resets = null;
+    }
+
+    /** The same arrays beside others. */
+    private Batch(Batch answer, Batch source, boolean[] mask, boolean[] resets) {
+        this.timeSteps = answer.timeSteps;
+        this.batchSize = answer.batchSize;
+        this.features = answer.features;
+        this.targetSize = answer.targetSize;
+        this.inputs = answer.inputs;
+        this.tokens = answer.tokens;
+        this.lengths = answer.lengths;
+        this.labels = answer.labels;
+        this.targets = answer.targets;
+        this.source = source;
+        this.mask = mask;
+        this.resets = resets;
     }
 
     /**
@@ -63,7 +88,61 @@ public final class Batch {
      * @throws IllegalArgumentException if an extent is out of range or the tokens exceed one array
      */
     public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary) {
-        return new Batch(timeSteps, batchSize, vocabulary);
+        return ofTokens(timeSteps, batchSize, vocabulary, false);
+    }
+
+    /**
+     * The same, of sequences that may be shorter: what comes behind the end of one counts for nothing.
+     *
+     * @param variableLengths whether each sequence says how many of its steps are valid
+     */
+    public static Batch ofTokens(int timeSteps, int batchSize, int vocabulary, boolean variableLengths) {
+        return new Batch(timeSteps, batchSize, vocabulary, variableLengths);
+    }
+
+    /**
+     * This batch, its arrays shared, as what a decoder reads and should answer to these sources.
+     *
+     * @param value of as many sequences; has lengths of its own, and its labels and targets count for nothing
+     */
+    public Batch withSource(Batch value) {
+        if (value.batchSize != batchSize) {
+            throw new IllegalArgumentException("the source of a batch should be of as many sequences, " + batchSize
+                    + ", but is of " + value.batchSize);
+        }
+        return new Batch(this, value, mask, resets);
+    }
+
+    /**
+     * The same batch, in the same arrays, whose steps count only where a mask says so: LSTM layers leave the others out, wherever
+     * they are, and a loss at every step does not count them.
+     *
+     * @param value {@code [T, N]}: whether step t of sequence n counts at {@code t * N + n}; null for all. Kept, not copied.
+     * @throws IllegalArgumentException if it is not that long
+     */
+    public Batch withMask(boolean[] value) {
+        return new Batch(this, source, requireEachStep("mask", value), resets);
+    }
+
+    /**
+     * The same batch, in the same arrays, whose sequences start anew in their midst: at such a step a model forgets all that it has
+     * read of the sequence, here and in batches before, as at the start of another document.
+     *
+     * @param value {@code [T, N]}: whether sequence n starts anew with step t at {@code t * N + n}; null for nowhere. Kept, not
+     *     copied.
+     * @throws IllegalArgumentException if it is not that long
+     */
+    public Batch withResets(boolean[] value) {
+        return new Batch(this, source, mask, requireEachStep("resets", value));
+    }
+
+    private boolean[] requireEachStep(String what, boolean[] value) {
+        long steps = (long) timeSteps * batchSize;
+        if (value != null && value.length != steps) {
+            throw new IllegalArgumentException("the " + what + " of " + this + " should have " + steps
+                    + " values, one a step, but got " + value.length);
+        }
+        return value;
     }
 
     private static void requireExtent(String what, int extent, int least) {
@@ -131,9 +210,25 @@ public final class Batch {
         return targets;
     }
 
+    /** What an encoder reads, sequence for sequence; null in a batch for a model without one. */
+    public Batch source() {
+        return source;
+    }
+
+    /** Whether step t of sequence n counts, {@code [T, N]} at {@code t * N + n}; null when all up to their ends do. */
+    public boolean[] mask() {
+        return mask;
+    }
+
+    /** Whether sequence n starts anew with step t, {@code [T, N]} at {@code t * N + n}; null when none does. */
+    public boolean[] resets() {
+        return resets;
+    }
+
     @Override
     public String toString() {
         return "batch [" + timeSteps + ", " + batchSize + ", " + features + "] with "
-                + (tokens != null ? "tokens" : labels != null ? "labels" : targetSize + " targets");
+                + (tokens != null ? "tokens" : labels != null ? "labels" : targetSize + " targets")
+                + (source == null ? "" : ", for a " + source);
     }
 }

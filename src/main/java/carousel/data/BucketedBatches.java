@@ -26,6 +26,10 @@ public final class BucketedBatches implements BatchSource {
         this.seed = seed;
         this.shuffled = shuffled;
         this.one = dataset.newBatch(1);
+        if (one.inputs() == null || one.source() != null) {
+            throw new IllegalArgumentException("buckets are of sequences of real numbers but " + dataset.name()
+                    + " has tokens: take ShuffledBatches or SequentialBatches");
+        }
         this.lengths = new int[dataset.size()];
         for (int k = 0; k < lengths.length; k++) {
             lengths[k] = dataset.timeSteps();
@@ -82,6 +86,9 @@ public final class BucketedBatches implements BatchSource {
         // Extents differ from batch to batch: those of the epochs' many lengths together would be a lot to keep.
         if (batch == null || batch.timeSteps() != timeSteps || batch.batchSize() != members.length) {
             batch = new Batch(timeSteps, members.length, features(), targetSize(), dataset.variableLengths());
+            if (one.mask() != null) {
+                batch = batch.withMask(new boolean[timeSteps * members.length]);
+            }
         }
         for (int row = 0; row < members.length; row++) {
             dataset.read(members[row], one, 0);
@@ -92,6 +99,9 @@ public final class BucketedBatches implements BatchSource {
                         batch.inputs(),
                         (t * members.length + row) * features(),
                         features());
+                if (batch.mask() != null) {
+                    batch.mask()[t * members.length + row] = one.mask()[t];
+                }
             }
             if (batch.lengths() != null) {
                 batch.lengths()[row] = lengths[members[row]];

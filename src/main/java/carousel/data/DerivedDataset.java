@@ -34,6 +34,11 @@ abstract class DerivedDataset implements SequenceDataset {
     }
 
     @Override
+    public final Batch newBatch(int batchSize) {
+        return origin.newBatch(batchSize);
+    }
+
+    @Override
     public final boolean variableLengths() {
         return origin.variableLengths();
     }

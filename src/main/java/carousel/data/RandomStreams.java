@@ -17,5 +17,11 @@ final class RandomStreams {
     /** Index: the epoch. */
     static final int BUCKETS = 0x4441_0005;
 
+    /** Index: the number of the pair. */
+    static final int PAIRS = 0x4441_0006;
+
+    /** Index: the source as a number. */
+    static final int PAIRS_HELD_OUT = 0x4441_0007;
+
     private RandomStreams() {}
 }

@@ -45,14 +45,23 @@ public final class ScaledSequences extends DerivedDataset {
         origin().read(index, into, row);
         int steps = into.lengths() == null ? timeSteps() : into.lengths()[row];
         double[] values = new double[steps];
+        double[] counted = new double[steps];
         for (int c = 0; c < features(); c++) {
+            int count = 0;
             for (int t = 0; t < steps; t++) {
-                values[t] = into.inputs()[(t * into.batchSize() + row) * features() + c];
+                int step = t * into.batchSize() + row;
+                values[t] = into.inputs()[step * features() + c];
+                if (into.mask() == null || into.mask()[step]) {
+                    counted[count++] = values[t];
+                }
+            }
+            if (count == 0) {
+                continue;
             }
             SeriesScaling.Column column = scaling != null
                     ? scaling.columns().get(c)
                     : SeriesScaling.fit(
-                            SeriesScaling.Kind.STANDARD, "", SeriesScaling.Transform.NONE, values, 0, steps);
+                            SeriesScaling.Kind.STANDARD, "", SeriesScaling.Transform.NONE, counted, 0, count);
             for (int t = 0; t < steps; t++) {
                 into.inputs()[(t * into.batchSize() + row) * features() + c] = (float) column.scaled(values[t]);
             }

@@ -39,7 +39,10 @@ public interface SequenceDataset {
      */
     void read(int index, Batch into, int row);
 
-    /** An empty batch of this many sequences, fit for {@link #read}. */
+    /**
+     * An empty batch of this many sequences, fit for {@link #read}. That of a dataset whose steps do not all count has a {@link
+     * Batch#mask() mask}, of which every read sets the row's {@code T} values.
+     */
     default Batch newBatch(int batchSize) {
         return new Batch(timeSteps(), batchSize, features(), targetSize(), variableLengths());
     }

@@ -66,6 +66,9 @@ public interface Engine extends AutoCloseable {
      */
     void copyColumns(Tensor source, int sourceColumn, Tensor target, int targetColumn, int columns);
 
+    /** {@code y_e += x_e}: adds a tensor to another of as many elements; not to itself. */
+    void add(Tensor x, Tensor y);
+
     /** Memory for what a forward pass over {@code T} steps and {@code N} sequences saves for the backward pass. */
     LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize);
 
@@ -126,7 +129,17 @@ public interface Engine extends AutoCloseable {
      *
      * @param rate in [0, 1)
      */
-    void dropout(Tensor x, double rate, RandomKey key, Tensor y);
+    default void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
+        dropout(x, rate, key, Math.max(1, x.elements()), y);
+    }
+
+    /**
+     * The same with one draw for many elements: element {@code e} has the word of element {@code e mod period}. With the elements
+     * of a step as the period, all steps of {@code [T, N, C]} drop the same ones.
+     *
+     * @param period 1 or more
+     */
+    void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y);
 
     /**
      * {@code y = f(x)}: see {@link ActivationFunction}.

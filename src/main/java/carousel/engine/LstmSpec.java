@@ -104,6 +104,8 @@ public record LstmSpec(
     /** What layer normalisation adds to a variance. */
     public static final double NORMALIZATION_EPSILON = 1e-5;
 
+    private static final LstmFeature[] FEATURES = LstmFeature.values();
+
     public LstmSpec {
         inRange("input size", inputSize, LARGEST_WIDTH);
         inRange("hidden size", hiddenSize, LARGEST_WIDTH);
@@ -232,10 +234,13 @@ public record LstmSpec(
 
     /** In words, the first feature that is not one of these; nothing where all are. */
     public Optional<String> beyond(Set<LstmFeature> known) {
-        return features().stream()
-                .filter(feature -> !known.contains(feature))
-                .findFirst()
-                .map(feature -> feature.words(this));
+        // Asked at each call of an engine, which allocates nothing.
+        for (LstmFeature feature : FEATURES) {
+            if (feature.in(this) && !known.contains(feature)) {
+                return Optional.of(feature.words(this));
+            }
+        }
+        return Optional.empty();
     }
 
     /** Whether {@code h} is a projection of the cell's output. */

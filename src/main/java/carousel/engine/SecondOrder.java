@@ -58,7 +58,4 @@ public interface SecondOrder {
      * @param dPredictionsTangent {@code [M, K]}
      */
     void loss(Loss loss, Dual<Tensor> predictions, Tensor rowWeights, Tensor dPredictionsTangent);
-
-    /** {@code y_e += x_e}: what the rule for products needs beside the engine's own linear maps. */
-    void add(Tensor x, Tensor y);
 }

@@ -292,7 +292,10 @@ public final class Shapes {
     }
 
     /** Checks a dropout call. */
-    public static void requireDropout(Tensor x, double rate, Tensor y) {
+    public static void requireDropout(Tensor x, double rate, long period, Tensor y) {
+        if (period < 1) {
+            throw new IllegalArgumentException("the period of dropout should be 1 element or more but got " + period);
+        }
         if (!(rate >= 0 && rate < 1)) {
             throw new IllegalArgumentException("dropout should be in the [0, 1) range but got " + rate);
         }

@@ -15,6 +15,7 @@ import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
 import carousel.layer.ModelSpec;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
@@ -28,14 +29,21 @@ import java.util.stream.Collectors;
 
 /** A model's specification as JSON, as it stands in the metadata of a model file. */
 public final class ModelJson {
-    /** A specification nests six deep. */
+    /** A specification nests seven deep, and two deeper for each of four residual connections inside each other. */
     private static final int MAX_DEPTH = 16;
 
     private ModelJson() {}
 
     /** One line of JSON; {@link #parse} gives back an equal specification. */
     public static String write(ModelSpec model) {
+        return object(model).toString();
+    }
+
+    private static JsonObject object(ModelSpec model) {
         JsonObject json = new JsonObject();
+        if (model.encoder() != null) {
+            json.add("encoder", object(model.encoder()));
+        }
         JsonObject input = new JsonObject();
         input.addProperty("kind", model.input().kind().name());
         input.addProperty("features", model.input().features());
@@ -43,7 +51,7 @@ public final class ModelJson {
         JsonArray layers = new JsonArray();
         model.layers().forEach(layer -> layers.add(write(layer)));
         json.add("layers", layers);
-        return json.toString();
+        return json;
     }
 
     private static JsonObject write(Layer layer) {
@@ -55,6 +63,9 @@ public final class ModelJson {
             json.add("inputInitializer", write(lstm.inputInitializer()));
             json.add("recurrentInitializer", write(lstm.recurrentInitializer()));
             json.addProperty("forgetBias", lstm.forgetBias());
+            if (lstm.learnedInitialState()) {
+                json.addProperty("learnedInitialState", true);
+            }
         } else if (layer instanceof Dense dense) {
             json.addProperty("units", dense.units());
             json.addProperty("bias", dense.bias());
@@ -68,10 +79,17 @@ public final class ModelJson {
             }
         } else if (layer instanceof Dropout dropout) {
             json.addProperty("rate", dropout.rate());
+            if (dropout.locked()) {
+                json.addProperty("locked", true);
+            }
         } else if (layer instanceof Activation activation) {
             json.addProperty("function", activation.function().word());
         } else if (layer instanceof Masking masking) {
             json.addProperty("value", masking.value());
+        } else if (layer instanceof Residual residual) {
+            JsonArray layers = new JsonArray();
+            residual.layers().forEach(inner -> layers.add(write(inner)));
+            json.add("layers", layers);
         }
         return json;
     }
@@ -144,16 +162,23 @@ public final class ModelJson {
         JsonElement root = read(text);
         try {
             JsonObject json = asObject("it", root);
-            JsonObject input = object(json, "input");
-            Form form = new Form(choice(input, "kind", Form.Kind.class), integer(input, "features"));
-            List<Layer> layers = new ArrayList<>();
-            for (JsonElement layer : array(json, "layers")) {
-                layers.add(layer(asObject("a layer", layer)));
-            }
-            return new ModelSpec(form, layers);
+            return new ModelSpec(
+                    form(json), layers(json), json.has("encoder") ? encoder(object(json, "encoder")) : null);
         } catch (IllegalArgumentException e) {
             throw unreadable(e.getMessage(), e);
         }
+    }
+
+    private static ModelSpec encoder(JsonObject json) {
+        if (json.has("encoder")) {
+            throw new IllegalArgumentException("an encoder should have no encoder itself but has one");
+        }
+        return new ModelSpec(form(json), layers(json));
+    }
+
+    private static Form form(JsonObject json) {
+        JsonObject input = object(json, "input");
+        return new Form(choice(input, "kind", Form.Kind.class), integer(input, "features"));
     }
 
     private static JsonElement read(String text) throws FormatException {
@@ -168,6 +193,14 @@ public final class ModelJson {
         return new FormatException("the model's specification cannot be read: " + reason, cause);
     }
 
+    private static List<Layer> layers(JsonObject json) {
+        List<Layer> layers = new ArrayList<>();
+        for (JsonElement layer : array(json, "layers")) {
+            layers.add(layer(asObject("a layer", layer)));
+        }
+        return layers;
+    }
+
     private static Layer layer(JsonObject json) {
         String type = text(json, "type");
         return switch (type) {
@@ -177,7 +210,8 @@ public final class ModelJson {
                         truth(json, "returnSequences"),
                         initializer(object(json, "inputInitializer")),
                         initializer(object(json, "recurrentInitializer")),
-                        number(json, "forgetBias"));
+                        number(json, "forgetBias"),
+                        json.has("learnedInitialState") && truth(json, "learnedInitialState"));
             case "dense" ->
                 new Dense(
                         integer(json, "units"),
@@ -189,13 +223,15 @@ public final class ModelJson {
                         integer(json, "width"),
                         initializer(object(json, "initializer")),
                         json.has("maskZero") && truth(json, "maskZero"));
-            case "dropout" -> new Dropout(number(json, "rate"));
+            case "dropout" -> new Dropout(number(json, "rate"), json.has("locked") && truth(json, "locked"));
             case "activation" -> new Activation(function(text(json, "function")));
             case "masking" -> new Masking(number(json, "value"));
             case "time_reversal" -> new TimeReversal();
+            case "residual" -> new Residual(layers(json));
             default ->
                 throw new IllegalArgumentException(
-                        "a layer's type should be lstm, dense, embedding, dropout, activation, masking or time_reversal but got "
+                        "a layer's type should be lstm, dense, embedding, dropout, activation, masking, time_reversal or"
+                                + " residual but got "
                                 + FormatException.quote(type));
         };
     }

@@ -9,6 +9,7 @@ import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
 import carousel.layer.Model;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -30,9 +31,14 @@ public final class PyTorchExport {
      * @throws IllegalArgumentException when PyTorch has no module that computes a layer, or a value does not fit the type
      */
     public static void write(Path path, ModelWeights weights, Dtype dtype, boolean cells) throws IOException {
+        if (weights.spec().encoder() != null) {
+            throw new IllegalArgumentException(
+                    "an encoder-decoder model cannot be written as a state dict: PyTorch has no module"
+                            + " of both; write a model file instead");
+        }
         Form form = weights.spec().input();
         for (Layer layer : weights.spec().layers()) {
-            if (layer instanceof Masking || layer instanceof TimeReversal) {
+            if (layer instanceof Masking || layer instanceof TimeReversal || layer instanceof Residual) {
                 throw refused(layer, "PyTorch has no such module");
             } else if (layer instanceof Lstm lstm) {
                 require(lstm, lstm.spec().withInputSize(form.features()), cells);
@@ -60,6 +66,9 @@ public final class PyTorchExport {
         spec.beyond(SAYABLE).ifPresent(extension -> {
             throw refused(layer, "PyTorch's LSTM has no " + extension);
         });
+        if (layer.learnedInitialState()) {
+            throw refused(layer, "PyTorch's LSTM starts from zeros");
+        }
         if (spec.cellClip() > 0) {
             throw refused(layer, "PyTorch's LSTM has no limit of the cell state");
         }

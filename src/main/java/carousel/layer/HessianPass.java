@@ -15,6 +15,7 @@ import carousel.engine.SecondOrder;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -42,6 +43,7 @@ final class HessianPass {
             Dual<Tensor> parameters,
             Dual<Tensor> gradients,
             Pass pass) {
+        requireKnown(spec, pass);
         this.engine = engine;
         this.second = engine.secondOrder();
         this.spec = spec;
@@ -54,27 +56,60 @@ final class HessianPass {
         this.outputTangents = new Tensor[nodes.size()];
     }
 
-    /** @param lastOfSteps the layer behind which steps that a mask left out are put back, and whether they show what was before */
-    void run(Loss loss, Tensor targets, Tensor rowWeights, Tensor report, int lastOfSteps, boolean held) {
+    private static void requireKnown(ModelSpec spec, Pass pass) {
+        if (spec.encoder() != null) {
+            throw new IllegalArgumentException(
+                    "a product with the Hessian should be of a model without an encoder but got " + spec);
+        }
+        for (Layer layer : spec.layers()) {
+            for (Layer leaf : layer.leaves()) {
+                if (leaf instanceof Lstm lstm && lstm.learnedInitialState()) {
+                    throw new IllegalArgumentException(
+                            "a product with the Hessian should be of LSTM layers that start from zeros or a carried state"
+                                    + " but got one with a learned initial state, " + lstm.summary());
+                }
+            }
+        }
+        if (pass.startsAnew()) {
+            throw new IllegalArgumentException(
+                    "a product with the Hessian should be of whole sequences but got resets: cut the sequences there");
+        }
+    }
+
+    /**
+     * @param chain the model's layers
+     * @param lastOfSteps the layer behind which steps that were left out are put back, and whether they show what was before
+     */
+    void run(
+            Loss loss,
+            Tensor targets,
+            Tensor rowWeights,
+            Tensor report,
+            List<Node> chain,
+            int lastOfSteps,
+            boolean held) {
         pass.prepare(nodes.size());
-        Dual<Tensor> activation = Dual.constant(pass.input());
-        for (int k = 0; k < nodes.size(); k++) {
-            activation = forward(k, activation);
+        pass.readSteps(lastOfSteps >= 0);
+        boolean steps = spec.input().kind() == Form.Kind.SEQUENCE;
+        Dual<Tensor> activation = Dual.constant(steps ? pass.arrange(pass.input(), null) : pass.input());
+        for (int k = 0; k < chain.size(); k++) {
+            activation = forward(chain.get(k), spec.layers().get(k), activation);
             if (k == lastOfSteps) {
-                int shown = held ? k : -1;
+                Tensor tangent = activation.tangent();
                 activation = new Dual<>(
-                        pass.unmask(activation.value(), shown),
-                        activation.tangent() == null ? null : pass.unmaskTangent(activation.tangent(), shown));
+                        pass.rearrange(activation.value(), held ? chain.get(k).index : -1),
+                        tangent == null ? null : pass.rearrangeTangent(tangent, held));
             }
         }
         Dual<Tensor> gradient = lossGradient(loss, activation, targets, rowWeights, report);
-        for (int k = nodes.size() - 1; k >= 0; k--) {
-            if (k == lastOfSteps && pass.mask() != null) {
+        for (int k = chain.size() - 1; k >= 0; k--) {
+            if (k == lastOfSteps) {
+                // What came before the first step is constant: nobody asks for its gradient.
                 gradient = new Dual<>(
-                        pass.mask().apartBackward(pass, gradient.value()),
-                        pass.mask().apartBackward(pass, gradient.tangent()));
+                        pass.rearrangeBackward(gradient.value(), false),
+                        pass.rearrangeBackward(gradient.tangent(), false));
             }
-            gradient = backward(k, gradient, k > 0);
+            gradient = backward(chain.get(k), spec.layers().get(k), gradient, k > 0);
         }
     }
 
@@ -88,15 +123,49 @@ final class HessianPass {
         return gradient;
     }
 
-    private Dual<Tensor> forward(int k, Dual<Tensor> input) {
-        Layer layer = spec.layers().get(k);
+    private Dual<Tensor> forward(Node node, Layer layer, Dual<Tensor> input) {
+        int k = node.index;
         inputTangents[k] = input.tangent();
-        if (layer instanceof Lstm lstm) {
+        if (layer instanceof Residual residual) {
+            Dual<Tensor> y = input;
+            List<Node> inner = inner(node, residual);
+            for (int each = 0; each < inner.size(); each++) {
+                y = forward(inner.get(each), residual.layers().get(each), y);
+            }
+            return sum(y, input);
+        } else if (layer instanceof Lstm lstm) {
             return lstmForward(k, lstm, input);
         }
-        Tensor y = nodes.get(k).forward(pass, parameters.value(), input.value());
+        Tensor y = node.forward(pass, parameters.value(), input.value());
         outputTangents[k] = tangent(k, layer, input, y);
         return new Dual<>(y, outputTangents[k]);
+    }
+
+    /** The layers inside, which are numbered after the one around them. */
+    private List<Node> inner(Node node, Residual residual) {
+        List<Node> inner = new ArrayList<>();
+        int next = node.index + 1;
+        for (int each = 0; each < residual.layers().size(); each++) {
+            Node child = nodes.get(next);
+            inner.add(child);
+            next += (int) child.all().count();
+        }
+        return inner;
+    }
+
+    /** A tangent that is missing is zero. */
+    private Dual<Tensor> sum(Dual<Tensor> a, Dual<Tensor> b) {
+        return new Dual<>(
+                sum(a.value(), b.value()),
+                a.tangent() == null ? b.tangent() : b.tangent() == null ? a.tangent() : sum(a.tangent(), b.tangent()));
+    }
+
+    private Tensor sum(Tensor a, Tensor b) {
+        Tensor sum = scope.allocate("sum", a.shape().toArray());
+        engine.copyColumns(
+                Model.rows(a), 0, Model.rows(sum), 0, Model.rows(a).shape().extent(1));
+        engine.add(b, sum);
+        return sum;
     }
 
     /** How a layer's output changes; null where it does not. */
@@ -104,9 +173,10 @@ final class HessianPass {
         if (layer instanceof Dense) {
             return denseTangent(k, input, y);
         } else if (layer instanceof Embedding embedding) {
-            Tensor change = scope.allocate("change of embedded", y.shape().toArray());
+            Shape tokens = input.value().shape();
+            Tensor change = scope.allocate("change of embedded", tokens.extent(0), tokens.extent(1), embedding.width());
             engine.embeddingForward(flat(input.value()), view(k, 0).in(parameters.tangent()), Model.rows(change));
-            return embedding.maskZero() ? pass.mask().togetherTangent(pass, change) : change;
+            return pass.arrangeTangent(change);
         } else if (input.tangent() == null) {
             return null;
         } else if (layer instanceof Activation activation) {
@@ -116,7 +186,7 @@ final class HessianPass {
                     activation.function(), Model.rows(y), Model.rows(input.tangent()), Model.rows(change));
             return change;
         } else if (layer instanceof Masking) {
-            return pass.mask().togetherTangent(pass, input.tangent());
+            return pass.leaveOutTangent(input.tangent());
         }
         // Dropout and reversal of time are linear and have no parameters: they are their own tangents.
         return nodes.get(k).forward(pass, parameters.value(), input.tangent());
@@ -131,17 +201,24 @@ final class HessianPass {
         if (input.tangent() != null) {
             Tensor share = scope.allocate("share of x", y.shape().toArray());
             engine.linearForward(Model.rows(input.tangent()), weights.in(parameters.value()), null, Model.rows(share));
-            second.add(share, change);
+            engine.add(share, change);
         }
         return change;
     }
 
-    private Dual<Tensor> backward(int k, Dual<Tensor> dOutput, boolean wanted) {
-        Layer layer = spec.layers().get(k);
-        if (layer instanceof Lstm lstm) {
+    private Dual<Tensor> backward(Node node, Layer layer, Dual<Tensor> dOutput, boolean wanted) {
+        int k = node.index;
+        if (layer instanceof Residual residual) {
+            Dual<Tensor> dx = dOutput;
+            List<Node> inner = inner(node, residual);
+            for (int each = inner.size() - 1; each >= 0; each--) {
+                dx = backward(inner.get(each), residual.layers().get(each), dx, wanted || each > 0);
+            }
+            return wanted ? sum(dx, dOutput) : new Dual<>(null, null);
+        } else if (layer instanceof Lstm lstm) {
             return lstmBackward(k, lstm, dOutput, wanted);
         }
-        Tensor dx = nodes.get(k).backward(pass, parameters.value(), gradients.value(), dOutput.value(), wanted);
+        Tensor dx = node.backward(pass, parameters.value(), gradients.value(), dOutput.value(), wanted);
         return new Dual<>(dx, gradientTangent(k, layer, dOutput, wanted));
     }
 
@@ -149,9 +226,8 @@ final class HessianPass {
     private Tensor gradientTangent(int k, Layer layer, Dual<Tensor> dOutput, boolean wanted) {
         if (layer instanceof Dense) {
             return denseGradientTangent(k, dOutput, wanted);
-        } else if (layer instanceof Embedding embedding) {
-            Tensor change =
-                    embedding.maskZero() ? pass.mask().togetherBackward(pass, dOutput.tangent()) : dOutput.tangent();
+        } else if (layer instanceof Embedding) {
+            Tensor change = pass.arrangeBackward(dOutput.tangent());
             engine.embeddingBackward(
                     flat(pass.input(k)), Model.rows(change), view(k, 0).in(gradients.tangent()));
             return null;
@@ -195,7 +271,7 @@ final class HessianPass {
                     null,
                     wanted ? Model.rows(share) : null);
             if (wanted) {
-                second.add(share, change);
+                engine.add(share, change);
             }
         }
         return change;
@@ -214,13 +290,13 @@ final class HessianPass {
         if (carried != null) {
             h = new Dual<>(carried.after(k).h(), h.tangent());
         }
+        pass.keepStart(k, carried == null ? null : carried.before(k));
         LstmState last = carried != null ? carried.after(k) : new LstmState(h.value(), null);
         second.lstmForward(
                 lstm,
                 block(k, lstm, parameters),
                 new Dual<>(
-                        new LstmInput(
-                                x, pass.lengths(), carried == null ? null : carried.before(k), pass.random(k), null),
+                        new LstmInput(x, pass.lengths(), pass.start(k), pass.random(k), null),
                         LstmInput.of(input.tangent())),
                 new Dual<>(
                         new LstmOutput(y.value(), last), new LstmOutput(y.tangent(), new LstmState(h.tangent(), null))),

@@ -3,6 +3,8 @@ package carousel.layer;
 import carousel.engine.Direction;
 import carousel.engine.LstmActivations;
 import carousel.engine.LstmSpec;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -15,13 +17,17 @@ import java.util.Locale;
  * @param recurrentInitializer of {@code R [4H, P]} and of a projection
  * @param forgetBias what the forget gate's bias starts with, the other biases starting at 0: with 1 the cell keeps its
  *     memory until it learns better (Gers, Schmidhuber &amp; Cummins 2000; Jozefowicz, Zaremba &amp; Sutskever 2015)
+ * @param learnedInitialState whether new sequences start from parameters, {@code h_0 [S, P]} and {@code c_0 [S, H]} with one row
+ *     for each of the stack's {@code S} cells, instead of zeros. They are zeros before the training and the same for every
+ *     sequence; a sequence that goes on from a state does not see them.
  */
 public record Lstm(
         LstmSpec spec,
         boolean returnSequences,
         Initializer inputInitializer,
         Initializer recurrentInitializer,
-        double forgetBias)
+        double forgetBias,
+        boolean learnedInitialState)
         implements Layer {
 
     public Lstm {
@@ -39,7 +45,25 @@ public record Lstm(
 
     /** This stack, initialised as Keras does: Glorot, orthogonal, unit forget bias. It returns its last output. */
     public static Lstm of(LstmSpec spec) {
-        return new Lstm(spec, false, new Initializer.GlorotUniform(), new Initializer.Orthogonal(), 1);
+        return new Lstm(spec, false, new Initializer.GlorotUniform(), new Initializer.Orthogonal(), 1, false);
+    }
+
+    /**
+     * LSTM layers of different widths, each reading the one before: see {@link #of(int)}. All but the last return sequences.
+     *
+     * @param returnSequences whether the last one does too
+     * @param hiddenSizes from the first layer to the last, one or more
+     */
+    public static List<Layer> stack(boolean returnSequences, int... hiddenSizes) {
+        if (hiddenSizes.length == 0) {
+            throw new IllegalArgumentException(
+                    "a stack should have the hidden sizes of one or more layers but got none");
+        }
+        List<Layer> layers = new ArrayList<>();
+        for (int hiddenSize : hiddenSizes) {
+            layers.add(of(hiddenSize).withReturnSequences(returnSequences || layers.size() < hiddenSizes.length - 1));
+        }
+        return layers;
     }
 
     public Lstm withLayers(int layers) {
@@ -56,15 +80,21 @@ public record Lstm(
     }
 
     public Lstm withSpec(LstmSpec value) {
-        return new Lstm(value, returnSequences, inputInitializer, recurrentInitializer, forgetBias);
+        return new Lstm(
+                value, returnSequences, inputInitializer, recurrentInitializer, forgetBias, learnedInitialState);
     }
 
     public Lstm withReturnSequences(boolean value) {
-        return new Lstm(spec, value, inputInitializer, recurrentInitializer, forgetBias);
+        return new Lstm(spec, value, inputInitializer, recurrentInitializer, forgetBias, learnedInitialState);
     }
 
     public Lstm withInitializers(Initializer input, Initializer recurrent, double forget) {
-        return new Lstm(spec, returnSequences, input, recurrent, forget);
+        return new Lstm(spec, returnSequences, input, recurrent, forget, learnedInitialState);
+    }
+
+    /** Whether new sequences start from a state that is learned. */
+    public Lstm withLearnedInitialState(boolean value) {
+        return new Lstm(spec, returnSequences, inputInitializer, recurrentInitializer, forgetBias, value);
     }
 
     @Override
@@ -124,6 +154,7 @@ public record Lstm(
         text.append(spec.peepholes() ? ", peepholes" : "");
         text.append(spec.layerNormalization() ? ", layer normalization" : "");
         text.append(spec.bias() ? "" : ", no bias");
+        text.append(learnedInitialState ? ", learned initial state" : "");
         return text.append(")").toString();
     }
 }

@@ -20,7 +20,7 @@ import java.util.Arrays;
  * }
  * }</pre>
  *
- * Clients are numbered from 0. The model must read forward only. Not for use by several threads at once, like the engine.
+ * Clients are numbered from 0. The model must read forward only and have no encoder: {@link GreedyDecoder} is for those. Not for use by several threads at once, like the engine.
  */
 public final class LstmSession implements AutoCloseable {
     private final Model model;
@@ -68,9 +68,14 @@ public final class LstmSession implements AutoCloseable {
      * Allocates the state of so many clients on the model's engine, all at the beginning of their sequences. Close it before the
      * model.
      *
-     * @throws IllegalArgumentException when the number is less than 1, or the model reads from the end of its sequences
+     * @throws IllegalArgumentException when the number is less than 1, or the model reads from the end of its sequences or has an
+     *     encoder
      */
     public LstmSession(Model model, int clients) {
+        if (model.spec().encoder() != null) {
+            throw new IllegalArgumentException("a session answers clients whose sequences go on but the model is "
+                    + model.spec() + ": take a GreedyDecoder");
+        }
         this.model = model;
         this.engine = model.engine();
         this.scope = engine.openScope("session");
@@ -184,12 +189,23 @@ public final class LstmSession implements AutoCloseable {
     public void reset(int client) {
         requireClients(client);
         for (int layer : bank.layers()) {
+            LstmState learned = model.learnedState(layer);
+            if (learned != null) {
+                copyRow(alone(learned.h()), 0, bank.before(layer).h(), client);
+                copyRow(alone(learned.c()), 0, bank.before(layer).c(), client);
+                continue;
+            }
             for (Tensor part : parts(layer)) {
                 for (int state = 0; state < part.shape().extent(0); state++) {
                     engine.fill(row(part, state, client), 0);
                 }
             }
         }
+    }
+
+    /** {@code [S, W]} as the state of one sequence, {@code [S, 1, W]}. */
+    private static Tensor alone(Tensor learned) {
+        return learned.reshape(learned.shape().extent(0), 1, learned.shape().extent(1));
     }
 
     /** Starts every client's sequence anew. */

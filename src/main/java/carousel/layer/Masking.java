@@ -3,8 +3,8 @@ package carousel.layer;
 /**
  * Leaves out the steps of a sequence whose features all have one value, wherever they are: the layers after it, up to the last
  * LSTM, do not read them. Where that LSTM answers at every step, a step left out shows the output before it and zeros before the
- * first, as in Keras; a stack that reads in reverse or both ways shows zeros. A loss at every step counts those steps too, which
- * Keras' does not: give the sequences' lengths where they should not count.
+ * first, as in Keras; a stack that reads in reverse or both ways shows zeros, and so does a residual connection. A loss at every
+ * step does not count those steps, see {@link Pass#countedSteps()}. {@link Pass#withMask} leaves out steps that are known beforehand.
  *
  * @param value compared in single precision
  */

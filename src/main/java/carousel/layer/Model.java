@@ -5,6 +5,7 @@ import carousel.engine.Dual;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.Loss;
+import carousel.engine.LstmState;
 import carousel.engine.ParameterLayout;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
@@ -16,6 +17,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 
 /**
@@ -36,8 +39,10 @@ public final class Model implements AutoCloseable {
 
     private final Engine engine;
     private final ModelSpec spec;
-    private final int lastOfSteps;
-    private final List<Node> nodes = new ArrayList<>();
+    /** The encoder, where there is one, and then the layers that answer. */
+    private final List<Chain> chains;
+
+    private final List<Node> nodes;
     private final List<ParameterView> views = new ArrayList<>();
     private final Scope scope;
     private final Tensor parameters;
@@ -46,10 +51,10 @@ public final class Model implements AutoCloseable {
     private Model(Engine engine, ModelSpec spec) {
         this.engine = engine;
         this.spec = spec;
-        this.lastOfSteps = lastOfSteps(spec);
         requireSupported(engine, spec);
         ParameterLayout layout = new ParameterLayout();
-        nodes.addAll(bind(spec, layout));
+        this.chains = bind(spec, layout);
+        this.nodes = nodes(chains);
         nodes.forEach(node -> views.addAll(node.views));
         this.scope = engine.openScope("model");
         try {
@@ -66,29 +71,132 @@ public final class Model implements AutoCloseable {
 
     /** Throws {@link EngineException}, in the engine's words, when the engine does not compute the specification. */
     public static void requireSupported(Engine engine, ModelSpec spec) {
-        Form form = spec.input();
-        for (Layer layer : spec.layers()) {
+        if (spec.encoder() != null) {
+            requireSupported(engine, spec.encoder());
+        }
+        requireSupported(engine, spec.input(), spec.layers());
+    }
+
+    private static void requireSupported(Engine engine, Form input, List<Layer> layers) {
+        Form form = input;
+        for (Layer layer : layers) {
             if (layer instanceof Lstm lstm) {
                 engine.refusal(lstm.spec().withInputSize(form.features())).ifPresent(reason -> {
                     throw new EngineException(reason);
                 });
+            } else if (layer instanceof Residual residual) {
+                requireSupported(engine, form, residual.layers());
             }
             form = layer.output(form);
         }
     }
 
-    private static List<Node> bind(ModelSpec spec, ParameterLayout layout) {
+    private static List<Chain> bind(ModelSpec spec, ParameterLayout layout) {
+        AtomicInteger next = new AtomicInteger();
+        if (spec.encoder() == null) {
+            return List.of(bind(spec, "", layout, next));
+        }
+        Chain encoder = bind(spec.encoder(), "encoder.", layout, next);
+        return List.of(encoder, bind(spec, "decoder.", layout, next));
+    }
+
+    private static Chain bind(ModelSpec spec, String prefix, ParameterLayout layout, AtomicInteger next) {
+        List<Node> nodes = bind(spec.input(), spec.layers(), prefix, layout, new HashMap<>(), next);
+        return new Chain(spec, nodes, lastOfSteps(spec));
+    }
+
+    /**
+     * Numbers layers and names them by their kind, those inside a layer after it as if they stood there: a residual connection
+     * changes no other layer's name.
+     *
+     * @param prefix of the names
+     * @param counts layers of each kind so far
+     * @param next the number of the next layer
+     */
+    private static List<Node> bind(
+            Form input,
+            List<Layer> layers,
+            String prefix,
+            ParameterLayout layout,
+            Map<String, Integer> counts,
+            AtomicInteger next) {
         List<Node> nodes = new ArrayList<>();
-        Map<String, Integer> counts = new HashMap<>();
-        Form form = spec.input();
-        for (Layer layer : spec.layers()) {
+        Form form = input;
+        for (Layer layer : layers) {
             int same = counts.merge(layer.kind(), 1, Integer::sum) - 1;
-            String name = layer.kind() + (same == 0 ? "" : "_" + same);
-            nodes.add(Node.bind(layer, nodes.size(), name, form, layout));
+            String name = prefix + layer.kind() + (same == 0 ? "" : "_" + same);
+            Form read = form;
+            nodes.add(Node.bind(
+                    layer,
+                    next.getAndIncrement(),
+                    name,
+                    read,
+                    layout,
+                    () -> bind(read, ((Residual) layer).layers(), prefix, layout, counts, next)));
             Node.requireFits(name, layout.elements());
             form = layer.output(form);
         }
         return nodes;
+    }
+
+    /** All layers, those inside others included, in the order of their numbers. */
+    private static List<Node> nodes(List<Chain> chains) {
+        return chains.stream()
+                .flatMap(chain -> chain.nodes().stream())
+                .flatMap(Node::all)
+                .toList();
+    }
+
+    /**
+     * Layers each of which reads what the one before puts out.
+     *
+     * @param spec theirs; an encoder in it counts for nothing
+     * @param lastOfSteps the place of the last one that reads lengths, or has one inside; -1 where there is none
+     */
+    private record Chain(ModelSpec spec, List<Node> nodes, int lastOfSteps) {
+        Tensor forward(Pass pass, Tensor parameters) {
+            requireInput(spec.input(), pass);
+            pass.readSteps(lastOfSteps >= 0);
+            Tensor activation = pass.input();
+            if (spec.input().kind() == Form.Kind.SEQUENCE) {
+                activation = pass.arrange(activation, null);
+            }
+            for (int k = 0; k < nodes.size(); k++) {
+                activation = nodes.get(k).forward(pass, parameters, activation);
+                if (k == lastOfSteps) {
+                    activation = pass.rearrange(activation, heldWhereMasked() ? nodes.get(k).index : -1);
+                }
+            }
+            return activation;
+        }
+
+        /** @param dOutput null for an encoder, whose output nobody reads */
+        void backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput) {
+            Tensor gradient = dOutput;
+            for (int k = nodes.size() - 1; k >= 0; k--) {
+                if (k == lastOfSteps && gradient != null) {
+                    gradient = pass.rearrangeBackward(gradient, heldWhereMasked());
+                }
+                gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
+            }
+        }
+
+        /**
+         * Whether a masked step shows the output before it: what was read before it is what came before it in time, and nothing is added
+         * to what comes of it.
+         */
+        private boolean heldWhereMasked() {
+            return spec.layers().get(lastOfSteps) instanceof Lstm lstm
+                    && lstm.spec().direction() == Direction.FORWARD;
+        }
+
+        /** The LSTM layers, in the order of their numbers. */
+        List<Node> lstms() {
+            return nodes.stream()
+                    .flatMap(Node::all)
+                    .filter(node -> node.lstm() != null)
+                    .toList();
+        }
     }
 
     /**
@@ -97,7 +205,7 @@ public final class Model implements AutoCloseable {
      * @throws IllegalArgumentException when they exceed one buffer, {@link Integer#MAX_VALUE} numbers
      */
     public static List<ParameterView> views(ModelSpec spec) {
-        return bind(spec, new ParameterLayout()).stream()
+        return nodes(bind(spec, new ParameterLayout())).stream()
                 .flatMap(node -> node.views.stream())
                 .toList();
     }
@@ -180,23 +288,87 @@ public final class Model implements AutoCloseable {
     }
 
     /**
-     * Takes a batch through all layers.
+     * Takes a batch through all layers. The decoder of an encoder-decoder model goes on from where the encoder ended on the source
+     * that the pass {@link Pass#reading reads}, or from a state that it {@link Pass#carrying carries} after {@link #encode}.
      *
      * @return what the last layer puts out, {@code [N, K]} or {@code [T, N, K]}; lives as long as the pass's scope
-     * @throws IllegalArgumentException when the input does not fit the first layer
+     * @throws IllegalArgumentException when the input does not fit the first layer, or an encoder has no source, or a source no
+     *     encoder
      */
     public Tensor forward(Pass pass) {
-        requireInput(pass.input());
+        requireSource(pass);
         pass.prepare(nodes.size());
-        Tensor activation = pass.input();
-        for (Node node : nodes) {
-            activation = node.forward(pass, parameters, activation);
-            if (node.index == lastOfSteps) {
-                activation = pass.unmask(activation, heldWhereMasked() ? lastOfSteps : -1);
-            }
+        if (pass.source() != null) {
+            Pass encoding = pass.source().keepingStates();
+            encoding.prepare(nodes.size());
+            chains.get(0).forward(encoding, parameters);
+            forEachLink((encoder, decoder) -> pass.keepStart(decoder, encoding.end(encoder)));
         }
-        pass.keepOutput(activation);
-        return activation;
+        Tensor output = answering().forward(pass, parameters);
+        pass.keepOutput(output);
+        return output;
+    }
+
+    private void requireSource(Pass pass) {
+        if (spec.encoder() == null && pass.source() != null) {
+            throw new IllegalArgumentException(
+                    "the model has no encoder to read a source with: leave the source out, or make it with ModelSpec.encoderDecoder");
+        }
+        if (spec.encoder() != null && pass.startsAnew()) {
+            throw new IllegalArgumentException(
+                    "a decoder's sequences start where the encoder ended and never anew in their"
+                            + " midst: leave the resets out");
+        }
+        if (spec.encoder() != null && (pass.source() == null) == (pass.state() == null)) {
+            throw new IllegalArgumentException(
+                    "the decoder should start either from what the encoder makes of a source or from"
+                            + " a state that is carried but was given " + (pass.source() == null ? "neither" : "both")
+                            + ": call reading or carrying on the pass");
+        }
+    }
+
+    /**
+     * Reads sources with the encoder of an encoder-decoder model, and lets a state begin where the encoder ended: a pass that {@link
+     * Pass#carrying carries} it takes the decoder on from there.
+     *
+     * @param pass for inference, with the source as its input and its lengths
+     * @param state of this model and as many sequences
+     * @throws IllegalArgumentException when the model has no encoder, or it does not read such a source
+     */
+    public void encode(Pass pass, ModelState state) {
+        if (spec.encoder() == null) {
+            throw new IllegalArgumentException("the model has no encoder but is " + spec);
+        }
+        if (state.batchSize() != pass.batchSize()) {
+            throw new IllegalArgumentException("the state that a source is read into should be of as many sequences, "
+                    + pass.batchSize() + ", but is of " + state.batchSize());
+        }
+        pass.keepingStates().prepare(nodes.size());
+        chains.get(0).forward(pass, parameters);
+        forEachLink((encoder, decoder) -> state.begin(decoder, pass.end(encoder)));
+    }
+
+    /** The numbers of the encoder's LSTM layers with those of the decoder's that go on from them. */
+    private void forEachLink(BiConsumer<Integer, Integer> link) {
+        List<Node> encoder = chains.get(0).lstms();
+        List<Node> decoder = answering().lstms();
+        for (int k = 0; k < encoder.size(); k++) {
+            link.accept(encoder.get(k).index, decoder.get(k).index);
+        }
+    }
+
+    private Chain answering() {
+        return chains.get(chains.size() - 1);
+    }
+
+    /** The LSTM layers that are not the encoder's, in the order of their numbers. */
+    List<Node> lstms() {
+        return answering().lstms();
+    }
+
+    /** What new sequences start from in a layer, {@code h [S, P]} and {@code c [S, H]} among the parameters; null for zeros. */
+    LstmState learnedState(int layer) {
+        return nodes.get(layer).learnedState(parameters);
     }
 
     /**
@@ -208,12 +380,11 @@ public final class Model implements AutoCloseable {
      */
     public void backward(Pass pass, Tensor dOutput) {
         Shapes.require("the gradient of the output", dOutput, pass.takeOutput().shape());
-        Tensor gradient = dOutput;
-        for (int k = nodes.size() - 1; k >= 0; k--) {
-            if (k == lastOfSteps && pass.mask() != null) {
-                gradient = pass.mask().apartBackward(pass, gradient);
-            }
-            gradient = nodes.get(k).backward(pass, parameters, gradients, gradient, k > 0);
+        answering().backward(pass, parameters, gradients, dOutput);
+        Pass encoding = pass.source();
+        if (encoding != null) {
+            forEachLink((encoder, decoder) -> encoding.keepEndGradient(encoder, pass.startGradient(decoder)));
+            chains.get(0).backward(encoding, parameters, gradients, null);
         }
     }
 
@@ -239,36 +410,38 @@ public final class Model implements AutoCloseable {
      * @param report {@code [3]}, as {@link Engine#loss} gives it
      * @param product like the parameters; {@code H v} is added to it, as the gradient is to {@link #gradients()}
      * @throws EngineException where the engine does not compute second derivatives
-     * @throws IllegalArgumentException when a shape does not fit
+     * @throws IllegalArgumentException when a shape does not fit, or the model has an encoder or learned initial states, or the
+     *     pass lets sequences start anew: of these there are no second derivatives yet
      */
     public void hessianVectorProduct(
             Pass pass, Loss loss, Tensor targets, Tensor rowWeights, Tensor direction, Tensor report, Tensor product) {
         Shapes.requireElements("the direction", direction, parameters.elements());
         Shapes.requireElements("the product", product, parameters.elements());
-        requireInput(pass.input());
+        requireSource(pass);
+        requireInput(spec.input(), pass);
+        Chain chain = answering();
         HessianPass hessian = new HessianPass(
                 engine, spec, nodes, new Dual<>(parameters, direction), new Dual<>(gradients, product), pass);
-        hessian.run(loss, targets, rowWeights, report, lastOfSteps, lastOfSteps >= 0 && heldWhereMasked());
+        hessian.run(
+                loss,
+                targets,
+                rowWeights,
+                report,
+                chain.nodes(),
+                chain.lastOfSteps(),
+                chain.lastOfSteps() >= 0 && chain.heldWhereMasked());
     }
 
-    /** The last layer that reads lengths, where it puts out sequences; -1 where it does not. */
+    /** The place of the last layer that reads lengths, or has one inside; -1 where there is none. */
     private static int lastOfSteps(ModelSpec spec) {
         int last = -1;
-        Form form = spec.input();
         for (int k = 0; k < spec.layers().size(); k++) {
-            Layer layer = spec.layers().get(k);
-            form = layer.output(form);
-            if (layer instanceof Lstm || layer instanceof TimeReversal) {
-                last = form.kind() == Form.Kind.SEQUENCE ? k : -1;
+            if (spec.layers().get(k).leaves().stream()
+                    .anyMatch(layer -> layer instanceof Lstm || layer instanceof TimeReversal)) {
+                last = k;
             }
         }
         return last;
-    }
-
-    /** Whether a masked step shows the output before it: what was read before it is what came before it in time. */
-    private boolean heldWhereMasked() {
-        return spec.layers().get(lastOfSteps) instanceof Lstm lstm
-                && lstm.spec().direction() == Direction.FORWARD;
     }
 
     /** A tensor {@code [T, N, C]} or {@code [N, C]} as rows {@code [M, C]}. */
@@ -277,8 +450,8 @@ public final class Model implements AutoCloseable {
         return tensor.reshape(Math.toIntExact(tensor.elements() / width), width);
     }
 
-    private void requireInput(Tensor input) {
-        Form form = spec.input();
+    private static void requireInput(Form form, Pass pass) {
+        Tensor input = pass.input();
         boolean fits = switch (form.kind()) {
             case SEQUENCE -> input.shape().rank() == 3 && input.shape().extent(2) == form.features();
             case VECTOR -> input.shape().rank() == 2 && input.shape().extent(1) == form.features();
@@ -287,22 +460,30 @@ public final class Model implements AutoCloseable {
         if (!fits) {
             throw new IllegalArgumentException("the model reads " + form + " but got " + input);
         }
+        if (form.kind() == Form.Kind.VECTOR && pass.marked()) {
+            throw new IllegalArgumentException(
+                    "a mask and resets are of steps but the model reads " + form + ": leave them out");
+        }
     }
 
     /** A table of the layers, what they put out and how many parameters they have, as Keras prints it. */
     public String summary() {
         List<String[]> table = new ArrayList<>();
         table.add(new String[] {"Layer", "Output", "Parameters"});
-        Form form = spec.input();
-        for (int k = 0; k < nodes.size(); k++) {
-            Layer layer = spec.layers().get(k);
-            form = layer.output(form);
-            long count = nodes.get(k).views.stream()
-                    .mapToLong(view -> view.shape().elements())
-                    .sum();
-            table.add(new String[] {
-                nodes.get(k).name + ": " + layer.summary(), form.toString(), String.format(Locale.ROOT, "%,d", count)
-            });
+        for (Chain chain : chains) {
+            Form form = chain.spec().input();
+            for (int k = 0; k < chain.nodes().size(); k++) {
+                Node node = chain.nodes().get(k);
+                Layer layer = chain.spec().layers().get(k);
+                form = layer.output(form);
+                long count = node.all()
+                        .flatMap(inner -> inner.views.stream())
+                        .mapToLong(view -> view.shape().elements())
+                        .sum();
+                table.add(new String[] {
+                    node.name + ": " + layer.summary(), form.toString(), String.format(Locale.ROOT, "%,d", count)
+                });
+            }
         }
         int[] widths = IntStream.range(0, 3)
                 .map(column -> table.stream()

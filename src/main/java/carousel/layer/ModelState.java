@@ -13,7 +13,7 @@ import java.util.TreeMap;
 
 /**
  * What the LSTM layers of a model carry from one stretch of {@code N} sequences to the next, so that many short passes compute
- * what one long one would. It starts as zeros. A pass that {@link Pass#carrying carries} it starts from it; {@link #advance()}
+ * what one long one would. It starts as zeros, or as the initial state that a layer has learned. A pass that {@link Pass#carrying carries} it starts from it; {@link #advance()}
  * takes over what that pass ended with.
  *
  * <p>On the host it is one array: for each LSTM layer {@code h [S, N, P]} and then {@code c [S, N, H]}, {@code S} being the
@@ -24,6 +24,7 @@ public final class ModelState {
     private final int batchSize;
     private final Map<Integer, Carried> layers = new TreeMap<>();
     private final int elements;
+    private boolean fresh;
 
     /** One LSTM layer's state before and after the pass under way; the two change places. */
     private static final class Carried {
@@ -37,7 +38,8 @@ public final class ModelState {
     }
 
     /**
-     * The state of so many sequences, all zeros.
+     * The state of so many sequences, all at their beginning. Of an encoder-decoder model it is the decoder's: see {@link
+     * Model#encode}.
      *
      * @param scope where it lives
      * @throws IllegalArgumentException when the model reads its sequences from the end too: there is no state to go on from
@@ -48,20 +50,16 @@ public final class ModelState {
         }
         this.model = model;
         this.batchSize = batchSize;
-        Form form = model.spec().input();
-        for (int index = 0; index < model.spec().layers().size(); index++) {
-            Layer layer = model.spec().layers().get(index);
-            boolean forward = !(layer instanceof TimeReversal)
-                    && (!(layer instanceof Lstm read) || read.spec().direction() == Direction.FORWARD);
-            if (!forward) {
-                throw new IllegalArgumentException("only a model that reads forward can go on from a state but layer "
-                        + (index + 1) + " is " + layer.summary() + ": give it whole sequences");
+        for (int place = 0; place < model.spec().layers().size(); place++) {
+            Layer layer = model.spec().layers().get(place);
+            for (Layer leaf : layer.leaves()) {
+                requireForward(leaf, (place + 1) + (leaf == layer ? " is " : " has inside "));
             }
-            if (layer instanceof Lstm lstm) {
-                LstmSpec spec = lstm.spec().withInputSize(form.features());
-                layers.put(index, new Carried(allocate(scope, spec, "before"), allocate(scope, spec, "after")));
-            }
-            form = layer.output(form);
+        }
+        for (Node node : model.lstms()) {
+            layers.put(
+                    node.index,
+                    new Carried(allocate(scope, node.lstm(), "before"), allocate(scope, node.lstm(), "after")));
         }
         long sum = 0;
         for (Carried layer : layers.values()) {
@@ -69,6 +67,15 @@ public final class ModelState {
         }
         this.elements = Math.toIntExact(sum);
         clear();
+    }
+
+    private static void requireForward(Layer layer, String where) {
+        boolean forward = !(layer instanceof TimeReversal)
+                && (!(layer instanceof Lstm lstm) || lstm.spec().direction() == Direction.FORWARD);
+        if (!forward) {
+            throw new IllegalArgumentException("only a model that reads forward can go on from a state but layer "
+                    + where + layer.summary() + ": give it whole sequences");
+        }
     }
 
     private LstmState allocate(Scope scope, LstmSpec spec, String when) {
@@ -87,13 +94,26 @@ public final class ModelState {
         return elements;
     }
 
-    /** Starts all sequences anew. */
+    /** Starts all sequences anew: from zeros, or from what the layers have learned by now. */
     public void clear() {
         Engine engine = model.engine();
-        for (Carried layer : layers.values()) {
-            engine.fill(layer.before.h(), 0);
-            engine.fill(layer.before.c(), 0);
-        }
+        layers.forEach((index, layer) -> {
+            LstmState learned = model.learnedState(index);
+            if (learned == null) {
+                engine.fill(layer.before.h(), 0);
+                engine.fill(layer.before.c(), 0);
+            } else {
+                try (Scope scope = engine.openScope("fresh state")) {
+                    StateRows.of(engine, scope, layer.before).repeat(learned);
+                }
+            }
+        });
+        fresh = true;
+    }
+
+    /** Whether all sequences are at their beginning, so that what they start from is what the layers have learned. */
+    boolean isFresh() {
+        return fresh;
     }
 
     /** Goes on from where the last pass ended. */
@@ -103,6 +123,7 @@ public final class ModelState {
             layer.before = layer.after;
             layer.after = before;
         }
+        fresh = false;
     }
 
     /** The state, {@link #elements()} numbers. */
@@ -134,6 +155,18 @@ public final class ModelState {
                 read = end;
             }
         }
+        fresh = false;
+    }
+
+    /** Lets the layer of this index go on from another state of as many sequences. */
+    void begin(int layer, LstmState from) {
+        LstmState to = before(layer);
+        Engine engine = model.engine();
+        engine.copyColumns(
+                Model.rows(from.h()), 0, Model.rows(to.h()), 0, to.h().shape().extent(2));
+        engine.copyColumns(
+                Model.rows(from.c()), 0, Model.rows(to.c()), 0, to.c().shape().extent(2));
+        fresh = false;
     }
 
     /** The indices of the model's LSTM layers. */

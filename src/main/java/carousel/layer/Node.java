@@ -17,6 +17,8 @@ import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /** A layer in its place in a model: knows its input, where its parameters lie, and which engine calls it stands for. */
 abstract class Node {
@@ -29,8 +31,12 @@ abstract class Node {
         this.name = name;
     }
 
-    static Node bind(Layer layer, int index, String name, Form input, ParameterLayout layout) {
-        if (layer instanceof Lstm lstm) {
+    /** @param inner of a residual connection the layers inside; otherwise none */
+    static Node bind(
+            Layer layer, int index, String name, Form input, ParameterLayout layout, Supplier<List<Node>> inner) {
+        if (layer instanceof Residual) {
+            return new ResidualNode(index, name, inner.get());
+        } else if (layer instanceof Lstm lstm) {
             return new LstmNode(lstm, index, name, input, layout);
         } else if (layer instanceof Dense dense) {
             return new DenseNode(dense, index, name, input, layout);
@@ -48,6 +54,16 @@ abstract class Node {
         throw new AssertionError(layer);
     }
 
+    /** This layer and those inside it, in the order of their numbers. */
+    Stream<Node> all() {
+        return Stream.of(this);
+    }
+
+    /** What the layer is of an LSTM, its input size included; null of any other. */
+    LstmSpec lstm() {
+        return null;
+    }
+
     final ParameterView add(ParameterLayout layout, String parameter, int... extents) {
         ParameterView view = layout.add(name + "." + parameter, extents);
         views.add(view);
@@ -57,6 +73,11 @@ abstract class Node {
     /** Draws starting values into the model's flat buffer of parameters. */
     void initialize(double[] parameters, RandomSequence random) {
         // Most layers have none.
+    }
+
+    /** What new sequences start from, {@code h [S, P]} and {@code c [S, H]} in a buffer of parameters or gradients; null for zeros. */
+    LstmState learnedState(Tensor buffer) {
+        return null;
     }
 
     abstract Tensor forward(Pass pass, Tensor parameters, Tensor input);
@@ -86,6 +107,10 @@ abstract class Node {
         private final LstmSpec spec;
         private final LstmLayout layout;
         private final ParameterView block;
+        /** What new sequences start from, {@code [S, P]} and {@code [S, H]}; null for zeros. */
+        private ParameterView learnedH;
+
+        private ParameterView learnedC;
 
         LstmNode(Lstm layer, int index, String name, Form input, ParameterLayout model) {
             super(index, name);
@@ -96,6 +121,15 @@ abstract class Node {
             for (ParameterView view : layout.views()) {
                 views.add(new ParameterView(name + "." + view.name(), view.shape(), block.offset() + view.offset()));
             }
+            if (layer.learnedInitialState()) {
+                learnedH = add(model, "h_0", spec.states(), spec.outputSize());
+                learnedC = add(model, "c_0", spec.states(), spec.hiddenSize());
+            }
+        }
+
+        @Override
+        LstmState learnedState(Tensor parameters) {
+            return learnedH == null ? null : new LstmState(learnedH.in(parameters), learnedC.in(parameters));
         }
 
         @Override
@@ -134,16 +168,12 @@ abstract class Node {
             int timeSteps = input.shape().extent(0);
             int batchSize = input.shape().extent(1);
             Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, spec.sequenceWidth());
-            ModelState state = pass.state();
-            Tensor last = state != null
-                    ? state.after(index).h()
-                    : layer.returnSequences() ? null : allocateStates(pass, "last h");
+            pass.keepStart(index, start(pass, parameters));
+            LstmState end = end(pass);
             LstmTape tape = pass.recorded() ? engine.openTape(pass.scope(), spec, timeSteps, batchSize) : null;
-            LstmInput lstmInput = new LstmInput(
-                    input, pass.lengths(), state == null ? null : state.before(index), pass.random(index), null);
-            LstmOutput output = new LstmOutput(
-                    y, state != null ? state.after(index) : last == null ? null : new LstmState(last, null));
-            engine.lstmForward(spec, block.in(parameters), lstmInput, output, tape);
+            LstmInput lstmInput = new LstmInput(input, pass.lengths(), pass.start(index), pass.random(index), null);
+            engine.lstmForward(spec, block.in(parameters), lstmInput, new LstmOutput(y, end), tape);
+            pass.keepEnd(index, ofSequences(pass, end));
             if (pass.recorded()) {
                 pass.keepInput(index, input);
                 pass.keepTape(index, tape);
@@ -152,13 +182,60 @@ abstract class Node {
                 return y;
             }
             if (spec.direction().cells() == 1) {
-                return state(last, spec.states() - 1, batchSize);
+                return state(end.h(), spec.states() - 1, batchSize);
             }
             Tensor both = pass.scope().allocate(name + " last output", batchSize, spec.sequenceWidth());
             for (int cell = 0; cell < spec.direction().cells(); cell++) {
-                engine.copyColumns(top(last, cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
+                engine.copyColumns(top(end.h(), cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
             }
             return both;
+        }
+
+        /**
+         * A state that is carried, or else the encoder's; where sequences start anew what was learned; or else zeros, for which null
+         * stands.
+         */
+        private LstmState start(Pass pass, Tensor parameters) {
+            LstmState given = pass.state() != null ? pass.state().before(index) : pass.start(index);
+            if (given != null) {
+                return pass.cuts() == null ? given : pass.cuts().starts(pass, given, learnedState(parameters));
+            }
+            if (learnedH == null) {
+                return null;
+            }
+            LstmState start = new LstmState(allocateStates(pass, "first h"), allocateCells(pass, "first c"));
+            StateRows.of(pass.engine(), pass.scope(), start).repeat(learnedState(parameters));
+            return start;
+        }
+
+        /** Where the state goes that the layer ends with, in all its segments; null where nobody wants it. */
+        private LstmState end(Pass pass) {
+            if (pass.state() != null && pass.cuts() == null) {
+                return pass.state().after(index);
+            }
+            if (pass.state() == null && !pass.keepsStates()) {
+                return layer.returnSequences() ? null : new LstmState(allocateStates(pass, "last h"), null);
+            }
+            return new LstmState(allocateStates(pass, "last h"), allocateCells(pass, "last c"));
+        }
+
+        /** What the sequences end with, where the state of their segments was wanted whole. */
+        private LstmState ofSequences(Pass pass, LstmState end) {
+            if (pass.cuts() == null || end == null || end.c() == null) {
+                return end;
+            }
+            LstmState target = pass.state() != null
+                    ? pass.state().after(index)
+                    : new LstmState(
+                            allocate(pass, "last h of sequences", pass.sequences(), spec.outputSize()),
+                            allocate(pass, "last c of sequences", pass.sequences(), spec.hiddenSize()));
+            pass.cuts().end(pass, end, target);
+            return target;
+        }
+
+        @Override
+        LstmSpec lstm() {
+            return spec;
         }
 
         @Override
@@ -167,8 +244,8 @@ abstract class Node {
             Tensor input = pass.input(index);
             int batchSize = input.shape().extent(1);
             LstmOutput outputGradient;
-            if (layer.returnSequences()) {
-                outputGradient = new LstmOutput(dOutput, null);
+            if (layer.returnSequences() || dOutput == null) {
+                outputGradient = new LstmOutput(dOutput, pass.endGradient(index));
             } else {
                 Tensor dLast = allocateStates(pass, "gradient of last h");
                 engine.fill(dLast, 0);
@@ -180,12 +257,45 @@ abstract class Node {
             }
             Tensor dx =
                     wanted ? pass.scope().allocate(name + " dx", input.shape().toArray()) : null;
-            engine.lstmBackward(pass.tape(index), outputGradient, block.in(gradients), new LstmInputGradient(dx, null));
+            LstmState dStart = wantsStartGradient(pass)
+                    ? new LstmState(
+                            allocateStates(pass, "gradient of first h"), allocateCells(pass, "gradient of first c"))
+                    : null;
+            engine.lstmBackward(
+                    pass.tape(index), outputGradient, block.in(gradients), new LstmInputGradient(dx, dStart));
+            // For this layer and no other, whether it wants them or not.
+            List<Tensor> shown = pass.takeShownStartGradients();
+            if (dStart != null) {
+                StateRows rows = StateRows.of(engine, pass.scope(), dStart);
+                shown.forEach(rows::addToTop);
+                if (learnedH != null && pass.fresh()) {
+                    rows.sumInto(learnedState(gradients));
+                } else if (learnedH != null && pass.cuts() != null) {
+                    pass.cuts().anew(pass, dStart).sumInto(learnedState(gradients));
+                }
+                pass.keepStartGradient(
+                        index, pass.cuts() == null ? dStart : pass.cuts().startsOfSequences(pass, dStart));
+            }
             return dx;
         }
 
+        /** A layer that starts from the encoder's state has no learned one; nor has it a state that is carried. */
+        private boolean wantsStartGradient(Pass pass) {
+            boolean learns = learnedH != null && (pass.fresh() || pass.cuts() != null);
+            boolean used = pass.keepsStates() || pass.state() == null || learns;
+            return used && pass.start(index) != null;
+        }
+
         private Tensor allocateStates(Pass pass, String what) {
-            return pass.scope().allocate(name + " " + what, spec.states(), pass.batchSize(), spec.outputSize());
+            return allocate(pass, what, pass.batchSize(), spec.outputSize());
+        }
+
+        private Tensor allocateCells(Pass pass, String what) {
+            return allocate(pass, what, pass.batchSize(), spec.hiddenSize());
+        }
+
+        private Tensor allocate(Pass pass, String what, int batchSize, int width) {
+            return pass.scope().allocate(name + " " + what, spec.states(), batchSize, width);
         }
 
         /** The state of one cell of the top layer, {@code [N, P]}. */
@@ -279,18 +389,19 @@ abstract class Node {
         @Override
         Tensor forward(Pass pass, Tensor parameters, Tensor input) {
             int timeSteps = input.shape().extent(0);
-            Tensor y = pass.scope().allocate(name + " y", timeSteps, pass.batchSize(), layer.width());
+            int batchSize = input.shape().extent(1);
+            Tensor y = pass.scope().allocate(name + " y", timeSteps, batchSize, layer.width());
             pass.engine().embeddingForward(ids(input), table.in(parameters), Model.rows(y));
             if (pass.recorded()) {
                 pass.keepInput(index, input);
             }
-            return layer.maskZero() ? pass.mask(notZero(pass, ids(input))).together(pass, y) : y;
+            return pass.arrange(y, layer.maskZero() ? notZero(pass, ids(input)) : null);
         }
 
         @Override
         Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
-            Tensor dy = layer.maskZero() ? pass.mask().togetherBackward(pass, dOutput) : dOutput;
-            pass.engine().embeddingBackward(ids(pass.input(index)), Model.rows(dy), table.in(gradients));
+            Tensor dy = Model.rows(pass.arrangeBackward(dOutput));
+            pass.engine().embeddingBackward(ids(pass.input(index)), dy, table.in(gradients));
             return null;
         }
 
@@ -339,7 +450,10 @@ abstract class Node {
                 return input;
             }
             Tensor y = pass.scope().allocate(name + " y", input.shape().toArray());
-            pass.engine().dropout(input, layer.rate(), pass.random(index), y);
+            Shape shape = input.shape();
+            boolean once = layer.locked() && shape.rank() == 3;
+            long period = once ? (long) shape.extent(1) * shape.extent(2) : input.elements();
+            pass.engine().dropout(input, layer.rate(), pass.random(index), Math.max(1, period), y);
             return y;
         }
     }
@@ -361,12 +475,12 @@ abstract class Node {
             for (int e = 0; e < values.length; e++) {
                 counts[e / width] |= values[e] != (float) layer.value();
             }
-            return pass.mask(counts).together(pass, input);
+            return pass.leaveOut(input, counts);
         }
 
         @Override
         Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
-            return wanted ? pass.mask().togetherBackward(pass, dOutput) : null;
+            return wanted ? pass.leaveOutBackward(dOutput) : null;
         }
     }
 
@@ -397,7 +511,7 @@ abstract class Node {
                     rows[t * batchSize + n] = (t < length ? length - 1 - t : t) * batchSize + n;
                 }
             }
-            return StepRows.of(pass, name, rows).take(pass, name + " " + what, x);
+            return StepRows.of(pass, name, rows).take(pass, name + " " + what, x, timeSteps, batchSize);
         }
     }
 
@@ -429,6 +543,47 @@ abstract class Node {
                     .activationBackward(
                             layer.function(), Model.rows(pass.result(index)), Model.rows(dOutput), Model.rows(dx));
             return dx;
+        }
+    }
+
+    private static final class ResidualNode extends Node {
+        private final List<Node> inner;
+
+        ResidualNode(int index, String name, List<Node> inner) {
+            super(index, name);
+            this.inner = inner;
+        }
+
+        @Override
+        Stream<Node> all() {
+            return Stream.concat(Stream.of(this), inner.stream().flatMap(Node::all));
+        }
+
+        @Override
+        Tensor forward(Pass pass, Tensor parameters, Tensor input) {
+            Tensor y = input;
+            for (Node node : inner) {
+                y = node.forward(pass, parameters, y);
+            }
+            return sum(pass, "y", y, input);
+        }
+
+        @Override
+        Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
+            Tensor dx = dOutput;
+            for (int k = inner.size() - 1; k >= 0; k--) {
+                dx = inner.get(k).backward(pass, parameters, gradients, dx, wanted || k > 0);
+            }
+            return wanted ? sum(pass, "dx", dx, dOutput) : null;
+        }
+
+        /** Of its own: layers keep what they have put out, and some put out what they were given. */
+        private Tensor sum(Pass pass, String what, Tensor a, Tensor b) {
+            Tensor sum = pass.scope().allocate(name + " " + what, a.shape().toArray());
+            int width = Model.rows(a).shape().extent(1);
+            pass.engine().copyColumns(Model.rows(a), 0, Model.rows(sum), 0, width);
+            pass.engine().add(b, sum);
+            return sum;
         }
     }
 }

@@ -4,8 +4,8 @@ import carousel.engine.Engine;
 import carousel.tensor.Tensor;
 
 /**
- * Moves the steps of sequences to other places in time, on the engine: a look-up in the rows of {@code [T N, C]}, as an embedding
- * looks up its table. Step {@code t} of sequence {@code n} is row {@code t N + n}.
+ * Moves the steps of sequences to other places, on the engine: a look-up in the rows of {@code [T N, C]}, as an embedding looks up
+ * its table. Step {@code t} of sequence {@code n} is row {@code t N + n}.
  */
 final class StepRows {
     private final Tensor rows;
@@ -21,27 +21,26 @@ final class StepRows {
         return new StepRows(ids);
     }
 
+    /** The rows, on the engine. */
+    Tensor ids() {
+        return rows;
+    }
+
     /** {@code y[m] = x[rows[m]]}, {@code [T, N, C]}. */
-    Tensor take(Pass pass, String name, Tensor x) {
+    Tensor take(Pass pass, String name, Tensor x, int timeSteps, int batchSize) {
         int width = x.shape().extent(x.shape().rank() - 1);
-        int batchSize = pass.batchSize();
-        Tensor y = pass.scope().allocate(name, timeSteps(batchSize), batchSize, width);
+        Tensor y = pass.scope().allocate(name, timeSteps, batchSize, width);
         pass.engine().embeddingForward(rows, Model.rows(x), Model.rows(y));
         return y;
     }
 
-    /** The gradient of x, {@code dx[rows[m]] += dy[m]}, from zero; of its first T steps. */
-    Tensor giveBack(Pass pass, String name, Tensor dy) {
+    /** The gradient of x, {@code dx[rows[m]] += dy[m]}, from zero: {@code [count, C]}. */
+    Tensor giveBack(Pass pass, String name, Tensor dy, int count) {
         Engine engine = pass.engine();
-        int batchSize = pass.batchSize();
-        int width = dy.shape().extent(2);
-        Tensor dx = pass.scope().allocate(name, timeSteps(batchSize) + 1, batchSize, width);
+        Tensor dx =
+                pass.scope().allocate(name, count, dy.shape().extent(dy.shape().rank() - 1));
         engine.fill(dx, 0);
-        engine.embeddingBackward(rows, Model.rows(dy), Model.rows(dx));
-        return dx.view(name, 0, dy.shape());
-    }
-
-    private int timeSteps(int batchSize) {
-        return Math.toIntExact(rows.elements()) / batchSize;
+        engine.embeddingBackward(rows, Model.rows(dy), dx);
+        return dx;
     }
 }

@@ -86,7 +86,10 @@ public record Curvature(double eigenvalue, double residual, int products) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("curvature")) {
             Tensor input = Evaluator.input(model, scope, batch);
-            Pass pass = Pass.inference(engine, scope, input, batch.lengths());
+            Pass pass = Pass.inference(engine, scope, input, batch.lengths())
+                    .withMask(batch.mask())
+                    .withResets(batch.resets());
+            Evaluator.readSource(model, scope, batch, pass);
             Tensor predictions = Model.rows(model.forward(pass));
             Tensor v = scope.allocate("direction", direction.length);
             engine.write(v, direction);
@@ -96,7 +99,7 @@ public record Curvature(double eigenvalue, double residual, int products) {
                     pass,
                     loss,
                     Evaluator.targets(engine, scope, loss, batch, predictions),
-                    Evaluator.rowWeights(engine, scope, batch, predictions),
+                    Evaluator.rowWeights(model, scope, pass),
                     v,
                     scope.allocate("report", 3),
                     product);

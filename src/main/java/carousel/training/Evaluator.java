@@ -82,13 +82,14 @@ public final class Evaluator {
     private void add(Batch batch, ModelState state, Totals totals) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("evaluation")) {
-            Tensor predictions = forward(scope, batch, state);
+            Pass pass = inference(scope, batch, state);
+            Tensor predictions = forward(pass, state);
             Tensor report = scope.allocate("report", 3);
             engine.loss(
                     loss,
                     predictions,
                     targets(engine, scope, loss, batch, predictions),
-                    rowWeights(engine, scope, batch, predictions),
+                    rowWeights(model, scope, pass),
                     report,
                     null);
             totals.add(engine, report);
@@ -108,7 +109,7 @@ public final class Evaluator {
     private float[] predict(Batch batch, ModelState state) {
         Engine engine = model.engine();
         try (Scope scope = engine.openScope("prediction")) {
-            Tensor predictions = forward(scope, batch, state);
+            Tensor predictions = forward(inference(scope, batch, state), state);
             float[] values = new float[Math.toIntExact(predictions.elements())];
             engine.read(predictions, values);
             return predictions(values, predictions.shape().extent(1), loss);
@@ -179,10 +180,17 @@ public final class Evaluator {
         }
     }
 
-    /** What the model makes of a batch, as rows; a state is gone on from and then moved on. */
-    private Tensor forward(Scope scope, Batch batch, ModelState state) {
+    private Pass inference(Scope scope, Batch batch, ModelState state) {
         Pass pass = Pass.inference(model.engine(), scope, input(model, scope, batch), batch.lengths())
+                .withMask(batch.mask())
+                .withResets(batch.resets())
                 .carrying(state);
+        readSource(model, scope, batch, pass);
+        return pass;
+    }
+
+    /** What the model makes of a batch, as rows; a state is gone on from and then moved on. */
+    private Tensor forward(Pass pass, ModelState state) {
         Tensor output = model.forward(pass);
         if (state != null) {
             state.advance();
@@ -192,7 +200,32 @@ public final class Evaluator {
 
     /** Copies a batch's inputs to the engine, {@code [T, N, C]}, or its tokens, {@code [T, N]}. */
     static Tensor input(Model model, Scope scope, Batch batch) {
-        Form form = model.spec().input();
+        return input(model, model.spec().input(), scope, batch);
+    }
+
+    /** Gives the encoder of a model, where it has one, the batch's source. */
+    static void readSource(Model model, Scope scope, Batch batch, Pass pass) {
+        ModelSpec encoder = model.spec().encoder();
+        if ((encoder == null) != (batch.source() == null)) {
+            throw new IllegalArgumentException(
+                    encoder == null
+                            ? "the data has sources for an encoder but the model has none: make it with"
+                                    + " ModelSpec.encoderDecoder"
+                            : "the model's encoder needs a source beside each sequence but the data has none: use the"
+                                    + " data it was made for");
+        }
+        if (encoder != null) {
+            Batch source = batch.source();
+            if (source.resets() != null) {
+                throw new IllegalArgumentException(
+                        "an encoder's sources should be read from their beginning to their end" + " but the batch has "
+                                + source + " that start anew in their midst: leave the resets out");
+            }
+            pass.reading(input(model, encoder.input(), scope, source), source.lengths(), source.mask());
+        }
+    }
+
+    private static Tensor input(Model model, Form form, Scope scope, Batch batch) {
         Form.Kind kind = batch.tokens() == null ? Form.Kind.SEQUENCE : Form.Kind.TOKENS;
         if (form.kind() != kind || form.features() != batch.features()) {
             throw new IllegalArgumentException("the model reads " + form + " but the data has " + batch.features()
@@ -251,19 +284,23 @@ public final class Evaluator {
         }
     }
 
-    /** For a model that answers at each step: 1 up to each sequence's end and 0 past it. Otherwise null, all count. */
-    static Tensor rowWeights(Engine engine, Scope scope, Batch batch, Tensor predictions) {
-        int rows = predictions.shape().extent(0);
-        int batchSize = batch.batchSize();
-        if (batch.lengths() == null || rows == batchSize) {
+    /**
+     * For a model that answers at each step: 1 for each step that counts and 0 for the others, past the end of a sequence or left
+     * out. Otherwise null, all count.
+     *
+     * @param pass that has gone through the model
+     */
+    static Tensor rowWeights(Model model, Scope scope, Pass pass) {
+        boolean[] counted = model.spec().output().kind() == Form.Kind.SEQUENCE ? pass.countedSteps() : null;
+        if (counted == null) {
             return null;
         }
-        float[] weights = new float[rows];
-        for (int row = 0; row < rows; row++) {
-            weights[row] = row / batchSize < batch.lengths()[row % batchSize] ? 1 : 0;
+        float[] weights = new float[counted.length];
+        for (int row = 0; row < weights.length; row++) {
+            weights[row] = counted[row] ? 1 : 0;
         }
-        Tensor tensor = scope.allocate("row weights", rows);
-        engine.write(tensor, weights);
+        Tensor tensor = scope.allocate("row weights", weights.length);
+        model.engine().write(tensor, weights);
         return tensor;
     }
 

@@ -313,7 +313,10 @@ public final class Trainer implements AutoCloseable {
         try (Scope stepScope = engine.openScope("step")) {
             Tensor input = Evaluator.input(model, stepScope, batch);
             Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step)
+                    .withMask(batch.mask())
+                    .withResets(batch.resets())
                     .carrying(state);
+            Evaluator.readSource(model, stepScope, batch, pass);
             Tensor output = model.forward(pass);
             Tensor predictions = Model.rows(output);
             Tensor gradient =
@@ -323,7 +326,7 @@ public final class Trainer implements AutoCloseable {
                     loss,
                     predictions,
                     Evaluator.targets(engine, stepScope, loss, batch, predictions),
-                    Evaluator.rowWeights(engine, stepScope, batch, predictions),
+                    Evaluator.rowWeights(model, stepScope, pass),
                     reports.view("report", report, Shape.of(LOSS_REPORT)),
                     Model.rows(gradient));
             double scale = lossScaler.scale();

@@ -241,4 +241,40 @@ class TextCommandTest {
         Files.writeString(model, after, StandardCharsets.ISO_8859_1);
         CommandLineRun.of("generate", "--model", out).failsWith(Main.FAILURE, "by its settings", "it is damaged");
     }
+
+    /** The first character of a line follows from nothing where the lines are documents, and from the line before where not. */
+    @Test
+    void linesMayBeDocuments() throws IOException {
+        StringBuilder lines = new StringBuilder();
+        String letters = "abcdefgh";
+        for (int k = 0; k < 500; k++) {
+            String letter = letters.substring(k % 8, k % 8 + 1);
+            lines.append(letter.repeat(5)).append('\n');
+        }
+        Files.writeString(text, lines);
+        Path one = folder.resolve("one");
+        Path many = folder.resolve("many");
+        double whole = loss(train(one, "--steps", 150).succeeds(), "character");
+        double apart =
+                loss(train(many, "--steps", 150, "--document-separator", "\\n").succeeds(), "character");
+        // At the end of a line the next letter is known from the letters before it either way; behind it nothing is.
+        assertTrue(Math.abs(whole - apart) > 1e-4, "whole " + whole + ", apart " + apart);
+        CommandLineRun evaluated =
+                CommandLineRun.of("evaluate", "--model", many).succeeds();
+        assertEquals(apart, loss(evaluated, "character"), 1e-4);
+
+        Path parts = folder.resolve("parts");
+        train(parts, "--steps", 37, "--document-separator", "\\n").succeeds();
+        CommandLineRun.of("train", "--resume", parts, "--steps", 150).succeeds();
+        assertArrayEquals(
+                Files.readAllBytes(many.resolve(RunFolder.MODEL)), Files.readAllBytes(parts.resolve(RunFolder.MODEL)));
+        CommandLineRun.of("train", "--resume", parts, "--document-separator", "a")
+                .failsWith(Main.BAD_USAGE, "--document-separator should be \\n as in the run");
+        train(folder.resolve("x"), "--steps", 1, "--document-separator", "ab")
+                .failsWith(Main.BAD_USAGE, "--document-separator should be one character but got 'ab', which is 2");
+        train(folder.resolve("y"), "--steps", 1, "--document-separator", "?")
+                .failsWith(Main.BAD_USAGE, "'?' (U+003F)", "should be one of the 9");
+        CommandLineRun.of("train", "--document-separator", "a")
+                .failsWith(Main.BAD_USAGE, "--document-separator goes with --task text");
+    }
 }

@@ -297,7 +297,7 @@ class TrainCommandTest {
                 "--clip -1|--clip should be 0 or a positive number but got -1.0",
                 "--threads 0|--threads should be in the [1, 1024] range but got 0",
                 "--precision fp8|--precision should be one of fp64, fp32, tf32, bf16, fp16 but got 'fp8'",
-                "--task chess|--task should be one of digits, mnist, adding, text, series, sequences but got 'chess'",
+                "--task chess|--task should be one of digits, mnist, adding, text, series, sequences, copy, reverse, addition but got 'chess'",
                 "--preset caffe|--preset should be one of tensorflow, keras but got 'caffe'",
                 "--optimizer lion|--optimizer should be one of sgd, momentum, nesterov, adam, adamw, rmsprop but got 'lion'",
                 "--time-steps 1|--task adding",

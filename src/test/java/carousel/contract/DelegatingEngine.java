@@ -142,8 +142,13 @@ class DelegatingEngine implements Engine {
     }
 
     @Override
-    public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
-        engine.dropout(x, rate, key, y);
+    public void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
+        engine.dropout(x, rate, key, period, y);
+    }
+
+    @Override
+    public void add(Tensor x, Tensor y) {
+        engine.add(x, y);
     }
 
     @Override

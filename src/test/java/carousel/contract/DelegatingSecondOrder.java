@@ -49,9 +49,4 @@ class DelegatingSecondOrder implements SecondOrder {
     public void loss(Loss loss, Dual<Tensor> predictions, Tensor rowWeights, Tensor dPredictionsTangent) {
         second.loss(loss, predictions, rowWeights, dPredictionsTangent);
     }
-
-    @Override
-    public void add(Tensor x, Tensor y) {
-        second.add(x, y);
-    }
 }

@@ -311,6 +311,8 @@ interface MisuseContract extends ContractPart {
                 refuses(() -> engine.dropout(x, rate, key, x), "dropout", "[0, 1)", "" + rate);
             }
             refuses(() -> engine.dropout(x, 0.5, key, bench.blank("y", 5)), "y", "6", "[5]");
+            refuses(() -> engine.dropout(x, 0.5, key, 0, x), "period", "1 element or more", "got 0");
+            refuses(() -> engine.add(x, bench.blank("y", 5)), "y", "6", "[5]");
         });
     }
 

@@ -187,6 +187,53 @@ interface OperationContract extends ContractPart {
         });
     }
 
+    /** One draw for all steps, wherever a period ends in a block of words, and longer than a task of an engine. */
+    @ParameterizedTest
+    @CsvSource({"1, 1", "12, 4", "35, 5", "70, 7", "4099, 6", "1000, 999", "20, 50", "100003, 1021", "100003, 33331"})
+    default void dropoutRepeatsItsDrawsWithItsPeriod(int size, int period) {
+        RandomKey key = new RandomKey(12, 3, -4);
+        double[] x = LstmData.uniform(new RandomSequence(36, 1, size), size);
+        double[] expected = new double[size];
+        int[] words = new int[Philox.WORDS];
+        for (int e = 0; e < size; e++) {
+            int draw = e % period;
+            key.block(draw / Philox.WORDS, words);
+            boolean drops = RandomKey.drops(words[draw % Philox.WORDS], RandomKey.threshold(0.375));
+            expected[e] = drops ? 0 : x[e] / (1 - 0.375);
+        }
+        use((engine, bench) -> {
+            Tensor source = bench.real("x", x, size);
+            Tensor y = bench.blank("y", size);
+            engine.dropout(source, 0.375, key, period, y);
+            tolerance().check("dropout", expected, bench.read(y), Tolerance.FUNCTION);
+            assertArrayEquals(x, bench.read(source), "x of a dropout into another tensor");
+            double[] apart = bench.read(y);
+            engine.dropout(source, 0.375, key, period, source);
+            assertArrayEquals(apart, bench.read(source), "dropout in place");
+            return null;
+        });
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3, 64, 1021, 100_003})
+    default void addAddsToWhatIsThere(int size) {
+        RandomSequence random = new RandomSequence(42, 0, size);
+        double[] x = LstmData.uniform(random, size);
+        double[] before = LstmData.uniform(random, size + 2);
+        double[] expected = before.clone();
+        for (int e = 0; e < size; e++) {
+            expected[e + 1] += x[e];
+        }
+        use((engine, bench) -> {
+            Tensor from = bench.real("x", x, size);
+            Tensor all = bench.real("y", before, size + 2);
+            engine.add(from, all.view("middle", 1, Shape.of(size)));
+            tolerance().check("a sum", expected, bench.read(all), 2);
+            assertArrayEquals(x, bench.read(from), "x of an addition");
+            return null;
+        });
+    }
+
     @Test
     default void dropoutIsItsOwnBackwardPass() {
         int size = 1000;

@@ -287,11 +287,23 @@ enum PlantedBug {
     }),
     DOES_NOT_SCALE_WHAT_DROPOUT_KEEPS(engine -> new DelegatingEngine(engine) {
         @Override
-        public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
-            super.dropout(x, rate, key, y);
+        public void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
+            super.dropout(x, rate, key, period, y);
             double[] values = values(y);
             Arrays.setAll(values, e -> values[e] * (1 - rate));
             write(y, values);
+        }
+    }),
+    DRAWS_DROPOUT_FOR_EVERY_ELEMENT(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
+            super.dropout(x, rate, key, Math.max(1, x.elements()), y);
+        }
+    }),
+    ADDS_INTO_THE_WRONG_TENSOR(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void add(Tensor x, Tensor y) {
+            super.add(y, x);
         }
     }),
     DOES_NOT_SHIFT_THE_SOFTMAX(engine -> new DelegatingEngine(engine) {

@@ -163,17 +163,4 @@ interface SecondOrderContract extends ContractPart {
             return new double[][] {bench.read(change)};
         });
     }
-
-    @Test
-    default void sumsOfTensors() {
-        requireSecondOrder();
-        RandomSequence random = new RandomSequence(8, 2, 0);
-        double[] x = LstmData.uniform(random, 101);
-        double[] y = LstmData.uniform(random, 101);
-        sameAsReference("the sum", 1, (engine, bench) -> {
-            Tensor sum = bench.real("y", y, 101);
-            engine.secondOrder().add(bench.real("x", x, 101), sum);
-            return new double[][] {bench.read(sum)};
-        });
-    }
 }

@@ -163,4 +163,74 @@ class BucketedBatchesTest {
     private static String contents(Batch batch) {
         return Arrays.toString(batch.inputs()) + Arrays.toString(batch.lengths()) + Arrays.toString(batch.labels());
     }
+
+    /** Through views and scalings too, and in batches of all kinds. */
+    @Test
+    void masksComeAlongWithTheirSequences() {
+        SequenceDataset masked = ScaledSequences.eachByItself(new MaskedSequences(SIZE, LONGEST, 2).range(0, SIZE));
+        for (BatchSource source : List.of(
+                BucketedBatches.shuffled(masked, 5, 3),
+                BucketedBatches.sorted(masked, 7),
+                new SequentialBatches(masked, 8),
+                new ShuffledBatches(masked, 6, 2, ShuffledBatches.Mode.PER_EPOCH))) {
+            int left = 0;
+            for (long k = 0; k < source.batchesPerEpoch(); k++) {
+                Batch batch = source.batch(k);
+                for (int row = 0; row < batch.batchSize(); row++) {
+                    for (int t = 0; t < batch.timeSteps(); t++) {
+                        boolean counts = batch.mask()[t * batch.batchSize() + row];
+                        assertEquals(MaskedSequences.counts(batch.labels()[row], t), counts);
+                        left += counts ? 0 : 1;
+                    }
+                }
+            }
+            assertTrue(left > SIZE, left + " steps left out");
+        }
+        assertNull(BucketedBatches.sorted(dataset, 7).batch(0).mask());
+    }
+
+    /** What is left out of a sequence says nothing about its mean, nor does it where it is not a number. */
+    @Test
+    void aSequenceIsScaledByTheStepsThatCount() {
+        Batch one = new Batch(4, 1, 1, 0, false).withMask(new boolean[] {true, false, true, false});
+        SequenceDataset origin = new SequenceDataset() {
+            @Override
+            public String name() {
+                return "one";
+            }
+
+            @Override
+            public int size() {
+                return 1;
+            }
+
+            @Override
+            public int timeSteps() {
+                return 4;
+            }
+
+            @Override
+            public int features() {
+                return 1;
+            }
+
+            @Override
+            public int classes() {
+                return 1;
+            }
+
+            @Override
+            public int targetSize() {
+                return 0;
+            }
+
+            @Override
+            public void read(int index, Batch into, int row) {
+                System.arraycopy(new float[] {5, Float.NaN, 9, 1e9f}, 0, into.inputs(), 0, 4);
+            }
+        };
+        ScaledSequences.eachByItself(origin).read(0, one, 0);
+        assertEquals(-1, one.inputs()[0], 1e-6);
+        assertEquals(1, one.inputs()[2], 1e-6);
+    }
 }

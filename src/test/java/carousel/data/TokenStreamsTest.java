@@ -3,6 +3,7 @@ package carousel.data;
 import static carousel.fixture.Refusals.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.stream.IntStream;
@@ -59,5 +60,39 @@ class TokenStreamsTest {
         assertRefused(IllegalArgumentException.class, () -> of(5, 0, 1), "[1, 4] range but got 0");
         assertRefused(IllegalArgumentException.class, () -> of(5, 1, 0), "1 or more but got 0");
         assertRefused(IllegalArgumentException.class, () -> of(5, 1, 1).batch(-1), "0 or more but got -1");
+    }
+
+    /** The token behind a separator is the first of another document, wherever it stands in a batch. */
+    @ParameterizedTest
+    @CsvSource({"1, 4", "3, 5", "7, 2", "20, 100"})
+    void documentsBeginBehindTheirSeparators(int batchSize, int timeSteps) {
+        int[] tokens = IntStream.range(0, 200).map(k -> k * k % 11).toArray();
+        TokenStreams source = TokenStreams.ofDocuments("documents", tokens, 11, batchSize, timeSteps, 4);
+        TokenStreams plain = new TokenStreams("tokens", tokens, 11, batchSize, timeSteps);
+        int stretch = 199 / batchSize;
+        int found = 0;
+        int start = 0;
+        for (long k = 0; k < source.batchesPerEpoch(); k++) {
+            Batch batch = source.batch(k);
+            assertArrayEquals(plain.batch(k).tokens(), batch.tokens());
+            assertArrayEquals(plain.batch(k).labels(), batch.labels());
+            for (int step = 0; step < batch.tokens().length; step++) {
+                int at = step % batchSize * stretch + start + step / batchSize;
+                assertEquals(at > 0 && tokens[at - 1] == 4, batch.resets()[step], "token " + at);
+                found += batch.resets()[step] ? 1 : 0;
+            }
+            start += batch.timeSteps();
+        }
+        assertTrue(found > 20, found + " documents");
+        assertNull(plain.batch(0).resets());
+        assertRefused(
+                IllegalArgumentException.class,
+                () -> TokenStreams.ofDocuments("documents", tokens, 11, 1, 1, 11),
+                "documents",
+                "[0, 10] range but got 11");
+        assertRefused(
+                IllegalArgumentException.class,
+                () -> TokenStreams.ofDocuments("documents", tokens, 11, 1, 1, -1),
+                "but got -1");
     }
 }

@@ -21,6 +21,7 @@ import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
 import carousel.layer.ModelSpec;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import java.util.Arrays;
 import java.util.List;
@@ -66,13 +67,15 @@ class ModelJsonTest {
                     true,
                     new Initializer.Normal(-1e-300, Double.MIN_VALUE),
                     new Initializer.Orthogonal(),
-                    -0.0),
+                    -0.0,
+                    true),
             new Lstm(
                     LstmSpec.of(1, 2).withDirection(Direction.REVERSE),
                     false,
                     new Initializer.GlorotUniform(),
                     new Initializer.Constant(Double.MAX_VALUE),
-                    1.5),
+                    1.5,
+                    false),
             new Dense(3, false, new Initializer.Constant(-0.0), new Initializer.Uniform(2, 2)),
             new Dense(Integer.MAX_VALUE, true, new Initializer.GlorotUniform(), new Initializer.Orthogonal()));
 
@@ -87,7 +90,19 @@ class ModelJsonTest {
                                 .map(Activation::new)
                                 .toArray(Layer[]::new)),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2)),
+                ModelSpec.of(
+                        Form.sequence(3),
+                        new Dropout(0.5, true),
+                        Residual.of(
+                                new Dropout(0.25),
+                                Residual.of(Residual.of(
+                                        Residual.of(Lstm.of(LstmSpec.of(1, 3).withActivations(EXOTIC))
+                                                .withReturnSequences(true)))))),
                 ModelSpec.of(Form.tokens(3), Embedding.of(2).withMaskZero(true), Lstm.of(2)),
+                ModelSpec.encoderDecoder(
+                        ModelSpec.of(Form.sequence(5), Dense.of(2), Lstm.of(3).withLearnedInitialState(true)),
+                        ModelSpec.of(
+                                Form.tokens(4), Embedding.of(2), Lstm.of(3).withReturnSequences(true), Dense.of(4))),
                 ModelSpec.of(
                         Form.sequence(2),
                         new Masking(-0.1),
@@ -116,7 +131,11 @@ class ModelJsonTest {
     /** A layer's own input size means nothing: it is that of what it is put on. */
     private static List<Object> withoutInputSizes(ModelSpec spec) {
         return Stream.concat(
-                        Stream.of(spec.input()),
+                        Stream.of(
+                                spec.input(),
+                                spec.encoder() == null
+                                        ? "no encoder"
+                                        : spec.encoder().toString()),
                         spec.layers().stream()
                                 .map(layer -> layer instanceof Lstm lstm
                                         ? lstm.withSpec(lstm.spec().withInputSize(1))
@@ -162,6 +181,13 @@ class ModelJsonTest {
                         new Activation(ActivationFunction.SIGMOID),
                         new Activation(ActivationFunction.TANH),
                         new Activation(ActivationFunction.SOFTMAX))));
+        String encoder = lstm().replace("1.0}]}", "1.0,\"learnedInitialState\":true}]}");
+        String decoder = lstm().replace("\"returnSequences\":false", "\"returnSequences\":true");
+        assertEquals(
+                "{\"encoder\":" + encoder + "," + decoder.substring(1),
+                ModelJson.write(ModelSpec.encoderDecoder(
+                        ModelSpec.of(Form.sequence(2), Lstm.of(3).withLearnedInitialState(true)),
+                        ModelSpec.of(Form.sequence(2), Lstm.of(3).withReturnSequences(true)))));
         assertTrue(ModelJson.write(EVERYTHING)
                 .contains("\"gateClip\":6.5,\"coupledGates\":true,\"activations\":{"
                         + "\"gates\":{\"type\":\"HARD_SIGMOID\",\"alpha\":0.2,\"beta\":0.5},"
@@ -219,7 +245,7 @@ class ModelJsonTest {
                 "\"glorotUniform\" | \"glorot\" | but got 'glorot'",
                 "\"glorotUniform\" | \"normal\" | 'mean' is missing",
                 "{\"type\":\"orthogonal\"} | \"orthogonal\" | 'recurrentInitializer' should be an object",
-                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, activation, masking or time_reversal but got 'gru'",
+                "\"type\":\"lstm\" | \"type\":\"gru\" | lstm, dense, embedding, dropout, activation, masking, time_reversal or residual but got 'gru'",
                 "\"type\":\"lstm\", | `` | 'type' is missing",
                 "\"layers\":[{ | \"layers\":[7,{ | a layer should be an object but got '7'",
                 "\"layers\":[ | \"layers\":{},\"other\":[ | 'layers' should be an array but got '{}'",
@@ -264,6 +290,27 @@ class ModelJsonTest {
             strings = {"", " ", "null", "7", "\"text\"", "[]", "{", "}", "{\"input\"", "\u0000", "{'input':{}}", "//"})
     void whatIsNoObjectIsRefused(String text) {
         assertRefused(FormatException.class, () -> ModelJson.parse(text), "the model's specification cannot be read: ");
+    }
+
+    @Test
+    void encodersThatDoNotFitAreRefused() {
+        String encoder = lstm();
+        String decoder = encoder.replace("\"returnSequences\":false", "\"returnSequences\":true");
+        String nested = "{\"encoder\":" + encoder + "," + encoder.substring(1);
+        assertRefused(
+                FormatException.class,
+                () -> ModelJson.parse("{\"encoder\":" + nested + "," + decoder.substring(1)),
+                "no encoder itself");
+        assertRefused(
+                FormatException.class,
+                () -> ModelJson.parse("{\"encoder\":[]," + decoder.substring(1)),
+                "'encoder' should be an object");
+        assertRefused(
+                FormatException.class,
+                () -> ModelJson.parse("{\"encoder\":" + encoder.replace("\"hiddenSize\":3", "\"hiddenSize\":4") + ","
+                        + decoder.substring(1)),
+                "h [1, batch, 4] and c [1, batch, 4]",
+                "h [1, batch, 3]");
     }
 
     @Test

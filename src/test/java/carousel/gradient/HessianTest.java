@@ -1,5 +1,6 @@
 package carousel.gradient;
 
+import static carousel.fixture.Refusals.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -22,7 +23,10 @@ import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
 import java.util.function.DoubleFunction;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -31,22 +35,41 @@ class HessianTest {
     private static final double STEP = 1e-5;
     private static final long SEED = 5;
 
+    /** The models of which there are second derivatives. */
+    private static Stream<Arguments> models() {
+        return ModelGradientTest.models().filter(arguments -> {
+            ModelSpec spec = (ModelSpec) arguments.get()[1];
+            return spec.encoder() == null && !learns(spec);
+        });
+    }
+
+    private static boolean learns(ModelSpec spec) {
+        return spec.layers().stream()
+                .flatMap(layer -> layer.leaves().stream())
+                .anyMatch(leaf -> leaf instanceof Lstm lstm && lstm.learnedInitialState());
+    }
+
     /** The gradient, and the Hessian's product with the direction where one is given. */
     private record Answer(double loss, double[] gradient, double[] product) {}
 
     /** One model with one batch of numbers. */
-    private record Problem(Model model, Loss loss, double[] x, int[] lengths, double[] targets, boolean training) {
+    private record Problem(
+            Model model, Loss loss, double[] x, int[] lengths, double[] targets, boolean training, boolean[] mask) {
         Answer at(double[] parameters, double[] direction) {
             Engine engine = model.engine();
             model.writeParameters(parameters);
             model.clearGradients();
             try (Scope scope = engine.openScope("batch")) {
-                Tensor input = ModelGradientTest.input(model, scope, x);
+                Tensor input = ModelGradientTest.input(engine, model.spec().input(), scope, x);
                 Pass pass = training
                         ? Pass.training(engine, scope, input, lengths, SEED, 7)
                         : Pass.inference(engine, scope, input, lengths);
+                pass.withMask(mask);
                 // Inference passes have no way back; without dropout they are what a training pass is without it.
-                Tensor output = model.forward(training ? pass : Pass.inference(engine, scope, input, lengths));
+                Tensor output = model.forward(
+                        training
+                                ? pass
+                                : Pass.inference(engine, scope, input, lengths).withMask(mask));
                 int columns = Model.rows(output).shape().extent(1);
                 int rows = Math.toIntExact(output.elements()) / columns;
                 Tensor wanted = loss.labelled()
@@ -98,11 +121,13 @@ class HessianTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @MethodSource("carousel.gradient.ModelGradientTest#models")
+    @MethodSource("models")
     void productsAreDifferencesOfGradients(String name, ModelSpec spec) {
         boolean sequences = spec.input().kind() != Form.Kind.VECTOR;
         for (Loss loss : Loss.values()) {
-            for (int[] lengths : sequences ? new int[][] {null, {3, 0, 4}} : new int[][] {null}) {
+            for (int kind = 0; kind < (sequences ? 3 : 1); kind++) {
+                int[] lengths = kind == 0 ? null : new int[] {3, 0, 4};
+                boolean[] mask = kind == 2 ? ModelGradientTest.MASK : null;
                 RandomSequence random = new RandomSequence(SEED, 1, loss.ordinal());
                 try (Engine engine = Engines.open("reference");
                         Model model = Model.create(engine, spec, SEED)) {
@@ -112,7 +137,7 @@ class HessianTest {
                     double[] v = LstmData.uniform(random, count);
                     double[] x = LstmData.uniform(random, 36);
                     double[] targets = LstmData.uniform(random, 72);
-                    Problem problem = new Problem(model, loss, x, lengths, targets, true);
+                    Problem problem = new Problem(model, loss, x, lengths, targets, true, mask);
                     Answer exact = problem.at(parameters, v);
                     Answer plain = problem.at(parameters, null);
                     assertEquals(plain.loss(), exact.loss(), "the loss");
@@ -150,7 +175,7 @@ class HessianTest {
 
     /** A pass for inference drops nothing, and gives the same as one for training of the model without dropout. */
     @ParameterizedTest(name = "{0}")
-    @MethodSource("carousel.gradient.ModelGradientTest#models")
+    @MethodSource("models")
     void inferencePassesDropNothing(String name, ModelSpec spec) {
         RandomSequence random = new RandomSequence(SEED, 2, 0);
         try (Engine engine = Engines.open("reference");
@@ -162,8 +187,8 @@ class HessianTest {
             double[] x = LstmData.uniform(random, 36);
             double[] targets = LstmData.uniform(random, 72);
             Loss loss = Loss.MEAN_SQUARED_ERROR;
-            Answer one = new Problem(model, loss, x, null, targets, false).at(parameters, v);
-            Answer other = new Problem(undropped, loss, x, null, targets, true).at(parameters, v);
+            Answer one = new Problem(model, loss, x, null, targets, false, null).at(parameters, v);
+            Answer other = new Problem(undropped, loss, x, null, targets, true, null).at(parameters, v);
             assertArrayEquals(other.gradient(), one.gradient(), "the gradient");
             assertArrayEquals(other.product(), one.product(), "the product");
         }
@@ -171,7 +196,7 @@ class HessianTest {
 
     /** In single precision, up to its rounding. */
     @ParameterizedTest(name = "{0}")
-    @MethodSource("carousel.gradient.ModelGradientTest#models")
+    @MethodSource("models")
     void theVectorEngineGivesTheSameProducts(String name, ModelSpec spec) {
         boolean sequences = spec.input().kind() != Form.Kind.VECTOR;
         for (Loss loss : Loss.values()) {
@@ -186,7 +211,7 @@ class HessianTest {
                     double[] x = LstmData.uniform(random, 36);
                     double[] targets = LstmData.uniform(random, 72);
                     int[] lengths = sequences ? new int[] {2, 4, 1} : null;
-                    answers[k] = new Problem(model, loss, x, lengths, targets, true).at(parameters, v);
+                    answers[k] = new Problem(model, loss, x, lengths, targets, true, null).at(parameters, v);
                 }
             }
             assertEquals(answers[0].loss(), answers[1].loss(), 1e-5 * Math.abs(answers[0].loss()), "the loss");
@@ -252,6 +277,37 @@ class HessianTest {
             engine.fill(product, 0);
             model.hessianVectorProduct(pass, Loss.MEAN_SQUARED_ERROR, wanted, null, v, report, product);
             return read(engine, product);
+        }
+    }
+
+    @Test
+    void whatHasNoSecondDerivativesYetIsRefused() {
+        Lstm lstm = Lstm.of(3);
+        ModelSpec plain = ModelSpec.of(Form.sequence(2), lstm);
+        refuses(ModelSpec.of(Form.sequence(2), lstm.withLearnedInitialState(true)), null, "a learned initial state");
+        refuses(plain, new boolean[] {false, true}, "but got resets");
+        refuses(
+                ModelSpec.encoderDecoder(plain, ModelSpec.of(Form.sequence(2), lstm.withReturnSequences(true))),
+                null,
+                "a model without an encoder");
+    }
+
+    private static void refuses(ModelSpec spec, boolean[] resets, String reason) {
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, spec, SEED);
+                Scope scope = engine.openScope("batch")) {
+            Tensor x = scope.allocate("x", 2, 1, 2);
+            engine.fill(x, 1);
+            Pass pass = Pass.inference(engine, scope, x, null).withResets(resets);
+            if (spec.encoder() != null) {
+                pass.reading(x, null);
+            }
+            Tensor v = scope.allocate("v", model.parameters().shape().toArray());
+            engine.fill(v, 1);
+            assertRefused(
+                    IllegalArgumentException.class,
+                    () -> model.hessianVectorProduct(pass, Loss.MEAN_SQUARED_ERROR, null, null, v, null, v),
+                    reason);
         }
     }
 }

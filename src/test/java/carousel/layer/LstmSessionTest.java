@@ -18,7 +18,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Serving many clients step by step gives the numbers of one long run. */
@@ -34,6 +37,14 @@ class LstmSessionTest {
             Lstm.of(LstmSpec.of(1, 19).withLayers(2).withProjectionSize(7)).withReturnSequences(true),
             Lstm.of(6).withReturnSequences(true),
             Dense.of(OUTPUTS));
+
+    /** Different widths, and LSTM layers inside residual connections. */
+    private static final ModelSpec RESIDUAL = new ModelSpec(Form.sequence(FEATURES), Lstm.stack(true, 12, 7))
+            .then(
+                    Residual.of(
+                            Lstm.of(7).withReturnSequences(true),
+                            Residual.of(Lstm.of(7).withReturnSequences(true), new Dropout(0.5, true))),
+                    Dense.of(OUTPUTS));
 
     private static final ModelSpec AT_THE_END =
             ModelSpec.of(Form.sequence(FEATURES), Lstm.of(9).withLayers(2), Dense.of(OUTPUTS));
@@ -123,11 +134,16 @@ class LstmSessionTest {
         }
     }
 
+    private static Stream<Arguments> chunked() {
+        return Stream.of("reference", "vector")
+                .flatMap(name -> Stream.of(Arguments.of(name, EACH_STEP), Arguments.of(name, RESIDUAL)));
+    }
+
     @ParameterizedTest
-    @ValueSource(strings = {"reference", "vector"})
-    void stepsAndChunksOfSomeClientsAreOneLongRun(String name) {
+    @MethodSource("chunked")
+    void stepsAndChunksOfSomeClientsAreOneLongRun(String name, ModelSpec spec) {
         float[] x = inputs();
-        use(name, EACH_STEP, (model, session) -> {
+        use(name, spec, (model, session) -> {
             float[] whole = longRun(model, STEPS, x);
             int[] position = new int[CLIENTS];
             RandomSequence random = new RandomSequence(9, 0, 0);

@@ -307,4 +307,80 @@ class MaskingTest {
                 () -> ModelSpec.of(Form.tokens(3), Embedding.of(2).withMaskZero(true), new Masking(0), Lstm.of(LSTM)),
                 "one layer but got two");
     }
+
+    /** A mask that is given leaves out the same steps as one that is found by their values. */
+    @ParameterizedTest
+    @MethodSource("models")
+    void aMaskThatIsGivenIsOneThatIsFound(String engineName, Direction direction) {
+        for (boolean sequences : new boolean[] {false, true}) {
+            Lstm lstm = Lstm.of(LSTM.withLayers(2).withDirection(direction)).withReturnSequences(sequences);
+            ModelSpec found = ModelSpec.of(Form.sequence(FEATURES), new Masking(VALUE), lstm)
+                    .then(Dense.of(2));
+            ModelSpec given = ModelSpec.of(Form.sequence(FEATURES), lstm, Dense.of(2));
+            double[] x = input();
+            boolean[] mask = new boolean[TIME_STEPS * BATCH_SIZE];
+            for (int row = 0; row < mask.length; row++) {
+                mask[row] = counts(row / BATCH_SIZE, row % BATCH_SIZE);
+            }
+            try (Engine engine = Engines.open(engineName);
+                    Model one = Model.create(engine, found, 3);
+                    Model other = Model.create(engine, given, 3);
+                    Scope scope = engine.openScope("run")) {
+                other.writeParameters(one.readParameters());
+                Tensor input = scope.allocate("x", TIME_STEPS, BATCH_SIZE, FEATURES);
+                engine.write(input, x);
+                for (int[] lengths : new int[][] {null, {6, 5, 6, 0, 3}}) {
+                    assertArrayEquals(
+                            run(one, x, TIME_STEPS, BATCH_SIZE, lengths),
+                            read(
+                                    other,
+                                    other.forward(Pass.inference(engine, scope, input, lengths)
+                                            .withMask(mask))));
+                }
+            }
+        }
+    }
+
+    /** Padding on the left gives what padding on the right does, later. */
+    @ParameterizedTest
+    @MethodSource("models")
+    void sequencesPaddedOnTheLeftAreThosePaddedOnTheRightShifted(String engineName, Direction direction) {
+        int[] lengths = {4, 0, 6, 1, 3};
+        ModelSpec spec = ModelSpec.of(
+                Form.tokens(9),
+                Embedding.of(3).withMaskZero(true),
+                Lstm.of(LSTM.withDirection(direction)).withReturnSequences(true),
+                Residual.of(
+                        Lstm.of(LSTM.withDirection(direction)).withReturnSequences(true),
+                        Dense.of(3 * direction.cells())),
+                Dense.of(2));
+        int[] left = new int[TIME_STEPS * BATCH_SIZE];
+        int[] right = new int[TIME_STEPS * BATCH_SIZE];
+        RandomSequence random = new RandomSequence(6, 6, 6);
+        for (int n = 0; n < BATCH_SIZE; n++) {
+            for (int t = 0; t < lengths[n]; t++) {
+                int token = 1 + random.nextInt(8);
+                right[t * BATCH_SIZE + n] = token;
+                left[(TIME_STEPS - lengths[n] + t) * BATCH_SIZE + n] = token;
+            }
+        }
+        try (Engine engine = Engines.open(engineName);
+                Model model = Model.create(engine, spec, 3);
+                Scope scope = engine.openScope("run")) {
+            Tensor leftIds = scope.allocateIntegers("left", TIME_STEPS, BATCH_SIZE);
+            Tensor rightIds = scope.allocateIntegers("right", TIME_STEPS, BATCH_SIZE);
+            engine.write(leftIds, left);
+            engine.write(rightIds, right);
+            double[] late = read(model, model.forward(Pass.inference(engine, scope, leftIds, null)));
+            double[] early = read(model, model.forward(Pass.inference(engine, scope, rightIds, lengths)));
+            for (int n = 0; n < BATCH_SIZE; n++) {
+                for (int t = 0; t < lengths[n]; t++) {
+                    int from = (t * BATCH_SIZE + n) * 2;
+                    int to = ((TIME_STEPS - lengths[n] + t) * BATCH_SIZE + n) * 2;
+                    assertArrayEquals(
+                            Arrays.copyOfRange(early, from, from + 2), Arrays.copyOfRange(late, to, to + 2), 1e-6);
+                }
+            }
+        }
+    }
 }

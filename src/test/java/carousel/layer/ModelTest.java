@@ -624,4 +624,66 @@ class ModelTest {
         assertArrayEquals(gradients[0], gradients[1], 1e-5);
         assertNotEquals(0, Arrays.stream(gradients[0]).map(Math::abs).max().orElseThrow());
     }
+
+    /** One draw for all steps of a sequence, scaled like any other; each batch and each layer draws anew. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void lockedDropoutDropsTheSameNumbersAtEveryStep(String name) {
+        int timeSteps = 4;
+        int row = 6 * 35;
+        ModelSpec spec = ModelSpec.of(Form.sequence(35), new Dropout(0.25, true), new Dropout(0.5, true));
+        use(name, spec, (model, scope) -> {
+            Tensor x = scope.allocate("x", timeSteps, 6, 35);
+            model.engine().fill(x, 3);
+            assertEquals(
+                    timeSteps * row,
+                    Arrays.stream(infer(model, scope, x)).filter(y -> y == 3).count());
+            double[] first = dropped(model, scope, x, 1);
+            for (int t = 1; t < timeSteps; t++) {
+                assertArrayEquals(
+                        Arrays.copyOf(first, row), Arrays.copyOfRange(first, t * row, (t + 1) * row), "step " + t);
+            }
+            assertArrayEquals(first, dropped(model, scope, x, 1));
+            assertNotEquals(Arrays.toString(first), Arrays.toString(dropped(model, scope, x, 2)));
+            long kept = Arrays.stream(first, 0, row).filter(y -> y != 0).count();
+            assertTrue(kept > 50 && kept < 110, kept + " of 210 kept at 0.75 times 0.5");
+            for (double y : first) {
+                assertEquals(y == 0 ? 0 : 8, y, 1e-5);
+            }
+            assertTrue(
+                    IntStream.range(1, 6)
+                            .anyMatch(n -> !Arrays.equals(
+                                    Arrays.copyOf(first, 35), Arrays.copyOfRange(first, n * 35, (n + 1) * 35))),
+                    "sequences drop numbers of their own");
+        });
+        // Vectors have no steps to share.
+        use(name, ModelSpec.of(Form.vector(9), new Dropout(0.5, true)), (locked, scope) -> {
+            try (Model plain = Model.create(locked.engine(), ModelSpec.of(Form.vector(9), new Dropout(0.5)), 1)) {
+                Tensor x = real(locked, scope, 8, 9);
+                assertArrayEquals(dropped(plain, scope, x, 3), dropped(locked, scope, x, 3));
+            }
+        });
+        assertEquals(
+                "Dropout(0.5, locked over time)",
+                new Dropout(0.5).withLocked(true).summary());
+    }
+
+    private static double[] dropped(Model model, Scope scope, Tensor x, long step) {
+        return read(model, model.forward(Pass.training(model.engine(), scope, x, null, 7, step)));
+    }
+
+    @Test
+    void aStackOfDifferentWidthsReturnsWhatItsLastLayerDoes() {
+        ModelSpec once = new ModelSpec(Form.sequence(3), Lstm.stack(false, 7, 5, 2)).then(Dense.of(4));
+        assertEquals(
+                ModelSpec.of(
+                        Form.sequence(3),
+                        Lstm.of(7).withReturnSequences(true),
+                        Lstm.of(5).withReturnSequences(true),
+                        Lstm.of(2),
+                        Dense.of(4)),
+                once);
+        assertEquals(List.of(Lstm.of(6).withReturnSequences(true)), Lstm.stack(true, 6));
+        assertRefused(IllegalArgumentException.class, () -> Lstm.stack(true), "one or more layers but got none");
+    }
 }

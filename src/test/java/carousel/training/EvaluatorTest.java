@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.data.Batch;
+import carousel.data.BatchSource;
 import carousel.data.SequenceDataset;
 import carousel.data.SequentialBatches;
 import carousel.engine.ActivationFunction;
@@ -22,15 +23,19 @@ import carousel.layer.Dropout;
 import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Lstm;
+import carousel.layer.Masking;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
+import carousel.layer.Residual;
 import carousel.optimizer.Optimizer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class EvaluatorTest {
     private static final int SIZE = 23;
@@ -387,5 +392,148 @@ class EvaluatorTest {
                                 .predict(new Batch(2, 1, FEATURES, 2, false)),
                         "9 tokens",
                         "3 features"));
+    }
+
+    /** Steps that are left out count in no loss at every step, by whatever they are left out, nor does what they hold. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void stepsLeftOutCountInNoLoss(String name) {
+        int steps = 6;
+        int sequences = 3;
+        String[] kinds = {"oxxoxo", "oooooo", "xxoxx."};
+        Lstm lstm = Lstm.of(4).withReturnSequences(true);
+        ModelSpec given = ModelSpec.of(Form.tokens(5), Embedding.of(3), lstm, Dense.of(5));
+        ModelSpec byToken = ModelSpec.of(Form.tokens(5), Embedding.of(3).withMaskZero(true), lstm, Dense.of(5));
+        ModelSpec byValue = ModelSpec.of(
+                Form.tokens(5), Embedding.of(3), new Dropout(0), new Masking(7), lstm, Residual.of(lstm), Dense.of(5));
+        ModelSpec plain = ModelSpec.of(Form.tokens(5), Embedding.of(3), lstm, Residual.of(lstm), Dense.of(5));
+        ModelSpec once = ModelSpec.of(Form.tokens(5), Embedding.of(3), Dense.of(5));
+        for (ModelSpec spec : List.of(given, byToken, byValue, plain, once)) {
+            Batch batch = Batch.ofTokens(steps, sequences, 5, true);
+            boolean[] mask = new boolean[steps * sequences];
+            RandomSequence random = new RandomSequence(5, 5, 5);
+            for (int row = 0; row < mask.length; row++) {
+                char kind = kinds[row % sequences].charAt(row / sequences);
+                mask[row] = kind == 'x';
+                // A token of 0 is masked by two of the models, and by one because of what its embedding is.
+                batch.tokens()[row] = kind == 'o' ? 0 : 1 + random.nextInt(4);
+                batch.labels()[row] = kind == 'o' ? -1 : random.nextInt(5);
+                batch.lengths()[row % sequences] += kind == '.' ? 0 : 1;
+            }
+            boolean alone = spec == byToken || spec == byValue;
+            use(name, spec, model -> {
+                double[] parameters = model.readParameters();
+                if (spec == byValue) {
+                    // Masking compares in single precision.
+                    Arrays.fill(parameters, 0, 3, 7);
+                    model.writeParameters(parameters);
+                }
+                Evaluator evaluator = new Evaluator(model, Loss.SOFTMAX_CROSS_ENTROPY);
+                Evaluation found = evaluator.evaluate(alone ? batch : batch.withMask(mask));
+                assertEquals(7, found.count());
+                float[] predictions = evaluator.predict(alone ? batch : batch.withMask(mask));
+                double loss = 0;
+                for (int row = 0; row < mask.length; row++) {
+                    loss -= mask[row] ? Math.log(predictions[row * 5 + batch.labels()[row]]) : 0;
+                }
+                assertEquals(loss / 7, found.loss(), 1e-6);
+                try (Trainer trainer = Trainer.of(model).open()) {
+                    double before = trainer.evaluate(alone ? batch : batch.withMask(mask))
+                            .loss();
+                    trainer.fitSteps(new SourceOf(alone ? batch : batch.withMask(mask)), null, 30);
+                    assertTrue(trainer.evaluate(alone ? batch : batch.withMask(mask))
+                                    .loss()
+                            < before);
+                }
+            });
+        }
+    }
+
+    /** The same batch again and again. */
+    private record SourceOf(Batch batch) implements BatchSource {
+        @Override
+        public String name() {
+            return "one batch";
+        }
+
+        @Override
+        public long batchesPerEpoch() {
+            return 30;
+        }
+
+        @Override
+        public int batchSize() {
+            return batch.batchSize();
+        }
+
+        @Override
+        public int timeSteps() {
+            return batch.timeSteps();
+        }
+
+        @Override
+        public int features() {
+            return batch.features();
+        }
+
+        @Override
+        public int classes() {
+            return batch.features();
+        }
+
+        @Override
+        public int targetSize() {
+            return batch.targetSize();
+        }
+
+        @Override
+        public boolean variableLengths() {
+            return batch.lengths() != null;
+        }
+
+        @Override
+        public Batch batch(long number) {
+            return batch;
+        }
+    }
+
+    /** What a mask leaves out may hold anything: readings that are missing, as numbers that are none. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void whatIsLeftOutMayBeNoNumber(String name) {
+        ModelSpec spec = ModelSpec.of(
+                Form.sequence(2),
+                Dense.of(3),
+                new Activation(ActivationFunction.TANH),
+                Lstm.of(4).withReturnSequences(true),
+                Dense.of(2),
+                Lstm.of(3),
+                Dense.of(2));
+        boolean[] none = new boolean[10];
+        boolean[] mask = {false, true, true, false, false, true, false, false, true, true};
+        for (boolean[] each : List.of(mask, none)) {
+            Batch holes = new Batch(5, 2, 2, 2, false).withMask(each);
+            Batch zeros = new Batch(5, 2, 2, 2, false).withMask(each);
+            for (int e = 0; e < 20; e++) {
+                holes.inputs()[e] = each[e / 2] ? e / 20f : Float.NaN;
+                zeros.inputs()[e] = each[e / 2] ? e / 20f : 0;
+            }
+            Arrays.fill(holes.targets(), 1);
+            Arrays.fill(zeros.targets(), 1);
+            double[][] trained = new double[2][];
+            for (int k = 0; k < 2; k++) {
+                Batch batch = k == 0 ? holes : zeros;
+                int at = k;
+                use(name, spec, model -> {
+                    try (Trainer trainer =
+                            Trainer.of(model).loss(Loss.MEAN_SQUARED_ERROR).open()) {
+                        trainer.fitSteps(new SourceOf(batch), null, 3);
+                        trained[at] = model.readParameters();
+                    }
+                });
+            }
+            assertArrayEquals(trained[1], trained[0]);
+            assertTrue(Arrays.stream(trained[0]).allMatch(Double::isFinite));
+        }
     }
 }

@@ -27,12 +27,14 @@ import carousel.layer.Form;
 import carousel.layer.Lstm;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
+import carousel.layer.Residual;
 import carousel.optimizer.Optimizer;
 import carousel.optimizer.ReduceOnPlateau;
 import carousel.optimizer.Schedule;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -117,21 +119,53 @@ class TrainerTest {
     private static final ModelSpec TOKENS = ModelSpec.of(
             Form.tokens(7), Embedding.of(4), Lstm.of(9).withLayers(2).withReturnSequences(true), Dense.of(7));
 
+    private static final ModelSpec LEARNED_START = ModelSpec.of(
+            Form.tokens(7),
+            Embedding.of(4),
+            Lstm.of(9).withLayers(2).withReturnSequences(true).withLearnedInitialState(true),
+            Dense.of(7));
+
     @ParameterizedTest
     @ValueSource(strings = {"reference", "vector"})
     void theStateOfContiguousBatchesIsCarriedAndResumed(String name, @TempDir Path folder) throws Exception {
-        double[] whole = stream(name, null, 10, folder.resolve("whole"));
-        for (int stop : new int[] {0, 1, 3, 4, 7, 8, 9}) {
-            Path file = folder.resolve("at-" + stop);
-            stream(name, null, stop, file);
-            assertArrayEquals(whole, stream(name, file, 10, folder.resolve("resumed")), "resumed after step " + stop);
+        for (ModelSpec spec : new ModelSpec[] {TOKENS, LEARNED_START}) {
+            double[] whole = stream(name, spec, null, 10, folder.resolve("whole"));
+            for (int stop : new int[] {0, 1, 3, 4, 7, 8, 9}) {
+                Path file = folder.resolve("at-" + stop);
+                stream(name, spec, null, stop, file);
+                assertArrayEquals(
+                        whole, stream(name, spec, file, 10, folder.resolve("resumed")), "resumed after step " + stop);
+            }
+        }
+    }
+
+    /** Each epoch's first batch starts from it, and it learns from no other. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void contiguousBatchesLearnWhereToStart(String name) {
+        try (Engine engine = Engines.open(name);
+                Model model = Model.create(engine, LEARNED_START, 2);
+                Trainer trainer =
+                        Trainer.of(model).optimizer(Optimizer.sgd(0.1)).open()) {
+            double[] first = new double[9];
+            for (int step = 1; step <= 5; step++) {
+                trainer.fitSteps(streams(), null, step);
+                double[] learned = model.views().stream()
+                        .filter(view -> view.name().equals("lstm.h_0"))
+                        .flatMapToDouble(view ->
+                                Arrays.stream(model.readParameters(), (int) view.offset(), (int) view.offset() + 9))
+                        .toArray();
+                boolean changes = !Arrays.equals(first, learned);
+                assertEquals(step == 1 || step == 5, changes, "step " + step + ", 4 steps an epoch");
+                first = learned;
+            }
         }
     }
 
     /** Trains on the streams up to a step, from a checkpoint if there is one, leaves a checkpoint and returns the parameters. */
-    private static double[] stream(String name, Path from, long steps, Path to) throws Exception {
+    private static double[] stream(String name, ModelSpec spec, Path from, long steps, Path to) throws Exception {
         try (Engine engine = Engines.open(name);
-                Model model = Model.create(engine, TOKENS, 2);
+                Model model = Model.create(engine, spec, 2);
                 Trainer trainer = Trainer.of(model).open()) {
             if (from != null) {
                 trainer.restore(Checkpoint.read(from).checkpoint());
@@ -557,5 +591,178 @@ class TrainerTest {
             }
         }
         assertNotEquals(ends[0][0], ends[1][0]);
+    }
+
+    /** The same tokens as documents that end with token 3. */
+    private static TokenStreams documents() {
+        TokenStreams parts = streams();
+        int[] tokens = new int[61];
+        for (int k = 0; k < 60; k++) {
+            Batch batch = parts.batch(k % 20 / 5);
+            tokens[k] = batch.tokens()[k % 5 * 3 + k / 20];
+            tokens[k + 1] = batch.labels()[k % 5 * 3 + k / 20];
+        }
+        return TokenStreams.ofDocuments("documents", tokens, 7, 3, 5, 3);
+    }
+
+    private static final ModelSpec RESIDUAL_TOKENS = ModelSpec.of(
+            Form.tokens(7),
+            Embedding.of(6),
+            Residual.of(Lstm.of(6).withReturnSequences(true).withLearnedInitialState(true), new Dropout(0.3, true)),
+            Lstm.of(5).withLayers(2).withReturnSequences(true),
+            new Dropout(0.2, true),
+            Dense.of(7));
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void aRunOnDocumentsIsResumedToTheSameBits(String name, @TempDir Path folder) throws Exception {
+        double[] whole = documents(name, null, 10, folder.resolve("whole"));
+        for (int stop : new int[] {0, 1, 3, 4, 7, 8, 9}) {
+            Path file = folder.resolve("at-" + stop);
+            documents(name, null, stop, file);
+            assertArrayEquals(
+                    whole, documents(name, file, 10, folder.resolve("resumed")), "resumed after step " + stop);
+        }
+    }
+
+    private static double[] documents(String name, Path from, long steps, Path to) throws Exception {
+        try (Engine engine = Engines.open(name);
+                Model model = Model.create(engine, RESIDUAL_TOKENS, 2);
+                Trainer trainer = Trainer.of(model).open()) {
+            if (from != null) {
+                trainer.restore(Checkpoint.read(from).checkpoint());
+            }
+            trainer.fitSteps(documents(), null, steps);
+            Checkpoint last = trainer.checkpoint();
+            last.write(to, Map.of());
+            return last.parameters();
+        }
+    }
+
+    /** Judged in batches of streams, and each document as a sequence of its own. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "vector"})
+    void documentsAreJudgedEachByItself(String name) {
+        for (ModelSpec spec : List.of(TOKENS, RESIDUAL_TOKENS)) {
+            try (Engine engine = Engines.open(name);
+                    Model model = Model.create(engine, spec, 2)) {
+                Evaluator evaluator = new Evaluator(model, Loss.SOFTMAX_CROSS_ENTROPY);
+                TokenStreams source = documents();
+                Evaluation all = evaluator.evaluate(source);
+                assertEquals(60, all.count());
+                double loss = 0;
+                int documents = 0;
+                for (int n = 0; n < 3; n++) {
+                    int start = 0;
+                    for (int t = 1; t <= 20; t++) {
+                        boolean ends = t == 20 || source.batch(t / 5).resets()[t % 5 * 3 + n];
+                        if (ends) {
+                            Batch one = Batch.ofTokens(t - start, 1, 7);
+                            for (int k = start; k < t; k++) {
+                                Batch of = source.batch(k / 5);
+                                one.tokens()[k - start] = of.tokens()[k % 5 * 3 + n];
+                                one.labels()[k - start] = of.labels()[k % 5 * 3 + n];
+                            }
+                            loss += evaluator.evaluate(one).loss() * one.timeSteps();
+                            documents++;
+                            start = t;
+                        }
+                    }
+                }
+                assertTrue(documents > 6, documents + " documents");
+                assertEquals(loss / 60, all.loss(), 1e-5);
+                assertTrue(Math.abs(evaluator.evaluate(streams()).loss() - all.loss()) > 1e-4, "documents count");
+            }
+        }
+    }
+
+    /** A step of training on streams of documents moves the parameters as the documents do as sequences of one batch. */
+    @Test
+    void aStepOnDocumentsIsAStepOnSequences() {
+        TokenStreams source = documents();
+        Batch streams = source.batch(0);
+        List<int[]> parts = new ArrayList<>();
+        for (int n = 0; n < 3; n++) {
+            int start = 0;
+            for (int t = 1; t <= 5; t++) {
+                if (t == 5 || streams.resets()[t * 3 + n]) {
+                    parts.add(new int[] {n, start, t});
+                    start = t;
+                }
+            }
+        }
+        assertTrue(parts.size() > 3, parts.size() + " documents");
+        Batch sequences = Batch.ofTokens(5, parts.size(), 7, true);
+        for (int m = 0; m < parts.size(); m++) {
+            int[] part = parts.get(m);
+            sequences.lengths()[m] = part[2] - part[1];
+            for (int t = part[1]; t < part[2]; t++) {
+                sequences.tokens()[(t - part[1]) * parts.size() + m] = streams.tokens()[t * 3 + part[0]];
+                sequences.labels()[(t - part[1]) * parts.size() + m] = streams.labels()[t * 3 + part[0]];
+            }
+        }
+        ModelSpec spec = ModelSpec.of(
+                Form.tokens(7),
+                Embedding.of(6),
+                Lstm.of(6).withReturnSequences(true).withLearnedInitialState(true),
+                Dense.of(7));
+        assertArrayEquals(afterOneStep(spec, source), afterOneStep(spec, new OneBatch(sequences)), 1e-12);
+    }
+
+    private static double[] afterOneStep(ModelSpec spec, BatchSource source) {
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, spec, 2);
+                Trainer trainer = Trainer.of(model).optimizer(Optimizer.sgd(1)).open()) {
+            trainer.fitSteps(source, null, 1);
+            return model.readParameters();
+        }
+    }
+
+    /** The same batch again and again. */
+    private record OneBatch(Batch batch) implements BatchSource {
+        @Override
+        public String name() {
+            return "one batch";
+        }
+
+        @Override
+        public long batchesPerEpoch() {
+            return 1;
+        }
+
+        @Override
+        public int batchSize() {
+            return batch.batchSize();
+        }
+
+        @Override
+        public int timeSteps() {
+            return batch.timeSteps();
+        }
+
+        @Override
+        public int features() {
+            return batch.features();
+        }
+
+        @Override
+        public int classes() {
+            return batch.features();
+        }
+
+        @Override
+        public int targetSize() {
+            return batch.targetSize();
+        }
+
+        @Override
+        public boolean variableLengths() {
+            return batch.lengths() != null;
+        }
+
+        @Override
+        public Batch batch(long number) {
+            return batch;
+        }
     }
 }

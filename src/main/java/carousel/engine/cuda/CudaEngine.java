@@ -363,6 +363,17 @@ public abstract class CudaEngine implements Engine {
     }
 
     @Override
+    public final void add(Tensor x, Tensor y) {
+        begin();
+        Shapes.requireElements("y", y, x.elements());
+        kernels.launch("add")
+                .address(input(x))
+                .address(output(y))
+                .number(x.elements())
+                .over(x.elements());
+    }
+
+    @Override
     public final void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
         begin();
         Shapes.requireLinear(x, weights, bias, y);
@@ -489,25 +500,30 @@ public abstract class CudaEngine implements Engine {
     }
 
     @Override
-    public final void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
+    public final void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
         begin();
-        Shapes.requireDropout(x, rate, y);
-        dropout(input(x), rate, key, output(y), x.elements());
+        Shapes.requireDropout(x, rate, period, y);
+        dropout(input(x), rate, key, period, output(y), x.elements());
     }
 
     /** The same on so many elements from an address on. */
     protected final void dropout(long x, double rate, RandomKey key, long y, long elements) {
+        dropout(x, rate, key, Math.max(1, elements), y, elements);
+    }
+
+    private void dropout(long x, double rate, RandomKey key, long period, long y, long elements) {
         kernels.launch("dropout")
                 .address(x)
                 .address(y)
                 .number(elements)
+                .number(period)
                 .integer(RandomKey.threshold(rate))
                 .real(rate)
                 .number(key.seed())
                 .integer(key.stream())
                 .number(key.call())
                 .varies()
-                .over(elements);
+                .over(Math.min(elements, period));
     }
 
     @Override

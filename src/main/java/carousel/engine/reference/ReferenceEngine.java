@@ -216,6 +216,14 @@ public final class ReferenceEngine extends HostEngine {
     }
 
     @Override
+    public void add(Tensor x, Tensor y) {
+        Shapes.requireElements("y", y, x.elements());
+        for (int e = 0; e < x.elements(); e++) {
+            doubles(y)[start(y) + e] += doubles(x)[start(x) + e];
+        }
+    }
+
+    @Override
     public void linearForward(Tensor x, Tensor weights, Tensor bias, Tensor y) {
         Shapes.requireLinear(x, weights, bias, y);
         int rows = x.shape().extent(0);
@@ -289,15 +297,16 @@ public final class ReferenceEngine extends HostEngine {
     }
 
     @Override
-    public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
-        Shapes.requireDropout(x, rate, y);
+    public void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
+        Shapes.requireDropout(x, rate, period, y);
         int threshold = RandomKey.threshold(rate);
         int[] words = new int[Philox.WORDS];
         for (int e = 0; e < x.elements(); e++) {
-            if (e % Philox.WORDS == 0) {
-                key.block(e / Philox.WORDS, words);
+            int draw = (int) (e % period);
+            if (draw % Philox.WORDS == 0) {
+                key.block(draw / Philox.WORDS, words);
             }
-            boolean drops = RandomKey.drops(words[e % Philox.WORDS], threshold);
+            boolean drops = RandomKey.drops(words[draw % Philox.WORDS], threshold);
             doubles(y)[start(y) + e] = drops ? 0 : doubles(x)[start(x) + e] / (1 - rate);
         }
     }

@@ -286,12 +286,4 @@ final class ReferenceSecondOrder implements SecondOrder {
         double value = Math.exp(p.value() - shift);
         return new DualNumber(value, value * p.tangent());
     }
-
-    @Override
-    public void add(Tensor x, Tensor y) {
-        Shapes.requireElements("what is added", x, y.elements());
-        for (int e = 0; e < x.elements(); e++) {
-            doubles(y)[start(y) + e] += number(x, e);
-        }
-    }
 }

@@ -17,6 +17,7 @@ final class Elementwise {
     private final Workers workers;
     private final WorkerBuffers[] buffers;
     private final Dropout dropout = new Dropout();
+    private final Addition addition = new Addition();
     private final SquaredNorm squaredNorm = new SquaredNorm();
     private final Move move = new Move();
 
@@ -31,7 +32,7 @@ final class Elementwise {
     }
 
     /** See {@link carousel.engine.Engine#dropout}. {@code x} and {@code y} may be the same. */
-    void dropout(float[] x, int xAt, int count, double rate, RandomKey key, float[] y, int yAt) {
+    void dropout(float[] x, int xAt, int count, double rate, RandomKey key, int period, float[] y, int yAt) {
         dropout.x = x;
         dropout.xAt = xAt;
         dropout.y = y;
@@ -40,6 +41,7 @@ final class Elementwise {
         dropout.threshold = RandomKey.threshold(rate);
         dropout.scale = (float) (1 / (1 - rate));
         dropout.key = key;
+        dropout.period = period;
         workers.run(chunks(count), dropout);
         dropout.x = null;
         dropout.y = null;
@@ -54,20 +56,49 @@ final class Elementwise {
         private int threshold;
         private float scale;
         private RandomKey key;
+        private int period;
 
         @Override
         public void run(int index, int worker) {
             int[] words = buffers[worker].words;
             int from = index * CHUNK;
             int to = (int) Math.min(count, (long) from + CHUNK);
+            int draw = from % period;
             for (int e = from; e < to; e++) {
-                int word = e % Philox.WORDS;
-                if (word == 0) {
-                    key.block(e / Philox.WORDS, words);
+                int word = draw % Philox.WORDS;
+                if (word == 0 || e == from) {
+                    key.block(draw / Philox.WORDS, words);
                 }
                 boolean drops = RandomKey.drops(words[word], threshold);
                 y[yAt + e] = drops ? 0 : x[xAt + e] * scale;
+                draw = draw + 1 == period ? 0 : draw + 1;
             }
+        }
+    }
+
+    /** {@code y += x}. */
+    void add(Tensor x, Tensor y) {
+        addition.x = floats(x);
+        addition.xAt = start(x);
+        addition.y = floats(y);
+        addition.yAt = start(y);
+        addition.count = Math.toIntExact(x.elements());
+        workers.run(chunks(addition.count), addition);
+        addition.x = null;
+        addition.y = null;
+    }
+
+    private final class Addition implements Workers.Task {
+        private float[] x;
+        private int xAt;
+        private float[] y;
+        private int yAt;
+        private int count;
+
+        @Override
+        public void run(int index, int worker) {
+            int from = index * CHUNK;
+            kernels.add(y, yAt + from, x, xAt + from, (int) Math.min(CHUNK, (long) count - from));
         }
     }
 

@@ -168,6 +168,51 @@ interface Kernels {
             float clip,
             boolean keepM);
 
+    /** The passes of a cell that computes more than {@link #cellForward}. */
+    CellPasses passes(CellOptions options);
+
+    /**
+     * Mean and reciprocal deviation of rows that lie in strips, over {@code count} numbers.
+     *
+     * @param q row r of strip t at {@code qAt + t * stripPitch + r * width}
+     * @param width numbers of a row in a strip: 4L, or L
+     * @param valid {@code [strips][L]}: 1 for a hidden unit, 0 for padding
+     * @param lanes {@code [4L]}, overwritten
+     * @param into those of row r at {@code at + r * CellStep.STATISTICS}
+     */
+    void statistics(
+            int rows,
+            int strips,
+            float[] q,
+            int qAt,
+            int stripPitch,
+            int width,
+            float[] valid,
+            int count,
+            float[] lanes,
+            float[] into,
+            int at);
+
+    /**
+     * Sums over strips and the L numbers of a strip's row, divided by {@code count}.
+     *
+     * @param terms row r of strip t at {@code termsAt + t * stripPitch + r * quantities * L}
+     * @param quantities how many sums a row has, each of L numbers of a strip's row; at most 4
+     * @param lanes {@code [4L]}, overwritten
+     * @param into those of row r at {@code at + r * CellStep.MEANS}
+     */
+    void means(
+            int rows,
+            int strips,
+            float[] terms,
+            int termsAt,
+            int stripPitch,
+            int quantities,
+            int count,
+            float[] lanes,
+            float[] into,
+            int at);
+
     /** {@code x_e += y_e} for {@code e < count}. */
     void add(float[] x, int xAt, float[] y, int yAt, int count);
 

@@ -353,6 +353,42 @@ final class LoopKernels implements Kernels {
     }
 
     @Override
+    public CellPasses passes(CellOptions options) {
+        return LoopPasses.of(options);
+    }
+
+    @Override
+    public void statistics(
+            int rows,
+            int strips,
+            float[] q,
+            int qAt,
+            int stripPitch,
+            int width,
+            float[] valid,
+            int count,
+            float[] lanes,
+            float[] into,
+            int at) {
+        LoopPasses.statistics(rows, strips, q, qAt, stripPitch, width, valid, count, lanes, into, at);
+    }
+
+    @Override
+    public void means(
+            int rows,
+            int strips,
+            float[] terms,
+            int termsAt,
+            int stripPitch,
+            int quantities,
+            int count,
+            float[] lanes,
+            float[] into,
+            int at) {
+        LoopPasses.means(rows, strips, terms, termsAt, stripPitch, quantities, count, lanes, into, at);
+    }
+
+    @Override
     public void add(float[] x, int xAt, float[] y, int yAt, int count) {
         for (int e = 0; e < count; e++) {
             x[xAt + e] += y[yAt + e];

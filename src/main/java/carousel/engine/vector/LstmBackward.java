@@ -103,7 +103,11 @@ final class LstmBackward implements Workers.Task {
     @Override
     public void run(int index, int worker) {
         cells[schedule.cell(index)].run(
-                schedule.firstTile(index), schedule.endTile(index), schedule.member(index), schedule.meeting(index));
+                schedule.firstTile(index),
+                schedule.endTile(index),
+                schedule.member(index),
+                schedule.meeting(index),
+                buffers[worker]);
     }
 
     /** {@code dx = sum over the cells of W^T da}; zero past the end of a sequence. */
@@ -162,6 +166,8 @@ final class LstmBackward implements Workers.Task {
     /** One cell's way back. */
     private final class Cell implements WeightGradients.LeftRows {
         private final WeightGradients.LeftRows shown = this::copyShown;
+        private final WeightGradients.LeftRows previous = this::copyPrevious;
+        private final BackwardOptions options;
         private final Scratch hiddenGradients;
         private final Scratch outputGradients;
         private final Scratch carriedGradients;
@@ -182,6 +188,7 @@ final class LstmBackward implements Workers.Task {
         private int record;
         private boolean reversed;
         private boolean projected;
+        private boolean dropsWeights;
         private float clip;
         private float[] x;
         private float[] y;
@@ -219,6 +226,7 @@ final class LstmBackward implements Workers.Task {
             carriedGradients = new Scratch(poisoned);
             firstStates = new Scratch(poisoned);
             hiddenRecord = new Scratch(poisoned);
+            options = new BackwardOptions(kernels, sequences, poisoned);
         }
 
         long bytes() {
@@ -227,6 +235,7 @@ final class LstmBackward implements Workers.Task {
                     + carriedGradients.bytes()
                     + firstStates.bytes()
                     + hiddenRecord.bytes()
+                    + options.bytes()
                     + (long) (xRows.length + hRows.length + dyRows.length) * Integer.BYTES;
         }
 
@@ -253,6 +262,7 @@ final class LstmBackward implements Workers.Task {
             record = tape.rows();
             reversed = spec.direction().reversed(index);
             projected = spec.projected();
+            dropsWeights = stack.dropsWeights();
             clip = (float) spec.cellClip();
             int batch = sequences.batchSize();
             gates = HostStorage.floats(tape.gates(state));
@@ -304,9 +314,12 @@ final class LstmBackward implements Workers.Task {
             if (dy != null) {
                 sequences.locate(dyAt + column, spec.sequenceWidth(), reversed, dyRows);
             }
+            options.prepare(stack, packed, layer, index, input, tape);
             int outputBlocks = (outputs + BLOCK - 1) / BLOCK;
             dh = hiddenGradients.take(batch * outputBlocks * BLOCK);
-            dm = projected ? outputGradients.take(batch * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK) : dh;
+            dm = projected
+                    ? outputGradients.take(batch * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK)
+                    : options.ofHidden() ? options.newGradient() : dh;
             dc = carriedGradients.take(batch * strips * LANES);
             c = firstStates.take(batch * strips * LANES);
             dhRecord = projected
@@ -328,6 +341,7 @@ final class LstmBackward implements Workers.Task {
             lastC = null;
             firstH = null;
             firstC = null;
+            options.release();
         }
 
         /** Where the previous h of each row lies: in y one step before, or, as a complement, in the initial state. */
@@ -359,7 +373,7 @@ final class LstmBackward implements Workers.Task {
         }
 
         /** Goes back through tiles {@code from} to {@code to - 1}; one member's share of it. */
-        void run(int from, int to, int member, Workers.Meeting meeting) {
+        void run(int from, int to, int member, Workers.Meeting meeting, WorkerBuffers buffer) {
             int members = schedule.members();
             // A member has some columns of h, and the hidden units whose gradients come from its own columns.
             Panel back = weights.recurrentBack;
@@ -374,12 +388,12 @@ final class LstmBackward implements Workers.Task {
             int lastColumn = Math.min(outputs, back.column(lastPanel));
             int steps = 0;
             for (int tile = from; tile < to; tile++) {
-                begin(tile, firstStrip, lastStrip, firstColumn, lastColumn);
+                begin(tile, firstStrip, lastStrip, firstColumn, lastColumn, buffer);
                 steps = Math.max(steps, sequences.steps(tile));
             }
             for (int step = steps - 1; step >= 0; step--) {
                 for (int tile = from; tile < to; tile++) {
-                    addOutputGradient(tile, step, firstColumn, lastColumn);
+                    addOutputGradient(tile, step, firstColumn, lastColumn, buffer);
                 }
                 if (projected) {
                     meeting.await();
@@ -387,24 +401,34 @@ final class LstmBackward implements Workers.Task {
                         unproject(tile, step, firstUnits, lastUnits);
                     }
                 }
-                for (int tile = from; tile < to; tile++) {
+                if (options.normalized()) {
+                    normalized(from, to, step, firstStrip, lastStrip, meeting, buffer);
+                }
+                for (int tile = from; !options.normalized() && tile < to; tile++) {
                     for (int strip = firstStrip; strip < lastStrip; strip++) {
-                        cell(tile, step, strip);
+                        cell(tile, step, strip, buffer.step);
                     }
                 }
                 meeting.await();
                 if (step > 0 || firstH != null) {
                     for (int panel = firstPanel; panel < lastPanel; panel++) {
                         previous(from, to, step, panel, firstPanel, lastPanel);
+                        join(from, to, step, panel, buffer);
                     }
                 }
             }
+            buffer.step.release();
             for (int tile = from; tile < to; tile++) {
                 finish(tile, firstStrip, lastStrip, firstColumn, lastColumn);
             }
         }
 
-        private void begin(int tile, int firstStrip, int lastStrip, int firstColumn, int lastColumn) {
+        private void begin(
+                int tile, int firstStrip, int lastStrip, int firstColumn, int lastColumn, WorkerBuffers buffer) {
+            options.begin(tile, firstStrip, lastStrip);
+            for (int k = firstColumn; options.ofHidden() && k < lastColumn; k += LANES) {
+                options.beginHidden(tile, k, buffer);
+            }
             int size = sequences.size(tile);
             for (int r = 0; r < size; r++) {
                 int n = sequences.sequence(sequences.start(tile) + r);
@@ -432,29 +456,43 @@ final class LstmBackward implements Workers.Task {
             Arrays.fill(target, at + copied, at + width, 0);
         }
 
-        /** Adds the gradient of y to that of h, and with a projection writes down the sum. */
-        private void addOutputGradient(int tile, int step, int firstColumn, int lastColumn) {
+        /**
+         * Adds the gradient of y to that of h; where h is not all new, takes from it what goes to the new one; and with a projection
+         * writes that down.
+         */
+        private void addOutputGradient(int tile, int step, int firstColumn, int lastColumn, WorkerBuffers buffer) {
             int size = sequences.size(tile);
             int row = sequences.row(tile, step);
-            for (int r = 0; (dy != null || projected) && r < sequences.count(tile, step); r++) {
+            for (int r = 0; dy != null && r < sequences.count(tile, step); r++) {
                 for (int k = firstColumn; k < lastColumn; ) {
                     int count = Math.min(BLOCK - k % BLOCK, lastColumn - k);
-                    int at = dhAt(tile) + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
-                    if (dy != null) {
-                        kernels.add(dh, at, dy, dyRows[row + r] + k, count);
-                    }
-                    if (projected) {
-                        int to = (k / BLOCK * record + row + r) * BLOCK + k % BLOCK;
-                        System.arraycopy(dh, at, dhRecord, to, count);
-                    }
+                    kernels.add(dh, hiddenAt(tile, k) + r * BLOCK, dy, dyRows[row + r] + k, count);
+                    k += count;
+                }
+            }
+            for (int k = firstColumn; options.ofHidden() && k < lastColumn; k += LANES) {
+                options.split(tile, step, k, dh, hiddenAt(tile, k), buffer);
+            }
+            float[] gradient = options.ofHidden() ? options.newGradient() : dh;
+            for (int r = 0; projected && r < sequences.count(tile, step); r++) {
+                for (int k = firstColumn; k < lastColumn; ) {
+                    int count = Math.min(BLOCK - k % BLOCK, lastColumn - k);
+                    int to = (k / BLOCK * record + row + r) * BLOCK + k % BLOCK;
+                    System.arraycopy(gradient, hiddenAt(tile, k) + r * BLOCK, dhRecord, to, count);
                     k += count;
                 }
             }
         }
 
+        /** Where column k of a tile's h lies. */
+        private int hiddenAt(int tile, int k) {
+            return dhAt(tile) + k / BLOCK * sequences.size(tile) * BLOCK + k % BLOCK;
+        }
+
         /** {@code dm = W_p^T dh}. */
         private void unproject(int tile, int step, int first, int last) {
             Panel panel = weights.projectionBack;
+            float[] gradient = options.ofHidden() ? options.newGradient() : dh;
             int size = sequences.size(tile);
             for (int strip = first; strip < last; strip++) {
                 int unit = panel.column(strip);
@@ -463,7 +501,7 @@ final class LstmBackward implements Workers.Task {
                         kernels,
                         strip,
                         sequences.count(tile, step),
-                        dh,
+                        gradient,
                         dhAt(tile),
                         size * BLOCK,
                         0,
@@ -476,7 +514,65 @@ final class LstmBackward implements Workers.Task {
             }
         }
 
-        private void cell(int tile, int step, int strip) {
+        /**
+         * One step of a member's strips that are normalised: the gradients of all units have to be there before anything can be said about
+         * what one of them does to the mean and the deviation, for the new c first and then for the pre-activations.
+         */
+        private void normalized(
+                int from,
+                int to,
+                int step,
+                int firstStrip,
+                int lastStrip,
+                Workers.Meeting meeting,
+                WorkerBuffers buffer) {
+            CellStep s = buffer.step;
+            int origin = sequences.start(from);
+            float[] means = buffer.left.take((sequences.start(to) - origin) * CellStep.MEANS);
+            for (int tile = from; tile < to; tile++) {
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    locate(s, tile, step, strip);
+                    options.normalizedToCell(s, tile, step, strip);
+                }
+            }
+            meeting.await();
+            for (int tile = from; tile < to; tile++) {
+                int at = (sequences.start(tile) - origin) * CellStep.MEANS;
+                options.cellMeans(tile, step, means, at, buffer);
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    locate(s, tile, step, strip);
+                    options.normalizedToGates(s, tile, step, strip, means, at);
+                }
+            }
+            meeting.await();
+            for (int tile = from; tile < to; tile++) {
+                int at = (sequences.start(tile) - origin) * CellStep.MEANS;
+                options.gateMeans(tile, step, means, at, buffer);
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    options.normalizedToShares(s, tile, step, strip, means, at);
+                }
+            }
+        }
+
+        /** Where a cell with options finds the gradients and the previous c. */
+        private void locate(CellStep s, int tile, int step, int strip) {
+            s.dm = dm;
+            s.dmAt = dmAt(tile) + strip / Gate.COUNT * sequences.size(tile) * BLOCK + strip % Gate.COUNT * LANES;
+            s.dc = dc;
+            s.dcAt = carriedAt(tile, strip);
+            s.previous = step > 0 ? states : c;
+            s.previousAt = step > 0
+                    ? statesAt + (strip * record + sequences.row(tile, step - 1)) * 2 * LANES
+                    : carriedAt(tile, strip);
+            s.previousPitch = step > 0 ? 2 * LANES : LANES;
+        }
+
+        private void cell(int tile, int step, int strip, CellStep s) {
+            if (options.ofCell()) {
+                locate(s, tile, step, strip);
+                options.cell(s, tile, step, strip);
+                return;
+            }
             int size = sequences.size(tile);
             int row = sequences.row(tile, step);
             kernels.cellBackward(
@@ -498,6 +594,17 @@ final class LstmBackward implements Workers.Task {
                     projected);
         }
 
+        /** Where h is not all new, or not all of it was seen: the gradient of some columns of the previous one. */
+        private void join(int from, int to, int step, int panel, WorkerBuffers buffer) {
+            Panel back = weights.recurrentBack;
+            int end = Math.min(outputs, back.column(panel + 1));
+            for (int k = back.column(panel); options.ofHidden() && k < end; k += LANES) {
+                for (int tile = from; tile < to; tile++) {
+                    options.join(tile, step, k, dh, hiddenAt(tile, k), buffer);
+                }
+            }
+        }
+
         /** Some columns of {@code dh_prev = R^T da}. */
         private void previous(int from, int to, int step, int panel, int firstPanel, int lastPanel) {
             Panel back = weights.recurrentBack;
@@ -505,6 +612,7 @@ final class LstmBackward implements Workers.Task {
             int parts = Panel.parts(back.depth());
             int origin = sequences.start(from);
             int rows = sequences.start(to) - origin;
+            float[] into = options.ofHidden() ? options.seenGradient() : dh;
             for (int part = 0; part < parts; part++) {
                 // The same strip goes on, or else the next one begins.
                 boolean on = part + 1 < parts;
@@ -517,22 +625,22 @@ final class LstmBackward implements Workers.Task {
                 for (int tile = from; tile < to; tile++) {
                     int size = sequences.size(tile);
                     int place = sequences.start(tile) - origin;
-                    int at = dhAt(tile) + first / BLOCK * size * BLOCK + first % BLOCK;
+                    int at = hiddenAt(tile, first);
                     int count = sequences.count(tile, step);
                     int row = sequences.row(tile, step);
-                    part(back, panel, part, parts, count, row, dh, at, next + place * share, size * share);
+                    part(back, panel, part, parts, count, row, into, at, next + place * share, size * share);
                 }
             }
         }
 
-        /** A strip of columns of {@code da B} for some rows of the tape, into rows a block apart. */
+        /** A strip of columns of {@code du W} for some rows of the tape, into rows a block apart. */
         void product(Panel panel, int strip, int rows, int row, float[] into, int at) {
             panel.product(
                     kernels,
                     strip,
                     rows,
-                    gates,
-                    gatesAt + row * BLOCK,
+                    options.normalized() ? options.inputShare() : gates,
+                    (options.normalized() ? options.inputShareAt() : gatesAt) + row * BLOCK,
                     record * BLOCK,
                     0,
                     panel.depth(),
@@ -556,8 +664,8 @@ final class LstmBackward implements Workers.Task {
                 int nextCount) {
             kernels.product(
                     rows,
-                    gates,
-                    gatesAt + row * BLOCK,
+                    options.normalized() ? options.recurrentShare() : gates,
+                    (options.normalized() ? options.recurrentShareAt() : gatesAt) + row * BLOCK,
                     record * BLOCK,
                     Sequences.split(panel.depth(), parts, part),
                     Sequences.split(panel.depth(), parts, part + 1),
@@ -597,12 +705,25 @@ final class LstmBackward implements Workers.Task {
             int total = sequences.total();
             int w = start + Math.toIntExact(views.inputWeights().offset());
             int r = start + Math.toIntExact(views.recurrentWeights().offset());
-            WeightGradients.Part part = products.add(
-                            gates, gatesAt, record, 0, this, total, inputs + outputs, gradients, w)
-                    .gatesOf(hidden)
-                    .splitAt(inputs, r);
-            if (views.bias() != null) {
-                part.withBias(start + Math.toIntExact(views.bias().offset()));
+            float[] mask = dropsWeights ? weights.recurrentMask : null;
+            options.addSums(views, gradients, start);
+            if (options.normalized()) {
+                float[] du = options.inputShare();
+                products.add(du, options.inputShareAt(), record, 0, this, total, inputs, gradients, w)
+                        .gatesOf(hidden);
+                float[] dv = options.recurrentShare();
+                products.add(dv, options.recurrentShareAt(), record, 0, previous, total, outputs, gradients, r)
+                        .gatesOf(hidden)
+                        .maskedFrom(0, mask);
+            } else {
+                WeightGradients.Part part = products.add(
+                                gates, gatesAt, record, 0, this, total, inputs + outputs, gradients, w)
+                        .gatesOf(hidden)
+                        .splitAt(inputs, r)
+                        .maskedFrom(inputs, mask);
+                if (views.bias() != null) {
+                    part.withBias(start + Math.toIntExact(views.bias().offset()));
+                }
             }
             if (projected) {
                 int p = start + Math.toIntExact(views.projection().offset());
@@ -610,7 +731,7 @@ final class LstmBackward implements Workers.Task {
             }
         }
 
-        /** A row of {@code [x, h_prev]}. */
+        /** A row of {@code [x, h_prev]}, of which some columns may be wanted only. */
         @Override
         public void copy(int row, int from, int to, float[] target, int at) {
             if (from < inputs) {
@@ -618,15 +739,20 @@ final class LstmBackward implements Workers.Task {
             }
             if (to > inputs) {
                 int first = Math.max(from, inputs);
-                int target0 = at + first - from;
-                if (hRows[row] >= 0) {
-                    System.arraycopy(y, hRows[row] + first - inputs, target, target0, to - first);
-                } else if (initialH != null) {
-                    System.arraycopy(initialH, ~hRows[row] + first - inputs, target, target0, to - first);
-                } else {
-                    Arrays.fill(target, target0, target0 + to - first, 0);
-                }
+                copyPrevious(row, first - inputs, to - inputs, target, at + first - from);
             }
+        }
+
+        /** A row of what was seen of h_prev. */
+        private void copyPrevious(int row, int from, int to, float[] target, int at) {
+            if (hRows[row] >= 0) {
+                System.arraycopy(y, hRows[row] + from, target, at, to - from);
+            } else if (initialH != null) {
+                System.arraycopy(initialH, ~hRows[row] + from, target, at, to - from);
+            } else {
+                Arrays.fill(target, at, at + to - from, 0);
+            }
+            options.see(row, from, to, target, at);
         }
 
         /** A row of {@code o * tanh(c)}, which the tape has by strips, in the place of tanh(c). */

@@ -113,6 +113,7 @@ final class LstmForward implements Workers.Task {
         private int[] xRows = new int[0];
         private int[] yRows = new int[0];
         private int[] chunks = new int[0];
+        private final ForwardOptions options;
         private int chunkCount;
 
         private PackedStack.Cell weights;
@@ -166,6 +167,7 @@ final class LstmForward implements Workers.Task {
             ahead = new Scratch(poisoned);
             aheadSums = new Scratch(poisoned);
             shown = new Scratch(poisoned);
+            options = new ForwardOptions(kernels, sequences, poisoned);
         }
 
         long bytes() {
@@ -175,6 +177,7 @@ final class LstmForward implements Workers.Task {
                     + ahead.bytes()
                     + aheadSums.bytes()
                     + shown.bytes()
+                    + options.bytes()
                     + (long) (xRows.length + yRows.length + chunks.length) * Integer.BYTES;
         }
 
@@ -244,7 +247,8 @@ final class LstmForward implements Workers.Task {
             odd = oddActs.take(Math.multiplyExact(batch, blocks * BLOCK));
             c = carried.take(Math.multiplyExact(batch, strips * LANES));
             m = projected ? shown.take(batch * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK) : null;
-            stepsAhead = batch < FEW ? Math.min(sequences.timeSteps(), AHEAD / batch) : 0;
+            options.prepare(stack, packed, layer, index, input, tape);
+            stepsAhead = batch < FEW && !options.normalized() ? Math.min(sequences.timeSteps(), AHEAD / batch) : 0;
             if (stepsAhead < 2) {
                 stepsAhead = 0;
             } else {
@@ -266,6 +270,7 @@ final class LstmForward implements Workers.Task {
             lastC = null;
             gates = null;
             states = null;
+            options.release();
         }
 
         private void chunk(int from, int to) {
@@ -289,7 +294,7 @@ final class LstmForward implements Workers.Task {
             float[] sums = buffer.sums.take((rows == 1 ? lastStrip - firstStrip : rows) * BLOCK);
             int steps = 0;
             for (int tile = from; tile < to; tile++) {
-                begin(tile, firstStrip, lastStrip, member, members);
+                begin(tile, firstStrip, lastStrip, member, members, buffer);
                 steps = Math.max(steps, sequences.steps(tile));
             }
             meeting.await();
@@ -297,16 +302,18 @@ final class LstmForward implements Workers.Task {
                 if (stepsAhead > 0 && step % stepsAhead == 0) {
                     lookAhead(from, step, firstStrip, lastStrip, member, members, meeting);
                 }
-                if (rows == 1) {
-                    row(from, step, firstStrip, lastStrip, sums);
+                if (options.normalized()) {
+                    normalized(from, to, step, firstStrip, lastStrip, member, meeting, buffer);
+                } else if (rows == 1) {
+                    row(from, step, firstStrip, lastStrip, sums, buffer);
                 } else {
                     for (int strip = firstStrip; strip < lastStrip; strip++) {
-                        strip(from, to, step, strip, firstStrip, lastStrip, sums);
+                        strip(from, to, step, strip, firstStrip, lastStrip, sums, buffer);
                     }
                 }
                 if (projected) {
                     meeting.await();
-                    project(from, to, step, member, members);
+                    project(from, to, step, member, members, buffer);
                 }
                 for (int tile = from; stepsAhead == 0 && tile < to; tile++) {
                     loadInput(tile, step + 1, member, members);
@@ -316,6 +323,7 @@ final class LstmForward implements Workers.Task {
             for (int tile = from; tile < to; tile++) {
                 finish(tile, firstStrip, lastStrip, member, members);
             }
+            buffer.step.release();
         }
 
         private float[] acts(int step) {
@@ -339,7 +347,7 @@ final class LstmForward implements Workers.Task {
             return sequences.start(tile) * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK;
         }
 
-        private void begin(int tile, int firstStrip, int lastStrip, int member, int members) {
+        private void begin(int tile, int firstStrip, int lastStrip, int member, int members, WorkerBuffers buffer) {
             int size = sequences.size(tile);
             for (int strip = firstStrip; strip < lastStrip; strip++) {
                 int at = carriedAt(tile, strip);
@@ -362,6 +370,10 @@ final class LstmForward implements Workers.Task {
                             weights.hiddenRow(),
                             size,
                             r);
+                }
+                if (options.ofHidden()) {
+                    int at = initialHAt + n * outputs;
+                    options.beginHidden(tile, r, initialH, at, even, hiddenAt(tile), buffer);
                 }
             }
             if (stepsAhead == 0) {
@@ -434,7 +446,15 @@ final class LstmForward implements Workers.Task {
         }
 
         /** One step of one strip of hidden units: pre-activations, then the cell. */
-        private void strip(int from, int to, int step, int strip, int firstStrip, int lastStrip, float[] sums) {
+        private void strip(
+                int from,
+                int to,
+                int step,
+                int strip,
+                int firstStrip,
+                int lastStrip,
+                float[] sums,
+                WorkerBuffers buffer) {
             float[] acts = acts(step);
             int origin = sequences.start(from);
             int rows = sequences.start(to) - origin;
@@ -480,15 +500,82 @@ final class LstmForward implements Workers.Task {
             for (int tile = from; tile < to; tile++) {
                 int sumsAt = (sequences.start(tile) - origin) * BLOCK;
                 if (begun) {
-                    cell(tile, step, strip, sums, sumsAt);
+                    cell(tile, step, strip, sums, sumsAt, buffer);
                 } else {
-                    cell(tile, step, strip, start(), startAt(step, strip, sequences.size(tile)));
+                    cell(tile, step, strip, start(), startAt(step, strip, sequences.size(tile)), buffer);
                 }
             }
         }
 
+        /**
+         * One step of a member's strips that are normalised: both shares of the pre-activations of all strips first, and then the new c of
+         * all, before anything can be said about one of them.
+         */
+        private void normalized(
+                int from,
+                int to,
+                int step,
+                int firstStrip,
+                int lastStrip,
+                int member,
+                Workers.Meeting meeting,
+                WorkerBuffers buffer) {
+            int origin = sequences.start(from);
+            boolean zeros0 = step == 0 && initialH == null;
+            for (int strip = firstStrip; strip < lastStrip; strip++) {
+                for (int tile = from; tile < to; tile++) {
+                    options.shares(tile, step, strip, acts(step), actsAt(tile), zeros0, zeros.zeros(BLOCK));
+                }
+            }
+            meeting.await();
+            float[] statistics = buffer.left.take((sequences.start(to) - origin) * CellStep.STATISTICS);
+            for (int tile = from; tile < to; tile++) {
+                int at = (sequences.start(tile) - origin) * CellStep.STATISTICS;
+                options.shareStatistics(tile, step, statistics, at, buffer);
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    options.draw(tile, step, strip, buffer);
+                    options.normalizedIntoCell(tile, step, strip, c, carriedAt(tile, strip), statistics, at, buffer);
+                }
+            }
+            meeting.await();
+            float[] target = projected ? m : acts(step + 1);
+            for (int tile = from; tile < to; tile++) {
+                int at = (sequences.start(tile) - origin) * CellStep.STATISTICS;
+                options.cellStatistics(tile, step, statistics, at, member == 0, buffer);
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    int mAt = shownAt(tile, strip);
+                    int cAt = carriedAt(tile, strip);
+                    options.normalizedOutOfCell(tile, step, strip, c, cAt, target, mAt, statistics, at, buffer);
+                    show(tile, step, strip, target, mAt, buffer);
+                }
+            }
+        }
+
+        /** Where a strip of {@code o * tanh(c)} goes, among the h of the next step or what is projected first. */
+        private int shownAt(int tile, int strip) {
+            return (projected ? shownAt(tile) : hiddenAt(tile))
+                    + strip / Gate.COUNT * sequences.size(tile) * BLOCK
+                    + strip % Gate.COUNT * LANES;
+        }
+
+        /** What has become of a strip of h goes to y. */
+        private void show(int tile, int step, int strip, float[] h, int at, WorkerBuffers buffer) {
+            if (projected) {
+                return;
+            }
+            if (options.ofHidden()) {
+                options.hidden(tile, step, strip, h, at, y, yRows, buffer);
+                return;
+            }
+            int row = sequences.row(tile, step);
+            int count = Math.min(LANES, hidden - strip * LANES);
+            for (int r = 0; r < sequences.count(tile, step); r++) {
+                System.arraycopy(h, at + r * BLOCK, y, yRows[row + r] + strip * LANES, count);
+            }
+        }
+
         /** One step of a member's strips for a single sequence, whose strips are as good as the rows of one. */
-        private void row(int tile, int step, int firstStrip, int lastStrip, float[] sums) {
+        private void row(int tile, int step, int firstStrip, int lastStrip, float[] sums, WorkerBuffers buffer) {
             int most = step == 0 && initialH == null ? weights.hiddenRow() : Integer.MAX_VALUE;
             int strips = lastStrip - firstStrip;
             int depth = weights.gates.depth();
@@ -517,6 +604,12 @@ final class LstmForward implements Workers.Task {
             }
             for (int strip = firstStrip; !begun && strip < lastStrip; strip++) {
                 System.arraycopy(start(), startAt(step, strip, 1), sums, (strip - firstStrip) * BLOCK, BLOCK);
+            }
+            if (options.ofCell() || options.ofHidden()) {
+                for (int strip = firstStrip; strip < lastStrip; strip++) {
+                    cell(tile, step, strip, sums, (strip - firstStrip) * BLOCK, buffer);
+                }
+                return;
             }
             int row = sequences.row(tile, step);
             float[] to = projected ? m : acts(step + 1);
@@ -555,17 +648,19 @@ final class LstmForward implements Workers.Task {
             return stepsAhead > 0 ? (strip * stepsAhead + step % stepsAhead) * size * BLOCK : strip * BLOCK;
         }
 
-        private void cell(int tile, int step, int strip, float[] sums, int sumsAt) {
-            int size = sequences.size(tile);
-            int count = sequences.count(tile, step);
-            int row = sequences.row(tile, step);
-            boolean direct = !projected && (strip + 1) * LANES <= hidden;
+        private void cell(int tile, int step, int strip, float[] sums, int sumsAt, WorkerBuffers buffer) {
             float[] to = projected ? m : acts(step + 1);
-            int toAt = (projected ? shownAt(tile) : hiddenAt(tile))
-                    + strip / Gate.COUNT * size * BLOCK
-                    + strip % Gate.COUNT * LANES;
+            int toAt = shownAt(tile, strip);
+            if (options.ofCell()) {
+                options.draw(tile, step, strip, buffer);
+                options.cell(tile, step, strip, sums, sumsAt, c, carriedAt(tile, strip), to, toAt, buffer);
+                show(tile, step, strip, to, toAt, buffer);
+                return;
+            }
+            int row = sequences.row(tile, step);
+            boolean direct = !projected && (strip + 1) * LANES <= hidden && !options.ofHidden();
             kernels.cellForward(
-                    count,
+                    sequences.count(tile, step),
                     sums,
                     sumsAt,
                     c,
@@ -583,15 +678,13 @@ final class LstmForward implements Workers.Task {
                     yRows,
                     row,
                     strip * LANES);
-            if (!projected && !direct) {
-                for (int r = 0; r < count; r++) {
-                    System.arraycopy(to, toAt + r * BLOCK, y, yRows[row + r] + strip * LANES, hidden - strip * LANES);
-                }
+            if (!direct) {
+                show(tile, step, strip, to, toAt, buffer);
             }
         }
 
         /** {@code h = W_p m}. */
-        private void project(int from, int to, int step, int member, int members) {
+        private void project(int from, int to, int step, int member, int members, WorkerBuffers buffer) {
             Panel panel = weights.projection;
             float[] next = acts(step + 1);
             for (int strip = Sequences.split(panel.strips(), members, member);
@@ -618,7 +711,10 @@ final class LstmForward implements Workers.Task {
                             0,
                             next,
                             nextAt);
-                    for (int r = 0; r < count; r++) {
+                    for (int k = 0; options.ofHidden() && k < width; k += LANES) {
+                        options.hidden(tile, step, (first + k) / LANES, next, nextAt + k, y, yRows, buffer);
+                    }
+                    for (int r = 0; !options.ofHidden() && r < count; r++) {
                         System.arraycopy(next, nextAt + r * BLOCK, y, yRows[row + r] + first, width);
                     }
                 }

@@ -5,14 +5,19 @@ import static carousel.engine.vector.Kernels.LANES;
 
 import carousel.engine.Gate;
 import carousel.engine.LstmLayout;
+import carousel.engine.LstmMask;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
+import carousel.engine.Philox;
+import carousel.engine.RandomKey;
 import carousel.tensor.HostStorage;
 import carousel.tensor.Tensor;
+import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * A stack's weights as panels, packed when they are first needed after they have changed: once in a training step, once in all for
- * inference.
+ * inference. Where recurrent weights are dropped, a call's masks belong to what is packed.
  */
 final class PackedStack implements Workers.Task {
     /**
@@ -30,7 +35,15 @@ final class PackedStack implements Workers.Task {
     /** Where the panels of the forward pass lie, and those of the backward pass. */
     private final float[][] arenas = new float[2][];
 
+    private final CellOptions options;
+    private final float[] valid;
+    /** Recurrent weights without those that are dropped, of the cell that is packed. */
+    private float[] kept = new float[0];
+
+    private CellPasses passes;
     private long version;
+    /** The call whose masks are packed; null for none. */
+    private RandomKey call;
     // What a task packs.
     private float[] parameters;
     private int start;
@@ -38,10 +51,15 @@ final class PackedStack implements Workers.Task {
     private LstmLayout.Cell views;
     private boolean backwards;
     private boolean inputWanted;
+    private final RandomBits dropped = new RandomBits();
+    private int[][] words = new int[0][];
 
     PackedStack(LstmSpec spec) {
         this.spec = spec;
         this.layout = LstmLayout.of(spec);
+        this.options = CellOptions.of(spec);
+        this.valid = new float[strips() * LANES];
+        Arrays.fill(valid, 0, spec.hiddenSize(), 1);
         this.cells = new Cell[spec.states()];
         for (int state = 0; state < cells.length; state++) {
             cells[state] = new Cell();
@@ -57,6 +75,12 @@ final class PackedStack implements Workers.Task {
         final Panel gates;
         /** The bias by strip, {@code [S][4L]}; zeros without one. */
         float[] bias = new float[0];
+        /** {@code p} by strip, {@code [S][3L]}; empty without. */
+        float[] peepholes = new float[0];
+        /** The gains by strip, {@code [S][GAINS]} of {@link CellStep}; empty without. */
+        float[] gains = new float[0];
+        /** {@code d_R [4H, P]} of the call; empty where nothing is dropped. */
+        float[] recurrentMask = new float[0];
         /** {@code W_p^T}: from the cells' outputs to h. */
         final Panel projection;
         /** {@code R}, its rows in the order of the strips' columns: from pre-activations back to h. */
@@ -71,6 +95,7 @@ final class PackedStack implements Workers.Task {
         private boolean packedForward;
         private boolean packedBackward;
         private boolean packedInput;
+        private boolean drawn;
 
         Cell() {
             gates = new Panel();
@@ -104,14 +129,43 @@ final class PackedStack implements Workers.Task {
         return (spec.hiddenSize() + LANES - 1) / LANES;
     }
 
-    /** The weights have this version now: panels of another one are out of date. */
-    void expect(long now) {
-        if (version != now) {
+    CellOptions options() {
+        return options;
+    }
+
+    /** The passes of a cell with these options. */
+    CellPasses passes(Kernels kernels) {
+        if (passes == null) {
+            passes = kernels.passes(options);
+        }
+        return passes;
+    }
+
+    /** {@code [S][L]}: 1 for a hidden unit, 0 for padding. */
+    float[] valid() {
+        return valid;
+    }
+
+    /** Whether weights are dropped in the call that is expected. */
+    boolean dropsWeights() {
+        return call != null;
+    }
+
+    /**
+     * The weights have this version now: panels of another one are out of date.
+     *
+     * @param key of the call, or null
+     */
+    void expect(long now, RandomKey key) {
+        RandomKey masks = spec.recurrentWeightDropout() > 0 ? key : null;
+        if (version != now || !Objects.equals(call, masks)) {
             version = now;
+            call = masks;
             for (Cell each : cells) {
                 each.packedForward = false;
                 each.packedBackward = false;
                 each.packedInput = false;
+                each.drawn = false;
             }
         }
     }
@@ -123,10 +177,11 @@ final class PackedStack implements Workers.Task {
             if (arenas[0] == null) {
                 arenas[0] = lay(false);
             }
-            prepare(state, tensor);
+            prepare(state, tensor, workers);
             backwards = false;
             workers.run(strips() + wanted.projection.strips(), this);
             wanted.packedForward = true;
+            wanted.drawn = dropsWeights();
             parameters = null;
         }
         return wanted;
@@ -139,7 +194,7 @@ final class PackedStack implements Workers.Task {
             if (arenas[1] == null) {
                 arenas[1] = lay(true);
             }
-            prepare(state, tensor);
+            prepare(state, tensor, workers);
             backwards = true;
             inputWanted = withInput;
             if (spec.projected()) {
@@ -150,6 +205,7 @@ final class PackedStack implements Workers.Task {
             }
             workers.run(strips(), this);
             wanted.packedBackward = true;
+            wanted.drawn = dropsWeights();
             wanted.packedInput |= withInput;
             parameters = null;
         }
@@ -189,11 +245,27 @@ final class PackedStack implements Workers.Task {
         return Math.addExact(at, Panel.size(depth, columns));
     }
 
-    private void prepare(int state, Tensor tensor) {
+    private void prepare(int state, Tensor tensor, Workers workers) {
         parameters = HostStorage.floats(tensor);
         start = HostStorage.start(tensor);
         cell = cells[state];
         views = layout.cell(state);
+        int wide = strips() * LANES;
+        if (options.peepholes() && cell.peepholes.length == 0) {
+            cell.peepholes = new float[(Gate.COUNT - 1) * wide];
+        }
+        if (options.normalized() && cell.gains.length == 0) {
+            cell.gains = new float[CellStep.GAINS / LANES * wide];
+        }
+        if (dropsWeights()) {
+            int size = Math.toIntExact(views.recurrentWeights().shape().elements());
+            cell.recurrentMask = cell.recurrentMask.length < size ? new float[size] : cell.recurrentMask;
+            kept = kept.length < size ? new float[size] : kept;
+            words = words.length < workers.count() ? new int[workers.count()][Philox.WORDS] : words;
+            int count = spec.direction().cells();
+            dropped.set(
+                    LstmMask.RECURRENT_WEIGHTS.key(call, state / count, state % count), spec.recurrentWeightDropout());
+        }
     }
 
     private int offset(ParameterView view) {
@@ -212,26 +284,71 @@ final class PackedStack implements Workers.Task {
         int count = Math.min(LANES, hidden - first);
         int outputs = views.recurrentWeights().shape().extent(1);
         int inputs = views.inputWeights().shape().extent(1);
+        packOptions(index, first, count);
         for (int gate = 0; gate < Gate.COUNT; gate++) {
             int row = gate * hidden + first;
-            int recurrent = offset(views.recurrentWeights()) + row * outputs;
+            float[] weights = dropsWeights() ? kept : parameters;
+            int recurrent = (dropsWeights() ? 0 : offset(views.recurrentWeights())) + row * outputs;
+            if (dropsWeights()) {
+                drop(row * outputs, count * outputs, words[worker]);
+            }
             int input = offset(views.inputWeights()) + row * inputs;
             int column = gate * LANES;
             if (backwards) {
                 int k = (index * Gate.COUNT + gate) * LANES;
                 for (int l = 0; l < count; l++) {
-                    cell.recurrentBack.setRow(k + l, 0, outputs, parameters, recurrent + l * outputs);
+                    cell.recurrentBack.setRow(k + l, 0, outputs, weights, recurrent + l * outputs);
                     if (inputWanted) {
                         cell.inputBack.setRow(k + l, 0, inputs, parameters, input + l * inputs);
                     }
                 }
             } else {
                 cell.gates.transpose(parameters, input, inputs, count, index, column, cell.inputRow);
-                cell.gates.transpose(parameters, recurrent, outputs, count, index, column, cell.hiddenRow);
+                cell.gates.transpose(weights, recurrent, outputs, count, index, column, cell.hiddenRow);
                 if (views.bias() != null) {
                     int to = (index * Gate.COUNT + gate) * LANES;
                     System.arraycopy(parameters, offset(views.bias()) + row, cell.bias, to, count);
                 }
+            }
+        }
+    }
+
+    /** Peepholes and gains of a strip. */
+    private void packOptions(int strip, int first, int count) {
+        if (options.peepholes()) {
+            int rows = Gate.COUNT - 1;
+            copyRows(views.peepholes(), rows, first, count, cell.peepholes, strip * rows * LANES);
+        }
+        if (options.normalized()) {
+            int to = strip * CellStep.GAINS;
+            copyRows(views.gateNormalization(), 2 * Gate.COUNT, first, count, cell.gains, to);
+            copyRows(views.cellNormalization(), 2, first, count, cell.gains, to + CellStep.CELL_GAINS);
+        }
+    }
+
+    /** Some columns of a matrix {@code [rows, H]}, a row every L numbers. */
+    private void copyRows(ParameterView view, int rows, int first, int count, float[] into, int at) {
+        for (int row = 0; row < rows; row++) {
+            int from = offset(view) + row * spec.hiddenSize() + first;
+            System.arraycopy(parameters, from, into, at + row * LANES, count);
+        }
+    }
+
+    /** Draws {@code d_R} from an element on, unless it is known, and multiplies the weights by it. */
+    private void drop(int first, int count, int[] own) {
+        float[] mask = cell.recurrentMask;
+        int weights = offset(views.recurrentWeights());
+        float scale = (float) (1 / (1 - spec.recurrentWeightDropout()));
+        for (int e = first; e < first + count; e += LANES) {
+            int end = Math.min(e + LANES, first + count);
+            if (!cell.drawn) {
+                int bits = dropped.bits(e, own);
+                for (int k = e; k < end; k++) {
+                    mask[k] = (bits >>> k - e & 1) != 0 ? 0 : scale;
+                }
+            }
+            for (int k = e; k < end; k++) {
+                kept[k] = mask[k] * parameters[weights + k];
             }
         }
     }
@@ -244,7 +361,10 @@ final class PackedStack implements Workers.Task {
     }
 
     long bytes() {
-        long bytes = 0;
+        long bytes = (long) kept.length * Float.BYTES;
+        for (Cell each : cells) {
+            bytes += (long) each.recurrentMask.length * Float.BYTES;
+        }
         for (float[] arena : arenas) {
             bytes += arena == null ? 0 : (long) arena.length * Float.BYTES;
         }

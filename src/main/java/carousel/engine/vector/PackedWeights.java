@@ -1,6 +1,7 @@
 package carousel.engine.vector;
 
 import carousel.engine.LstmSpec;
+import carousel.engine.RandomKey;
 import carousel.tensor.HostStorage;
 import carousel.tensor.Tensor;
 
@@ -15,8 +16,12 @@ final class PackedWeights {
 
     PackedWeights() {}
 
-    /** The stack with these parameters, as they are now; null where there are none. */
-    PackedStack of(LstmSpec spec, Tensor parameters) {
+    /**
+     * The stack with these parameters, as they are now; null where there are none.
+     *
+     * @param key of the call, or null
+     */
+    PackedStack of(LstmSpec spec, Tensor parameters, RandomKey key) {
         if (parameters == null) {
             return null;
         }
@@ -44,7 +49,7 @@ final class PackedWeights {
         stacks[0] = stack;
         blocks[0] = block;
         starts[0] = start;
-        stack.expect(HostStorage.version(parameters));
+        stack.expect(HostStorage.version(parameters), key);
         return stack;
     }
 

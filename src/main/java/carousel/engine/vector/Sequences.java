@@ -16,7 +16,7 @@ final class Sequences {
 
     private static final int LARGE_SHARE = 64;
     /** Sequences in a tile, at most: three times the six rows that kernels like best. */
-    private static final int TILE = 18;
+    static final int TILE = 18;
 
     private int timeSteps;
     private int batchSize;

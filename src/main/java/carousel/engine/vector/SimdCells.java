@@ -161,7 +161,7 @@ final class SimdCells {
     }
 
     /** See {@link Activations#logistic}. */
-    private static FloatVector logistic(FloatVector value) {
+    static FloatVector logistic(FloatVector value) {
         FloatVector x = value.blend(all(Activations.LOWEST), value.lt(all(Activations.LOWEST)));
         x = x.blend(all(Activations.HIGHEST), value.compare(VectorOperators.GT, all(Activations.HIGHEST)));
         FloatVector t = x.fma(all(-Activations.LOG2_E), all(Activations.LOGISTIC_ROUND));
@@ -172,7 +172,7 @@ final class SimdCells {
     }
 
     /** See {@link Activations#exponential}. */
-    private static FloatVector exponential(FloatVector value) {
+    static FloatVector exponential(FloatVector value) {
         FloatVector x = value.blend(all(Activations.LOWEST), value.lt(all(Activations.LOWEST)));
         FloatVector t = x.fma(all(Activations.LOG2_E), all(Activations.EXP_ROUND));
         FloatVector n = t.sub(all(Activations.EXP_ROUND));
@@ -193,7 +193,7 @@ final class SimdCells {
     }
 
     /** See {@link Activations#tanh}. */
-    private static FloatVector tanh(FloatVector value) {
+    static FloatVector tanh(FloatVector value) {
         FloatVector x = value.abs();
         x = x.blend(all(Activations.SATURATION), x.compare(VectorOperators.GT, all(Activations.SATURATION)));
         FloatVector t = x.fma(all(Activations.TWO_LOG2_E), all(Activations.TANH_ROUND));

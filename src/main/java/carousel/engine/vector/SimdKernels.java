@@ -159,6 +159,42 @@ final class SimdKernels implements Kernels {
     }
 
     @Override
+    public CellPasses passes(CellOptions options) {
+        return SimdPasses.of(options);
+    }
+
+    @Override
+    public void statistics(
+            int rows,
+            int strips,
+            float[] q,
+            int qAt,
+            int stripPitch,
+            int width,
+            float[] valid,
+            int count,
+            float[] lanes,
+            float[] into,
+            int at) {
+        SimdPasses.statistics(rows, strips, q, qAt, stripPitch, width, valid, count, lanes, into, at);
+    }
+
+    @Override
+    public void means(
+            int rows,
+            int strips,
+            float[] terms,
+            int termsAt,
+            int stripPitch,
+            int quantities,
+            int count,
+            float[] lanes,
+            float[] into,
+            int at) {
+        SimdPasses.means(rows, strips, terms, termsAt, stripPitch, quantities, count, lanes, into, at);
+    }
+
+    @Override
     public void add(float[] x, int xAt, float[] y, int yAt, int count) {
         int whole = SPECIES.loopBound(count);
         for (int e = 0; e < whole; e += VECTOR) {

@@ -7,6 +7,7 @@ import carousel.engine.ActivationFunction;
 import carousel.engine.EngineOptions;
 import carousel.engine.HostEngine;
 import carousel.engine.Loss;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -25,6 +26,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
+import java.util.Set;
 
 /**
  * The seam in single precision on all processors. Every element of a result is computed by one thread in a fixed order, however work
@@ -103,17 +105,23 @@ public final class VectorEngine extends HostEngine {
     }
 
     @Override
+    protected Set<LstmFeature> computed() {
+        return LstmFeature.ALL;
+    }
+
+    @Override
     public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
         requireSupported(spec);
         return new VectorTape(spec, scope, timeSteps, batchSize);
     }
 
     @Override
-    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput given, LstmOutput output, LstmTape tape) {
         requireSupported(spec);
-        PackedStack stack = packed.of(spec, parameters);
+        PackedStack stack = packed.of(spec, parameters, given == null ? null : given.dropout());
         Shapes.requireForward(
-                spec, stack == null ? LstmLayout.of(spec) : stack.layout(), parameters, input, output, tape);
+                spec, stack == null ? LstmLayout.of(spec) : stack.layout(), parameters, given, output, tape);
+        LstmInput input = withLengthsAtHand(given);
         HostStorage.changed(output.y());
         changed(output.last());
         VectorTape trace = (VectorTape) tape;
@@ -136,7 +144,7 @@ public final class VectorEngine extends HostEngine {
                     xAt = start(trace.dropped(layer));
                 }
                 elementwise.dropout(
-                        y, yAt, width, spec.dropout(), input.dropout().substream(layer), x, xAt);
+                        y, yAt, width, spec.dropout(), input.dropout().substream(layer), width, x, xAt);
             }
         }
         if (tape != null) {
@@ -147,7 +155,10 @@ public final class VectorEngine extends HostEngine {
     @Override
     public void lstmBackward(
             LstmTape tape, LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
-        PackedStack stack = packed.of(tape.spec(), tape.parameters());
+        PackedStack stack = packed.of(
+                tape.spec(),
+                tape.parameters(),
+                tape.input() == null ? null : tape.input().dropout());
         Shapes.requireBackward(
                 tape,
                 stack == null ? LstmLayout.of(tape.spec()) : stack.layout(),
@@ -171,7 +182,7 @@ public final class VectorEngine extends HostEngine {
             int dxAt = wanted == null ? 0 : start(wanted);
             backward.run(stack, trace, layer, dy, dyAt, outputGradient, parameterGradients, dx, dxAt, inputGradient);
             if (layer > 0 && drops) {
-                elementwise.dropout(dx, dxAt, width, spec.dropout(), key.substream(layer - 1), dx, dxAt);
+                elementwise.dropout(dx, dxAt, width, spec.dropout(), key.substream(layer - 1), width, dx, dxAt);
             }
             dy = dx;
             dyAt = dxAt;
@@ -183,6 +194,13 @@ public final class VectorEngine extends HostEngine {
             HostStorage.changed(state.h());
             HostStorage.changed(state.c());
         }
+    }
+
+    @Override
+    public void add(Tensor x, Tensor y) {
+        Shapes.requireElements("y", y, x.elements());
+        HostStorage.changed(y);
+        elementwise.add(x, y);
     }
 
     @Override
@@ -234,10 +252,12 @@ public final class VectorEngine extends HostEngine {
     }
 
     @Override
-    public void dropout(Tensor x, double rate, RandomKey key, Tensor y) {
-        Shapes.requireDropout(x, rate, y);
+    public void dropout(Tensor x, double rate, RandomKey key, long period, Tensor y) {
+        Shapes.requireDropout(x, rate, period, y);
         HostStorage.changed(y);
-        elementwise.dropout(floats(x), start(x), Math.toIntExact(x.elements()), rate, key, floats(y), start(y));
+        int count = Math.toIntExact(x.elements());
+        elementwise.dropout(
+                floats(x), start(x), count, rate, key, (int) Math.min(period, Math.max(1, count)), floats(y), start(y));
     }
 
     @Override

@@ -27,7 +27,6 @@ import java.util.function.Function;
  */
 final class VectorSecondOrder implements SecondOrder {
     private final VectorEngine engine;
-    private final Kernels kernels;
     private final Elementwise elementwise;
     private final DualCell cell;
     private final DualRows rows;
@@ -35,7 +34,6 @@ final class VectorSecondOrder implements SecondOrder {
     VectorSecondOrder(
             VectorEngine engine, Kernels kernels, Workers workers, WorkerBuffers[] buffers, Elementwise elementwise) {
         this.engine = engine;
-        this.kernels = kernels;
         this.elementwise = elementwise;
         this.cell = new DualCell(kernels, workers, buffers);
         this.rows = new DualRows(kernels, workers, buffers);
@@ -135,8 +133,8 @@ final class VectorSecondOrder implements SecondOrder {
     }
 
     private void drop(DualFloats x, int count, double rate, RandomKey key) {
-        elementwise.dropout(x.value(), x.at(), count, rate, key, x.value(), x.at());
-        elementwise.dropout(x.tangent(), x.tangentAt(), count, rate, key, x.tangent(), x.tangentAt());
+        elementwise.dropout(x.value(), x.at(), count, rate, key, count, x.value(), x.at());
+        elementwise.dropout(x.tangent(), x.tangentAt(), count, rate, key, count, x.tangent(), x.tangentAt());
     }
 
     /** A part of both; null of nothing. */
@@ -189,12 +187,5 @@ final class VectorSecondOrder implements SecondOrder {
                 rowWeights == null ? 0 : start(rowWeights),
                 floats(dPredictionsTangent),
                 start(dPredictionsTangent));
-    }
-
-    @Override
-    public void add(Tensor x, Tensor y) {
-        Shapes.requireElements("what is added", x, y.elements());
-        HostStorage.changed(y);
-        kernels.add(floats(y), start(y), floats(x), start(x), Math.toIntExact(x.elements()));
     }
 }

@@ -19,15 +19,44 @@ final class VectorTape extends LstmTape {
     private final Tensor[] states;
     private final Tensor[] layerOutputs;
     private final Tensor[] dropped;
+    // Null where the specification has nothing for them.
+    private final Tensor[] slopes;
+    private final Tensor[] cellBits;
+    private final Tensor[] hiddenBits;
+    private final Tensor[] inputShares;
+    private final Tensor[] recurrentShares;
+    private final Tensor[] statistics;
 
     VectorTape(LstmSpec spec, Scope scope, int timeSteps, int batchSize) {
         super(spec, scope, timeSteps, batchSize);
         int strips = (spec.hiddenSize() + LANES - 1) / LANES;
+        int outputStrips = (spec.outputSize() + LANES - 1) / LANES;
+        CellOptions options = CellOptions.of(spec);
         gates = new Tensor[spec.states()];
         states = new Tensor[spec.states()];
+        slopes = new Tensor[spec.states()];
+        cellBits = new Tensor[spec.states()];
+        hiddenBits = new Tensor[spec.states()];
+        inputShares = new Tensor[spec.states()];
+        recurrentShares = new Tensor[spec.states()];
+        statistics = new Tensor[spec.states()];
         for (int state = 0; state < spec.states(); state++) {
             gates[state] = scope.allocate("gates", strips, rows(), BLOCK);
             states[state] = scope.allocate("cell states", strips, rows(), 2 * LANES);
+            if (options.slopes()) {
+                slopes[state] = scope.allocate("slopes", strips, rows(), CellStep.SLOPES);
+            }
+            if (options.drawsForCell()) {
+                cellBits[state] = scope.allocateIntegers("cell masks", strips, rows());
+            }
+            if (options.zoneoutHidden() > 0) {
+                hiddenBits[state] = scope.allocateIntegers("zoneout masks", outputStrips, rows());
+            }
+            if (options.normalized()) {
+                inputShares[state] = scope.allocate("shares of the input", strips, rows(), BLOCK);
+                recurrentShares[state] = scope.allocate("recurrent shares", strips, rows(), BLOCK);
+                statistics[state] = scope.allocate("statistics", rows(), CellStep.STATISTICS);
+            }
         }
         layerOutputs = new Tensor[spec.layers() - 1];
         dropped = new Tensor[spec.layers() - 1];
@@ -52,6 +81,36 @@ final class VectorTape extends LstmTape {
     /** {@code [S, rows, 2L]}: c and its hyperbolic tangent. */
     Tensor states(int state) {
         return states[state];
+    }
+
+    /** {@code [S, rows, 5L]}: of i, f, g, o and of what is shown; null where they follow from the values. */
+    Tensor slopes(int state) {
+        return slopes[state];
+    }
+
+    /** {@code [S, rows]}: which elements of g are dropped, and from bit L on, which of c are held; null for none. */
+    Tensor cellBits(int state) {
+        return cellBits[state];
+    }
+
+    /** {@code [strips of h, rows]}: which elements of h are held; null for none. */
+    Tensor hiddenBits(int state) {
+        return hiddenBits[state];
+    }
+
+    /** {@code [S, rows, 4L]}: u, which the backward pass overwrites with its gradient; null where nothing is normalised. */
+    Tensor inputShares(int state) {
+        return inputShares[state];
+    }
+
+    /** {@code [S, rows, 4L]}: v likewise. */
+    Tensor recurrentShares(int state) {
+        return recurrentShares[state];
+    }
+
+    /** {@code [rows, 6]}: see {@link CellStep#STATISTICS}; null likewise. */
+    Tensor statistics(int state) {
+        return statistics[state];
     }
 
     /** {@code [T, N, width]} of any layer but the last, before dropout. */

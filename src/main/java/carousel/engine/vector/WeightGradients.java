@@ -54,6 +54,8 @@ final class WeightGradients implements Workers.Task {
         private int split;
         private int secondStart;
         private int bias;
+        private float[] mask;
+        private int masked;
         private int firstTask;
         private int stripGroup;
         private int columnGroups;
@@ -79,6 +81,13 @@ final class WeightGradients implements Workers.Task {
             return this;
         }
 
+        /** The sums of the columns from this one on are multiplied by a matrix {@code [rows, columns - column]}. */
+        Part maskedFrom(int column, float[] matrix) {
+            masked = column;
+            mask = matrix;
+            return this;
+        }
+
         /** The row of G that a column of a strip stands for, or -1 for padding. */
         private int row(int strip, int column) {
             if (hidden == 0) {
@@ -93,6 +102,7 @@ final class WeightGradients implements Workers.Task {
             b = null;
             a = null;
             gradient = null;
+            mask = null;
         }
     }
 
@@ -227,7 +237,13 @@ final class WeightGradients implements Workers.Task {
             int width = second ? part.columns - part.split : part.split;
             for (int j = 0; j < BLOCK; j++) {
                 int row = part.row(strip, j);
-                if (row >= 0) {
+                if (row >= 0 && part.mask != null && column >= part.masked) {
+                    int into = start + row * width + firstColumn;
+                    int factor = row * (part.columns - part.masked) - part.masked + firstColumn;
+                    for (int d = from; d < to; d++) {
+                        part.gradient[into + d] += part.mask[factor + d] * sums[at + d * BLOCK + j];
+                    }
+                } else if (row >= 0) {
                     int into = start + row * width + firstColumn;
                     for (int d = from; d < to; d++) {
                         part.gradient[into + d] += sums[at + d * BLOCK + j];

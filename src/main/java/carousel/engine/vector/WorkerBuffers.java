@@ -10,6 +10,10 @@ final class WorkerBuffers {
     final Scratch left;
     /** Four words of random numbers. */
     final int[] words = new int[Philox.WORDS];
+    /** Sums in lanes. */
+    final float[] lanes = new float[Kernels.BLOCK];
+    /** What passes of a cell with options work on. */
+    final CellStep step = new CellStep();
 
     WorkerBuffers(boolean poisoned) {
         sums = new Scratch(poisoned);

@@ -17,6 +17,7 @@ import carousel.layer.Form;
 import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonNull;
@@ -160,6 +161,11 @@ public final class KerasExport {
     }
 
     private void convert() {
+        if (model.spec().encoder() != null) {
+            throw new Refusal(
+                    "it has an encoder beside its decoder, and what is written is a Sequential model; save it as"
+                            + " safetensors");
+        }
         Form form = model.spec().input();
         input(form);
         for (Layer layer : model.spec().layers()) {
@@ -172,7 +178,7 @@ public final class KerasExport {
             } else if (layer instanceof Embedding embedding) {
                 embedding(name, embedding, form.features());
             } else if (layer instanceof Dropout dropout) {
-                dropout(dropout.rate());
+                dropout(dropout.rate(), dropout.locked() && form.kind() == Form.Kind.SEQUENCE);
             } else if (layer instanceof Activation activation) {
                 activation(activation.function());
             } else if (layer instanceof Masking masking) {
@@ -180,6 +186,10 @@ public final class KerasExport {
                 JsonObject config = layerConfig();
                 config.addProperty("mask_value", masking.value());
                 add("Masking", "masking", config);
+            } else if (layer instanceof Residual) {
+                throw new Refusal(
+                        "a model written for Keras is a chain of layers, and a residual connection goes beside"
+                                + " them: save it as safetensors or ONNX");
             } else if (layer instanceof TimeReversal) {
                 turned = !turned;
             } else {
@@ -236,10 +246,12 @@ public final class KerasExport {
         variables.put("layers/" + keras, weights);
     }
 
-    private void dropout(double rate) {
+    /** @param locked whether all steps drop the same features */
+    private void dropout(double rate, boolean locked) {
         JsonObject config = layerConfig();
         config.addProperty("rate", rate);
-        String keras = add("Dropout", "dropout", config);
+        String keras =
+                locked ? add("SpatialDropout1D", "spatial_dropout1d", config) : add("Dropout", "dropout", config);
         seed("layers/" + keras);
     }
 
@@ -257,6 +269,10 @@ public final class KerasExport {
 
     private void lstm(String name, Lstm lstm, int features) {
         LstmSpec spec = lstm.spec().withInputSize(features);
+        if (lstm.learnedInitialState()) {
+            throw new Refusal(
+                    "the layer '" + name + "' starts from a state that it has learned, and Keras' LSTM from zeros");
+        }
         requireSayable(name, spec);
         boolean both = spec.direction() == Direction.BIDIRECTIONAL;
         if (both && turned) {
@@ -283,7 +299,7 @@ public final class KerasExport {
                 turned = spec.direction() == Direction.REVERSE;
             }
             if (!last && spec.dropout() > 0) {
-                dropout(spec.dropout());
+                dropout(spec.dropout(), false);
             }
         }
         // One output a sequence has no order.

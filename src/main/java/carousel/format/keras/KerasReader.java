@@ -90,11 +90,8 @@ final class KerasReader {
             case "Activation" -> activation(layer, layer.title(), config.get("activation"), notes);
             case "ReLU" -> relu(layer, notes);
             case "Softmax" -> softmax(layer, notes);
-            case "Dropout" -> dropout(layer, notes);
-            case "SpatialDropout1D" -> {
-                notes.add("drops whole features in Keras and single numbers here, both in training only");
-                dropout(layer, notes);
-            }
+            case "Dropout" -> dropout(layer, false, notes);
+            case "SpatialDropout1D" -> dropout(layer, true, notes);
             case "Flatten" ->
                 throw new Refusal(
                         layer.title() + " would put all steps of a sequence side by side, which ties the model to"
@@ -432,12 +429,12 @@ final class KerasReader {
         place(layer, new Activation(ActivationFunction.SOFTMAX), notes);
     }
 
-    private void dropout(KerasChain.Layer layer, List<String> notes) {
+    private void dropout(KerasChain.Layer layer, boolean locked, List<String> notes) {
         KerasJson config = layer.config();
         if (config.has("noise_shape")) {
             notes.add("noise_shape left out: it acts in training only");
         }
-        place(layer, new Dropout(config.number("rate", 0)), notes);
+        place(layer, new Dropout(config.number("rate", 0), locked), notes);
     }
 
     private static void requireCount(KerasChain.Layer layer, List<KerasWeights.Weight> found, String... wanted) {

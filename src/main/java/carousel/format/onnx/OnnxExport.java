@@ -19,6 +19,7 @@ import carousel.layer.Layer;
 import carousel.layer.Lstm;
 import carousel.layer.Masking;
 import carousel.layer.Model;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import carousel.tensor.Shape;
 import java.io.IOException;
@@ -94,12 +95,26 @@ public final class OnnxExport {
     }
 
     private ModelProto build(Map<String, String> metadata) {
+        if (weights.spec().encoder() != null) {
+            throw new IllegalArgumentException(
+                    "the model cannot be written as ONNX: it has an encoder beside its decoder, and"
+                            + " what is written is one line of layers; save it as safetensors");
+        }
         Form form = weights.spec().input();
         requireFits();
         addInput(form);
-        for (Layer layer : weights.spec().layers()) {
-            Form output = layer.output(form);
+        form = addLayers(weights.spec().layers(), form);
+        addOutput(form);
+        Map<String, String> entries = new LinkedHashMap<>(metadata);
+        entries.put(ModelFile.SPECIFICATION, ModelJson.write(weights.spec()));
+        return graph.build(OPSET, "carousel", entries);
+    }
+
+    private Form addLayers(List<Layer> layers, Form input) {
+        Form form = input;
+        for (Layer layer : layers) {
             if (layer instanceof Lstm lstm) {
+                requireFromZeros(lstm);
                 addLstm(lstm, form);
             } else if (layer instanceof Dense dense) {
                 addDense(dense, form);
@@ -109,6 +124,10 @@ public final class OnnxExport {
                 current = node("Gather", List.of(initializer(table), current), Map.of("axis", 0L));
             } else if (layer instanceof Activation activation) {
                 addActivation(activation);
+            } else if (layer instanceof Residual residual) {
+                String read = current;
+                addLayers(residual.layers(), form);
+                current = node("Add", List.of(read, current), Map.of());
             } else if (layer instanceof TimeReversal) {
                 throw new IllegalArgumentException(
                         "the model cannot be written as ONNX: it turns its sequences around; save"
@@ -117,12 +136,9 @@ public final class OnnxExport {
                 requireUnmasked(layer, layer instanceof Masking);
                 throw new AssertionError(layer);
             }
-            form = output;
+            form = layer.output(form);
         }
-        addOutput(form);
-        Map<String, String> entries = new LinkedHashMap<>(metadata);
-        entries.put(ModelFile.SPECIFICATION, ModelJson.write(weights.spec()));
-        return graph.build(OPSET, "carousel", entries);
+        return form;
     }
 
     private void requireFits() {
@@ -142,6 +158,13 @@ public final class OnnxExport {
         if (masks) {
             throw new IllegalArgumentException("the model cannot be written as ONNX: its layer " + layer.summary()
                     + " leaves out steps, and the LSTM of ONNX reads every step; save it as safetensors or for Keras");
+        }
+    }
+
+    private static void requireFromZeros(Lstm layer) {
+        if (layer.learnedInitialState()) {
+            throw new IllegalArgumentException("the model cannot be written as ONNX: its layer " + layer.summary()
+                    + " starts from a state of its own, and what is written starts from zeros; save it as safetensors");
         }
     }
 

@@ -1,7 +1,10 @@
 package carousel.engine.vector;
 
+import carousel.engine.CellActivation;
+import carousel.engine.CellActivation.Kind;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
+import carousel.engine.LstmActivations;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -15,6 +18,7 @@ import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** A forward and a backward pass with drawn numbers, to be run on any engine. */
@@ -30,8 +34,51 @@ record LstmCase(
         double padding,
         long seed) {
 
-    /** A small case with every option drawn at random. */
+    /** One of each kind, with parameters that keep a few steps of a small stack in range. */
+    private static final List<CellActivation> ACTIVATIONS = List.of(
+            CellActivation.SIGMOID,
+            CellActivation.TANH,
+            CellActivation.of(Kind.RELU),
+            new CellActivation(Kind.AFFINE, 0.4, 0.1),
+            CellActivation.of(Kind.LEAKY_RELU),
+            new CellActivation(Kind.THRESHOLDED_RELU, 0.2, 0),
+            new CellActivation(Kind.SCALED_TANH, 1.7, 0.6),
+            CellActivation.of(Kind.HARD_SIGMOID),
+            CellActivation.of(Kind.ELU),
+            CellActivation.of(Kind.SOFTSIGN),
+            CellActivation.of(Kind.SOFTPLUS));
+
+    /** A small case of the plain cell, or of one with options. */
     static LstmCase random(long seed) {
+        LstmCase plain = plain(seed);
+        RandomSequence random = new RandomSequence(seed, 17, 0);
+        if (random.nextInt(3) == 0) {
+            return plain;
+        }
+        // Each option seldom enough that most cases have a few of them.
+        LstmSpec spec = plain.spec();
+        spec = random.nextInt(3) == 0 ? spec.withPeepholes(true) : spec;
+        spec = random.nextInt(4) == 0 ? spec.withGateClip(random.uniform(0.3, 1)) : spec;
+        spec = random.nextInt(4) == 0 ? spec.withCoupledGates(true) : spec;
+        spec = random.nextInt(4) == 0
+                ? spec.withActivations(new LstmActivations(activation(random), activation(random), activation(random)))
+                : spec;
+        spec = random.nextInt(3) == 0 ? spec.withLayerNormalization(true) : spec;
+        spec = random.nextInt(4) == 0 ? spec.withRecurrentDropout(random.uniform(0.1, 0.9)) : spec;
+        spec = random.nextInt(4) == 0 ? spec.withCandidateDropout(random.uniform(0.1, 0.9)) : spec;
+        spec = random.nextInt(4) == 0 ? spec.withRecurrentWeightDropout(random.uniform(0.1, 0.9)) : spec;
+        spec = random.nextInt(3) == 0
+                ? spec.withZoneout(random.nextInt(2) * random.uniform(0.1, 0.9), random.uniform(0.1, 0.9))
+                : spec;
+        spec = random.nextInt(5) == 0 ? spec.withZoneout(random.uniform(0.1, 0.9), 0) : spec;
+        return plain.withSpec(spec);
+    }
+
+    private static CellActivation activation(RandomSequence random) {
+        return ACTIVATIONS.get(random.nextInt(ACTIVATIONS.size()));
+    }
+
+    private static LstmCase plain(long seed) {
         RandomSequence random = new RandomSequence(seed, 7, 0);
         int hidden = 1 + random.nextInt(random.nextInt(4) == 0 ? 70 : 20);
         LstmSpec spec = LstmSpec.of(1 + random.nextInt(20), hidden)
@@ -58,6 +105,20 @@ record LstmCase(
                 random.nextInt(2) == 0,
                 random.nextInt(4) > 0 ? new RandomKey(seed, 3, 1) : null,
                 Double.NaN,
+                seed);
+    }
+
+    LstmCase withSpec(LstmSpec value) {
+        return new LstmCase(
+                value,
+                timeSteps,
+                batchSize,
+                lengths,
+                initialState,
+                outputGradient,
+                stateGradients,
+                dropout,
+                padding,
                 seed);
     }
 

@@ -7,14 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.ActivationFunction;
-import carousel.engine.CellActivation;
 import carousel.engine.Direction;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
-import carousel.engine.LstmActivations;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
@@ -41,9 +39,11 @@ class VectorEngineTest {
     void agreesWithTheReferenceOverRandomCases() {
         try (Engine reference = new ReferenceEngine(true);
                 Engine vector = new VectorEngine(GUARDED.withThreads(2))) {
-            for (long seed = 0; seed < 150; seed++) {
+            for (long seed = 0; seed < 250; seed++) {
                 LstmCase drawn = LstmCase.random(seed);
-                assertClose(drawn.toString(), drawn.run(reference), drawn.run(vector), 2e-5);
+                // What is normalised is divided by a deviation, and so are its errors.
+                double tolerance = drawn.spec().layerNormalization() ? 5e-4 : 5e-5;
+                assertClose(drawn.toString(), drawn.run(reference), drawn.run(vector), tolerance);
             }
             assertEquals(0, vector.memory().inUse());
         }
@@ -75,7 +75,7 @@ class VectorEngineTest {
     void resultsDoNotDependOnTheNumberOfThreads(int threads) {
         try (Engine one = new VectorEngine(GUARDED.withThreads(1));
                 Engine several = new VectorEngine(GUARDED.withThreads(threads))) {
-            for (long seed = 1000; seed < 1030; seed++) {
+            for (long seed = 1000; seed < 1060; seed++) {
                 LstmCase drawn = LstmCase.random(seed);
                 assertSame(drawn.run(one), drawn.run(several));
                 assertSame(operations(one, seed), operations(several, seed));
@@ -87,9 +87,9 @@ class VectorEngineTest {
     void resultsDoNotDependOnTheKernels() {
         try (Engine loops = new VectorEngine(GUARDED, new LoopKernels());
                 Engine best = new VectorEngine(GUARDED)) {
-            for (long seed = 2000; seed < 2040; seed++) {
+            for (long seed = 2000; seed < 2100; seed++) {
                 LstmCase drawn = LstmCase.random(seed);
-                assertSame(drawn.run(loops), drawn.run(best));
+                assertSame(drawn, drawn.run(loops), drawn.run(best));
                 assertSame(operations(loops, seed), operations(best, seed));
             }
         }
@@ -158,31 +158,6 @@ class VectorEngineTest {
         float[] result = new float[(int) y.elements()];
         engine.read(y, result);
         return result;
-    }
-
-    @Test
-    void refusesWhatItDoesNotCompute() {
-        LstmSpec plain = LstmSpec.of(2, 3);
-        List<LstmSpec> refused = List.of(
-                plain.withPeepholes(true),
-                plain.withGateClip(1),
-                plain.withCoupledGates(true),
-                plain.withActivations(
-                        new LstmActivations(CellActivation.SIGMOID, CellActivation.SIGMOID, CellActivation.TANH)),
-                plain.withLayerNormalization(true),
-                plain.withRecurrentDropout(0.1),
-                plain.withZoneout(0.1, 0),
-                plain.withZoneout(0, 0.1));
-        try (Engine engine = new VectorEngine(GUARDED);
-                Scope scope = engine.openScope("test")) {
-            assertTrue(engine.refusal(plain).isEmpty());
-            for (LstmSpec spec : refused) {
-                String reason = engine.refusal(spec).orElseThrow();
-                EngineException thrown = assertThrows(EngineException.class, () -> engine.openTape(scope, spec, 1, 1));
-                assertEquals(reason, thrown.getMessage());
-                assertThrows(EngineException.class, () -> engine.lstmForward(spec, null, null, null, null));
-            }
-        }
     }
 
     @Test
@@ -362,6 +337,10 @@ class VectorEngineTest {
             }
             assertArrayEquals(values, actual.get(name), (float) (tolerance * scale), name + " of " + what);
         });
+    }
+
+    private static void assertSame(LstmCase drawn, Map<String, float[]> expected, Map<String, float[]> actual) {
+        expected.forEach((name, values) -> assertArrayEquals(values, actual.get(name), () -> name + " of " + drawn));
     }
 
     private static void assertSame(Map<String, float[]> expected, Map<String, float[]> actual) {

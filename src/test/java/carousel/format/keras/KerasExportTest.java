@@ -30,6 +30,7 @@ import carousel.layer.Masking;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.layer.Pass;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
@@ -103,6 +104,15 @@ class KerasExportTest {
                         Form.tokens(5),
                         Embedding.of(3).withMaskZero(true),
                         Lstm.of(LSTM.withLayers(2)).withReturnSequences(true)),
+                model(
+                        "dropout of whole features, and of vectors",
+                        Form.sequence(2),
+                        new Dropout(0.5, true),
+                        Lstm.of(LSTM).withReturnSequences(true),
+                        new Dropout(0.25, true),
+                        Lstm.of(LSTM),
+                        new Dropout(0.25),
+                        Dense.of(1)),
                 model("tokens", Form.tokens(5), Embedding.of(3), Lstm.of(LSTM)),
                 model("no LSTM", Form.vector(4), Dense.of(3), new Activation(ActivationFunction.TANH), Dense.of(1)));
     }
@@ -281,6 +291,9 @@ class KerasExportTest {
                                 Lstm.of(reverse).withReturnSequences(true),
                                 Lstm.of(LSTM)),
                         "masked steps"),
+                Arguments.of(
+                        ModelSpec.of(Form.sequence(2), Residual.of(Dense.of(2)), Lstm.of(LSTM)),
+                        "a residual connection goes beside them"),
                 Arguments.of(ModelSpec.of(Form.sequence(2), new TimeReversal()), "turns a sequence around"));
     }
 

@@ -12,11 +12,13 @@ import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.LstmSpec;
+import carousel.format.FormatException;
 import carousel.format.Imported;
 import carousel.format.ModelJson;
 import carousel.format.ModelWeights;
 import carousel.layer.Activation;
 import carousel.layer.Dense;
+import carousel.layer.Dropout;
 import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Lstm;
@@ -24,6 +26,7 @@ import carousel.layer.Masking;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.layer.Pass;
+import carousel.layer.Residual;
 import carousel.layer.TimeReversal;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
@@ -53,6 +56,44 @@ class OnnxExportTest {
             ModelSpec spec = RandomModels.spec(new Random(k), k % 2 == 1);
             return DynamicTest.dynamicTest(k + ": " + spec, () -> check(spec, k));
         });
+    }
+
+    /** Written as sums, which the import of chains does not read. */
+    @Test
+    void residualConnectionsComputeTheSame() throws IOException, OrtException {
+        Lstm lstm = Lstm.of(4).withReturnSequences(true);
+        ModelSpec each = ModelSpec.of(
+                Form.sequence(4),
+                Residual.of(lstm, new Dropout(0.5, true), Residual.of(Dense.of(4))),
+                Lstm.of(3).withReturnSequences(true),
+                Residual.of(new Activation(ActivationFunction.TANH), Dense.of(3)));
+        ModelSpec once =
+                ModelSpec.of(Form.tokens(5), Embedding.of(4), Residual.of(lstm, lstm), Lstm.of(2), Dense.of(2));
+        for (ModelSpec spec : new ModelSpec[] {each, once}) {
+            for (int seed = 0; seed < 4; seed++) {
+                Random random = new Random(seed);
+                ModelWeights weights = RandomModels.weights(spec, random);
+                Path file = folder.resolve("residual.onnx");
+                OnnxExport.write(file, weights, Map.of(), seed % 2 == 1);
+                int[] lengths = seed % 2 == 1 ? new int[] {5, 2, 4} : null;
+                Map<String, OnnxValue> inputs = inputs(spec.input(), 3, 5, lengths, random);
+                try (Engine engine = Engines.open("reference");
+                        Model model = weights.open(engine)) {
+                    OnnxValue expected = outputs(engine, model, inputs.get(OnnxExport.INPUT), 3, 5, lengths);
+                    Ort.assertSame(
+                            "ONNX Runtime",
+                            expected,
+                            Ort.run(Files.readAllBytes(file), inputs).get(OnnxExport.OUTPUT),
+                            ALLOWED);
+                    Ort.assertSame(
+                            "here",
+                            expected,
+                            OnnxGraph.read(file).run(engine, inputs).get(OnnxExport.OUTPUT),
+                            ALLOWED);
+                }
+                assertThrows(FormatException.class, () -> OnnxImport.read(file));
+            }
+        }
     }
 
     private void check(ModelSpec spec, int seed) throws IOException, OrtException {
