@@ -147,6 +147,34 @@ public record CellActivation(Kind kind, double alpha, double beta) {
         };
     }
 
+    /**
+     * {@code dy f''(x)}: how {@link #gradient} changes with {@code x}, itself multiplied by what is to be. At a kink it is 0.
+     *
+     * @param x where the function was taken
+     * @param y {@link #value} of x
+     * @param dy what is multiplied by the second derivative
+     */
+    public double curvature(double x, double y, double dy) {
+        return switch (kind) {
+            case SIGMOID -> dy * y * (1 - y) * (1 - 2 * y);
+            case TANH -> -2 * dy * y * (1 - y * y);
+            case RELU, AFFINE, LEAKY_RELU, THRESHOLDED_RELU, HARD_SIGMOID -> 0;
+            case SCALED_TANH -> {
+                double tanh = Math.tanh(beta * x);
+                yield -2 * dy * alpha * beta * beta * tanh * (1 - tanh * tanh);
+            }
+            case ELU -> x >= 0 ? 0 : dy * alpha * Math.exp(x);
+            case SOFTSIGN -> {
+                double width = 1 + Math.abs(x);
+                yield -2 * dy * Math.signum(x) / (width * width * width);
+            }
+            case SOFTPLUS -> {
+                double slope = sigmoid(x);
+                yield dy * slope * (1 - slope);
+            }
+        };
+    }
+
     private static double sigmoid(double x) {
         return 1 / (1 + Math.exp(-x));
     }

@@ -183,6 +183,16 @@ public interface Engine extends AutoCloseable {
      */
     void update(Update update, Tensor parameters, Tensor gradients, Tensor firstMoment, Tensor secondMoment);
 
+    /**
+     * Derivatives of this engine's gradients along a direction, for products with a Hessian.
+     *
+     * @throws EngineException where this engine has none
+     */
+    default SecondOrder secondOrder() {
+        throw new EngineException("the " + name()
+                + " engine does not compute second derivatives: open the vector or the reference engine for them");
+    }
+
     /** Waits until everything asked for has been done. */
     void synchronize();
 

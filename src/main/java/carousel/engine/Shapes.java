@@ -136,6 +136,88 @@ public final class Shapes {
                 true);
     }
 
+    /** Checks a forward pass with tangents: the values as {@link #requireForward}, their tangents as they are. */
+    public static void requireForward(
+            LstmSpec spec, Dual<Tensor> parameters, Dual<LstmInput> input, Dual<LstmOutput> output, LstmTape tape) {
+        if (output.value() == null || output.tangent() == null) {
+            throw new IllegalArgumentException("the outputs and their tangent should both be given but one is missing");
+        }
+        requireForward(spec, parameters.value(), input.value(), output.value(), tape);
+        int timeSteps = input.value().x().shape().extent(0);
+        int batchSize = input.value().x().shape().extent(1);
+        if (parameters.tangent() != null) {
+            requireElements(
+                    "the tangent of the parameters",
+                    parameters.tangent(),
+                    parameters.value().elements());
+        }
+        LstmInput direction = input.tangent();
+        if (direction != null && direction.x() != null) {
+            require("the tangent of x", direction.x(), timeSteps, batchSize, spec.inputSize());
+        }
+        requireState(
+                "h of the initial state's tangent",
+                "c of the initial state's tangent",
+                spec,
+                direction == null ? null : direction.initial(),
+                batchSize,
+                true);
+        require("the tangent of y", output.tangent().y(), timeSteps, batchSize, spec.sequenceWidth());
+        requireState(
+                "h of the last state's tangent",
+                "c of the last state's tangent",
+                spec,
+                output.tangent().last(),
+                batchSize,
+                true);
+    }
+
+    /** Checks a backward pass with tangents, values and tangents alike. */
+    public static void requireBackward(
+            LstmTape tape,
+            Dual<LstmOutput> outputGradient,
+            Dual<Tensor> parameterGradients,
+            Dual<LstmInputGradient> inputGradient) {
+        LstmOutput none = new LstmOutput(null, null);
+        requireBackward(
+                tape,
+                outputGradient.value() == null ? none : outputGradient.value(),
+                parameterGradients.value(),
+                inputGradient.value() == null ? LstmInputGradient.NONE : inputGradient.value());
+        requireBackward(
+                tape,
+                outputGradient.tangent() == null ? none : outputGradient.tangent(),
+                parameterGradients.tangent(),
+                inputGradient.tangent() == null ? LstmInputGradient.NONE : inputGradient.tangent());
+    }
+
+    /** Checks the tangent of an activation's gradient. */
+    public static void requireActivationBackward(Dual<Tensor> y, Dual<Tensor> dy, Tensor dxTangent) {
+        requireActivationBackward(y.value(), dy.value(), dxTangent);
+        if (y.tangent() != null) {
+            require("the tangent of y", y.tangent(), y.value().shape());
+        }
+        if (dy.tangent() != null) {
+            require("the tangent of dy", dy.tangent(), y.value().shape());
+        }
+    }
+
+    /** Checks the tangent of a loss's gradient. */
+    public static void requireLoss(Dual<Tensor> predictions, Tensor rowWeights, Tensor dPredictionsTangent) {
+        requireRank("predictions", predictions.value(), 2);
+        require(
+                "the tangent of the predictions",
+                predictions.tangent(),
+                predictions.value().shape());
+        if (rowWeights != null) {
+            require("row weights", rowWeights, predictions.value().shape().extent(0));
+        }
+        require(
+                "the tangent of the predictions' gradient",
+                dPredictionsTangent,
+                predictions.value().shape());
+    }
+
     private static void requireState(
             String h, String c, LstmSpec spec, LstmState state, int batchSize, boolean partly) {
         if (state == null) {

@@ -1,8 +1,10 @@
 package carousel.layer;
 
 import carousel.engine.Direction;
+import carousel.engine.Dual;
 import carousel.engine.Engine;
 import carousel.engine.EngineException;
+import carousel.engine.Loss;
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmState;
 import carousel.engine.ParameterLayout;
@@ -391,6 +393,50 @@ public final class Model implements AutoCloseable {
             forEachLink((encoder, decoder) -> encoding.keepEndGradient(encoder, pass.startGradient(decoder)));
             chains.get(0).backward(encoding, parameters, gradients, null);
         }
+    }
+
+    /**
+     * The gradient of a batch's loss, and how it changes as the parameters move along a direction {@code v}: the product {@code H v}
+     * with the loss's Hessian, exact up to rounding, without the matrix and without differences (Pearlmutter 1994, Fast exact
+     * multiplication by the Hessian; see {@link carousel.engine.SecondOrder}). It takes the multiplications of three gradients, its
+     * own among them, and twice the memory of one. With it Newton's method works by conjugate gradients (Martens 2010).
+     *
+     * <pre>{@code
+     * Tensor product = scope.allocate("H v", model.parameters().shape().toArray());
+     * engine.fill(product, 0);
+     * model.clearGradients();
+     * Pass pass = Pass.inference(engine, scope, x, null);
+     * model.hessianVectorProduct(pass, Loss.SOFTMAX_CROSS_ENTROPY, labels, null, v, report, product);
+     * }</pre>
+     *
+     * @param pass the batch. One for training drops what its seed and step say: the same pass is the same function. One for
+     *     inference drops nothing. States it carries count as constant.
+     * @param targets of the output's rows, as {@link Engine#loss} takes them
+     * @param rowWeights {@code [M]}, or null for 1 each
+     * @param direction {@code v}, laid out like {@link #parameters()}
+     * @param report {@code [3]}, as {@link Engine#loss} gives it
+     * @param product like the parameters; {@code H v} is added to it, as the gradient is to {@link #gradients()}
+     * @throws EngineException where the engine does not compute second derivatives
+     * @throws IllegalArgumentException when a shape does not fit, or the model has an encoder or learned initial states, or the
+     *     pass lets sequences start anew: of these there are no second derivatives yet
+     */
+    public void hessianVectorProduct(
+            Pass pass, Loss loss, Tensor targets, Tensor rowWeights, Tensor direction, Tensor report, Tensor product) {
+        Shapes.requireElements("the direction", direction, parameters.elements());
+        Shapes.requireElements("the product", product, parameters.elements());
+        requireSource(pass);
+        requireInput(spec.input(), pass);
+        Chain chain = answering();
+        HessianPass hessian = new HessianPass(
+                engine, spec, nodes, new Dual<>(parameters, direction), new Dual<>(gradients, product), pass);
+        hessian.run(
+                loss,
+                targets,
+                rowWeights,
+                report,
+                chain.nodes(),
+                chain.lastOfSteps(),
+                chain.lastOfSteps() >= 0 && chain.heldWhereMasked());
     }
 
     /** The place of the last layer that reads lengths, or has one inside; -1 where there is none. */

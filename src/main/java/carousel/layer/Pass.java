@@ -328,6 +328,32 @@ public final class Pass {
         return input.shape().extent(1);
     }
 
+    /** How the result of {@link #arrange} changes with what it is given. */
+    Tensor arrangeTangent(Tensor x) {
+        return arranged == null ? x : arranged.togetherTangent(this, x);
+    }
+
+    /** How the result of {@link #leaveOut} changes with what it is given. */
+    Tensor leaveOutTangent(Tensor x) {
+        return left.togetherTangent(this, x);
+    }
+
+    /** How the result of {@link #rearrange} changes: what came before the first step does not. */
+    Tensor rearrangeTangent(Tensor y, boolean held) {
+        if (y.shape().rank() == 2) {
+            return arranged == null ? y : arranged.lastOf(this, y);
+        }
+        Tensor moved = left == null ? y : left.apart(this, y, held, null);
+        return arranged == null ? moved : arranged.apart(this, moved, held, null);
+    }
+
+    /** The same pass with all that a way back needs, whether or not this one has it: the function is the same. */
+    Pass withRecord() {
+        return new Pass(engine, scope, input, lengths, random, true)
+                .withMask(counts)
+                .carrying(state);
+    }
+
     Engine engine() {
         return engine;
     }

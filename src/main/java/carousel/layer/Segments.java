@@ -168,6 +168,21 @@ final class Segments {
         return together.take(pass, "segments", x, segmentSteps, count());
     }
 
+    /** How the result of {@link #together} changes with what it read. */
+    Tensor togetherTangent(Pass pass, Tensor x) {
+        if (!moved) {
+            return x;
+        }
+        return together == null
+                ? zeros(
+                        pass,
+                        "change of segments",
+                        segmentSteps,
+                        count(),
+                        x.shape().extent(2))
+                : together.take(pass, "change of segments", x, segmentSteps, count());
+    }
+
     /** The gradient of what {@link #together} read. Steps that do not count have none. */
     Tensor togetherBackward(Pass pass, Tensor dy) {
         if (!moved) {

@@ -9,6 +9,7 @@ import carousel.engine.LstmOutput;
 import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
 import carousel.engine.RandomKey;
+import carousel.engine.SecondOrder;
 import carousel.engine.Update;
 import carousel.tensor.MemoryUse;
 import carousel.tensor.Precision;
@@ -174,6 +175,11 @@ class DelegatingEngine implements Engine {
     @Override
     public void update(Update update, Tensor parameters, Tensor gradients, Tensor firstMoment, Tensor secondMoment) {
         engine.update(update, parameters, gradients, firstMoment, secondMoment);
+    }
+
+    @Override
+    public SecondOrder secondOrder() {
+        return engine.secondOrder();
     }
 
     @Override

@@ -22,7 +22,8 @@ import org.slf4j.LoggerFactory;
  * AvailableEngines#REQUIRED} names it.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
-abstract class EngineContract implements LstmContract, OperationContract, MisuseContract, MemoryContract {
+abstract class EngineContract
+        implements LstmContract, OperationContract, SecondOrderContract, MisuseContract, MemoryContract {
     /** Set to see, per engine, how near its errors come to what {@link Tolerance} allows. */
     private static final String HEADROOM = "carousel.headroom";
 

@@ -2,6 +2,7 @@ package carousel.contract;
 
 import carousel.engine.ActivationFunction;
 import carousel.engine.CellActivation;
+import carousel.engine.Dual;
 import carousel.engine.Engine;
 import carousel.engine.Gate;
 import carousel.engine.Loss;
@@ -15,6 +16,7 @@ import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomKey;
+import carousel.engine.SecondOrder;
 import carousel.engine.Update;
 import carousel.engine.UpdateRule;
 import carousel.tensor.HostStorage;
@@ -57,6 +59,45 @@ enum PlantedBug {
                     ? input
                     : input.withDropout(new RandomKey(input.dropout().seed(), input.dropout().stream(), (int)
                             input.dropout().call())))),
+
+    FORGETS_THE_DIRECTION_OF_PARAMETERS(engine ->
+            new OtherSecondOrder(engine, second -> new DelegatingSecondOrder(second) {
+                @Override
+                public void lstmForward(
+                        LstmSpec spec,
+                        Dual<Tensor> parameters,
+                        Dual<LstmInput> input,
+                        Dual<LstmOutput> output,
+                        LstmTape tape) {
+                    super.lstmForward(spec, Dual.constant(parameters.value()), input, output, tape);
+                }
+            })),
+    FORGETS_THAT_OUTPUT_GRADIENTS_CHANGE(engine ->
+            new OtherSecondOrder(engine, second -> new DelegatingSecondOrder(second) {
+                @Override
+                public void lstmBackward(
+                        LstmTape tape,
+                        Dual<LstmOutput> outputGradient,
+                        Dual<Tensor> parameterGradients,
+                        Dual<LstmInputGradient> inputGradient) {
+                    super.lstmBackward(tape, Dual.constant(outputGradient.value()), parameterGradients, inputGradient);
+                }
+            })),
+    FORGETS_ROW_WEIGHTS_OF_A_CHANGING_LOSS(engine ->
+            new OtherSecondOrder(engine, second -> new DelegatingSecondOrder(second) {
+                @Override
+                public void loss(Loss loss, Dual<Tensor> predictions, Tensor rowWeights, Tensor dPredictionsTangent) {
+                    super.loss(loss, predictions, null, dPredictionsTangent);
+                }
+            })),
+    FORGETS_THAT_OUTPUTS_OF_AN_ACTIVATION_CHANGE(engine ->
+            new OtherSecondOrder(engine, second -> new DelegatingSecondOrder(second) {
+                @Override
+                public void activationBackward(
+                        ActivationFunction function, Dual<Tensor> y, Dual<Tensor> dy, Tensor dxTangent) {
+                    super.activationBackward(function, Dual.constant(y.value()), dy, dxTangent);
+                }
+            })),
 
     LEAVES_LAST_C_UNWRITTEN(engine -> new DelegatingEngine(engine) {
         @Override
@@ -549,6 +590,21 @@ enum PlantedBug {
         @Override
         public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
             super.lstmForward(spec, parameters, change.apply(input), output, tape);
+        }
+    }
+
+    /** Makes mistakes in derivatives along a direction only. */
+    private static final class OtherSecondOrder extends DelegatingEngine {
+        private final UnaryOperator<SecondOrder> change;
+
+        OtherSecondOrder(Engine engine, UnaryOperator<SecondOrder> change) {
+            super(engine);
+            this.change = change;
+        }
+
+        @Override
+        public SecondOrder secondOrder() {
+            return change.apply(super.secondOrder());
         }
     }
 

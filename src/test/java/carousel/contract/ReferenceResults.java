@@ -1,5 +1,6 @@
 package carousel.contract;
 
+import carousel.engine.Dual;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.fixture.LstmCase;
@@ -18,6 +19,8 @@ final class ReferenceResults {
 
     private static final Map<LstmCase, LstmResult> LSTM = new ConcurrentHashMap<>();
 
+    private static final Map<LstmCase, Dual<LstmResult>> TANGENTS = new ConcurrentHashMap<>();
+
     private ReferenceResults() {}
 
     static LstmResult of(LstmCase lstm) {
@@ -30,6 +33,10 @@ final class ReferenceResults {
         return IntStream.range(0, NEARBY)
                 .mapToObj(k -> of((engine, bench) -> bench.run(lstm, data.nearby(relative, k))))
                 .toList();
+    /** With tangents, along a direction of the numbers that follow from another case. */
+    static Dual<LstmResult> of(LstmCase lstm, LstmCase direction) {
+        return TANGENTS.computeIfAbsent(
+                lstm, missing -> of((engine, bench) -> bench.runDual(lstm, LstmData.of(lstm), LstmData.of(direction))));
     }
 
     /** The outcome of any use of the reference engine. */

@@ -85,6 +85,34 @@ class CellActivationTest {
         }
     }
 
+    /** Away from kinks, by central differences of fourth order. */
+    @ParameterizedTest
+    @MethodSource("activations")
+    void curvaturesAreSlopesOfGradients(CellActivation activation) {
+        double step = 1e-3;
+        for (double x = -4.0137; x < 4; x += 0.17) {
+            double near = slope(activation, x + step) - slope(activation, x - step);
+            double far = slope(activation, x + 2 * step) - slope(activation, x - 2 * step);
+            double curvature = activation.curvature(x, activation.value(x), 1);
+            assertEquals((8 * near - far) / (12 * step), curvature, 1e-10, "at " + x);
+            assertEquals(-3 * curvature, activation.curvature(x, activation.value(x), -3), 1e-14, "linear in dy");
+        }
+    }
+
+    private static double slope(CellActivation activation, double x) {
+        return activation.gradient(x, activation.value(x), 1);
+    }
+
+    @Test
+    void curvatureAtAKinkIsZero() {
+        for (CellActivation activation : activations().toList()) {
+            double kink = activation.kind() == Kind.THRESHOLDED_RELU ? activation.alpha() : 0;
+            if (activation.kind() != Kind.SIGMOID && activation.kind() != Kind.SOFTPLUS) {
+                assertEquals(0, Math.abs(activation.curvature(kink, activation.value(kink), 1)), activation.toString());
+            }
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("activations")
     void nothingOverflowsAndNaNIsNotLost(CellActivation activation) {
@@ -92,6 +120,7 @@ class CellActivationTest {
             double y = activation.value(x);
             assertTrue(Double.isFinite(y), () -> "f(" + x + ") = " + y);
             assertTrue(Double.isFinite(activation.gradient(x, y, 1)), () -> "f'(" + x + ")");
+            assertTrue(Double.isFinite(activation.curvature(x, y, 1)), () -> "f\"(" + x + ")");
         }
         assertEquals(Double.NaN, activation.value(Double.NaN));
     }

@@ -16,6 +16,7 @@ import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
 import carousel.engine.Philox;
 import carousel.engine.RandomKey;
+import carousel.engine.SecondOrder;
 import carousel.engine.Shapes;
 import carousel.engine.Update;
 import carousel.engine.UpdateRule;
@@ -183,8 +184,13 @@ public final class ReferenceEngine extends HostEngine {
         }
     }
 
-    private static ReferenceCell.Sequence sequence(int n, int[] lengths, int timeSteps) {
+    static ReferenceCell.Sequence sequence(int n, int[] lengths, int timeSteps) {
         return new ReferenceCell.Sequence(n, lengths == null ? timeSteps : lengths[n], timeSteps);
+    }
+
+    /** The same input with its lengths in an array, wherever they were given. */
+    static LstmInput lengthsAtHand(LstmInput input) {
+        return withLengthsAtHand(input);
     }
 
     /** A tensor {@code [T, N, width]} as rows. */
@@ -438,5 +444,10 @@ public final class ReferenceEngine extends HostEngine {
                 p[p0 + e] -= rate * d / (Math.sqrt(m[m0 + e]) + rms.epsilon());
             }
         }
+    }
+
+    @Override
+    public SecondOrder secondOrder() {
+        return new ReferenceSecondOrder(this);
     }
 }

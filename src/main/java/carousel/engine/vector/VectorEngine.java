@@ -16,6 +16,7 @@ import carousel.engine.LstmSpec;
 import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.RandomKey;
+import carousel.engine.SecondOrder;
 import carousel.engine.Shapes;
 import carousel.engine.Update;
 import carousel.tensor.ElementType;
@@ -45,6 +46,8 @@ public final class VectorEngine extends HostEngine {
     private final Elementwise elementwise;
     private final ActivationRows activations;
     private final Losses losses;
+    /** Null until it is asked for. */
+    private VectorSecondOrder secondOrder;
 
     /** Opens an engine with these threads; its threads end with {@link #close()}. */
     public VectorEngine(EngineOptions options) {
@@ -97,6 +100,7 @@ public final class VectorEngine extends HostEngine {
         for (WorkerBuffers each : buffers) {
             kept += each.bytes();
         }
+        kept += secondOrder == null ? 0 : secondOrder.bytes();
         return new MemoryUse(use.inUse(), use.peak(), use.pooled() + kept);
     }
 
@@ -295,6 +299,19 @@ public final class VectorEngine extends HostEngine {
         HostStorage.changed(firstMoment);
         HostStorage.changed(secondMoment);
         elementwise.update(update, clip, parameters, gradients, firstMoment, secondMoment);
+    }
+
+    @Override
+    public SecondOrder secondOrder() {
+        if (secondOrder == null) {
+            secondOrder = new VectorSecondOrder(this, kernels, workers, buffers, elementwise);
+        }
+        return secondOrder;
+    }
+
+    /** The same input with its lengths in an array, wherever they were given. */
+    static LstmInput lengthsAtHand(LstmInput input) {
+        return withLengthsAtHand(input);
     }
 
     @Override
