@@ -33,6 +33,8 @@ final class ReferenceResults {
         return IntStream.range(0, NEARBY)
                 .mapToObj(k -> of((engine, bench) -> bench.run(lstm, data.nearby(relative, k))))
                 .toList();
+    }
+
     /** With tangents, along a direction of the numbers that follow from another case. */
     static Dual<LstmResult> of(LstmCase lstm, LstmCase direction) {
         return TANGENTS.computeIfAbsent(
