@@ -5,7 +5,6 @@ import carousel.data.SequenceDataset;
 import carousel.engine.Loss;
 import carousel.layer.Dense;
 import carousel.layer.Form;
-import carousel.layer.Lstm;
 import carousel.layer.ModelSpec;
 import carousel.training.Evaluation;
 import java.util.Locale;
@@ -30,10 +29,7 @@ final class AddingTask extends Task {
         SequenceDataset validation = problem.heldOut(2 * HELD_OUT).range(0, HELD_OUT);
         return new Data(
                 config,
-                ModelSpec.of(
-                        Form.sequence(validation.features()),
-                        Lstm.of(stack(config, validation.features())),
-                        Dense.of(1)),
+                ModelSpec.of(Form.sequence(validation.features()), lstm(config, validation.features()), Dense.of(1)),
                 problem.batches(config.batch(), EPOCH),
                 sequential(validation),
                 test(config));

@@ -49,6 +49,12 @@ final class CellOptions {
             description = "Elements of h and of c keep their value with probability P and Q (Krueger et al. 2017).")
     private List<Double> zoneout;
 
+    @Option(
+            names = "--chrono",
+            paramLabel = "T",
+            description = "Start with memories of up to T steps (Tallec & Ollivier 2018). Default: 0, forget bias 1.")
+    private Double chrono;
+
     /**
      * What a cell has, as it is kept with a run.
      *
@@ -65,7 +71,8 @@ final class CellOptions {
             double candidateDropout,
             double weightDropout,
             double zoneoutHidden,
-            double zoneoutCell) {
+            double zoneoutCell,
+            double chronoSteps) {
 
         /** The specification with these. */
         LstmSpec on(LstmSpec spec) {
@@ -93,7 +100,8 @@ final class CellOptions {
                 || recurrentDropout != null
                 || candidateDropout != null
                 || weightDropout != null
-                || zoneout != null;
+                || zoneout != null
+                || chrono != null;
     }
 
     /**
@@ -113,6 +121,10 @@ final class CellOptions {
             throw new IllegalArgumentException(
                     "--zoneout should be one or two probabilities, of h and of c, but got " + zoneout.size());
         }
+        if (chrono != null && chrono != 0 && !(chrono >= 2 && Double.isFinite(chrono))) {
+            throw new IllegalArgumentException(
+                    "--chrono should be 0 or a number of steps, 2 or more, but got " + chrono);
+        }
         return new Settings(
                 projection == null ? 0 : projection,
                 peepholes,
@@ -124,7 +136,8 @@ final class CellOptions {
                 Check.fraction("--candidate-dropout", orZero(candidateDropout)),
                 Check.fraction("--weight-dropout", orZero(weightDropout)),
                 Check.fraction("--zoneout", zoneout == null ? 0 : zoneout.get(0)),
-                Check.fraction("--zoneout", zoneout == null || zoneout.size() < 2 ? 0 : zoneout.get(1)));
+                Check.fraction("--zoneout", zoneout == null || zoneout.size() < 2 ? 0 : zoneout.get(1)),
+                orZero(chrono));
     }
 
     private static double orZero(Double given) {

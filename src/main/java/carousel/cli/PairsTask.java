@@ -63,7 +63,7 @@ final class PairsTask extends Task {
     Data data(RunConfig config) {
         SequencePairs pairs = pairs(config);
         Form tokens = Form.tokens(pairs.vocabulary());
-        Lstm stack = Lstm.of(stack(config, EMBEDDING));
+        Lstm stack = lstm(config, EMBEDDING);
         ModelSpec model = ModelSpec.encoderDecoder(
                 ModelSpec.of(
                         tokens,

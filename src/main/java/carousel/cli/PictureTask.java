@@ -90,7 +90,7 @@ final class PictureTask extends Task {
     }
 
     private static ModelSpec model(RunConfig config, int features, int classes) {
-        Lstm lstm = Lstm.of(stack(config, features));
+        Lstm lstm = lstm(config, features);
         Dense head = Dense.of(classes);
         if (Preset.TENSORFLOW.is(config.preset())) {
             // BasicLSTMCell keeps W and R in one matrix [C + H, 4H], and Glorot's limit is that matrix's.

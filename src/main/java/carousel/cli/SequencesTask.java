@@ -12,7 +12,6 @@ import carousel.data.SeriesScaling;
 import carousel.engine.Loss;
 import carousel.layer.Dense;
 import carousel.layer.Form;
-import carousel.layer.Lstm;
 import carousel.layer.ModelSpec;
 import carousel.training.Evaluation;
 import java.io.IOException;
@@ -139,8 +138,7 @@ final class SequencesTask extends Task {
         SequenceDataset training = ScaledSequences.alike(parts.get(0), scaling);
         return new Data(
                 found,
-                ModelSpec.of(
-                        Form.sequence(all.features()), Lstm.of(stack(config, all.features())), Dense.of(all.classes())),
+                ModelSpec.of(Form.sequence(all.features()), lstm(config, all.features()), Dense.of(all.classes())),
                 BucketedBatches.shuffled(training, Math.min(config.batch(), training.size()), config.seed()),
                 evaluation(ScaledSequences.alike(parts.get(1), scaling)),
                 settings.test() == null ? test(found, ScaledSequences.alike(parts.get(2), scaling)) : test(found));

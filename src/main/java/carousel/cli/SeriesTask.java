@@ -15,7 +15,6 @@ import carousel.data.ShuffledBatches;
 import carousel.engine.Loss;
 import carousel.layer.Dense;
 import carousel.layer.Form;
-import carousel.layer.Lstm;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.training.Evaluation;
@@ -148,9 +147,7 @@ final class SeriesTask extends Task {
         BatchSource training = new ShuffledBatches(
                 windows, Math.min(config.batch(), windows.size()), config.seed(), ShuffledBatches.Mode.PER_EPOCH);
         ModelSpec model = ModelSpec.of(
-                Form.sequence(windows.features()),
-                Lstm.of(stack(config, windows.features())),
-                Dense.of(windows.targetSize()));
+                Form.sequence(windows.features()), lstm(config, windows.features()), Dense.of(windows.targetSize()));
         return new Data(found, model, training, sequential(prepared.windows(Part.VALIDATION, 1)), test(prepared));
     }
 

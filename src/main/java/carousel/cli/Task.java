@@ -8,6 +8,7 @@ import carousel.data.SequentialBatches;
 import carousel.engine.Direction;
 import carousel.engine.Loss;
 import carousel.engine.LstmSpec;
+import carousel.layer.Lstm;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.training.Evaluation;
@@ -238,12 +239,18 @@ abstract class Task {
     }
 
     /** The stack that the options describe. */
-    static LstmSpec stack(RunConfig config, int inputSize) {
+    private static LstmSpec stack(RunConfig config, int inputSize) {
         LstmSpec spec = LstmSpec.of(inputSize, config.hidden())
                 .withLayers(config.layers())
                 .withDirection(config.bidirectional() ? Direction.BIDIRECTIONAL : Direction.FORWARD)
                 .withDropout(config.layers() > 1 ? config.dropout() : 0);
         return config.cell() == null ? spec : config.cell().on(spec);
+    }
+
+    /** The same as a layer, with its starting weights. */
+    static Lstm lstm(RunConfig config, int inputSize) {
+        Lstm lstm = Lstm.of(stack(config, inputSize));
+        return config.cell() == null ? lstm : lstm.withChronoSteps(config.cell().chronoSteps());
     }
 
     static String accuracyLine(Evaluation test) {

@@ -10,7 +10,6 @@ import carousel.layer.Dropout;
 import carousel.layer.Embedding;
 import carousel.layer.Form;
 import carousel.layer.Layer;
-import carousel.layer.Lstm;
 import carousel.layer.ModelSpec;
 import carousel.training.Evaluation;
 import java.io.IOException;
@@ -133,7 +132,7 @@ final class TextTask extends Task {
         if (config.dropout() > 0) {
             layers.add(new Dropout(config.dropout() / 2));
         }
-        layers.add(Lstm.of(stack(config, config.text().embedding())).withReturnSequences(true));
+        layers.add(lstm(config, config.text().embedding()).withReturnSequences(true));
         if (config.dropout() > 0) {
             layers.add(new Dropout(config.dropout()));
         }

@@ -63,6 +63,9 @@ public final class ModelJson {
             json.add("inputInitializer", write(lstm.inputInitializer()));
             json.add("recurrentInitializer", write(lstm.recurrentInitializer()));
             json.addProperty("forgetBias", lstm.forgetBias());
+            if (lstm.chronoSteps() != 0) {
+                json.addProperty("chronoSteps", lstm.chronoSteps());
+            }
             if (lstm.learnedInitialState()) {
                 json.addProperty("learnedInitialState", true);
             }
@@ -211,6 +214,7 @@ public final class ModelJson {
                         initializer(object(json, "inputInitializer")),
                         initializer(object(json, "recurrentInitializer")),
                         number(json, "forgetBias"),
+                        json.has("chronoSteps") ? number(json, "chronoSteps") : 0,
                         json.has("learnedInitialState") && truth(json, "learnedInitialState"));
             case "dense" ->
                 new Dense(

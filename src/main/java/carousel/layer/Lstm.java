@@ -17,6 +17,10 @@ import java.util.Locale;
  * @param recurrentInitializer of {@code R [4H, P]} and of a projection
  * @param forgetBias what the forget gate's bias starts with, the other biases starting at 0: with 1 the cell keeps its
  *     memory until it learns better (Gers, Schmidhuber &amp; Cummins 2000; Jozefowicz, Zaremba &amp; Sutskever 2015)
+ * @param chronoSteps {@code T_max}, the longest dependency that is expected, in steps: where it is given, the forget gates' biases
+ *     are drawn as {@code log(u)} with {@code u} uniform in [1, T_max - 1), so that the cells' memories are as long as that and
+ *     shorter, and the input gates' are their negatives (Tallec &amp; Ollivier 2018); 0 for {@code forgetBias} instead, otherwise
+ *     2 or more
  * @param learnedInitialState whether new sequences start from parameters, {@code h_0 [S, P]} and {@code c_0 [S, H]} with one row
  *     for each of the stack's {@code S} cells, instead of zeros. They are zeros before the training and the same for every
  *     sequence; a sequence that goes on from a state does not see them.
@@ -27,6 +31,7 @@ public record Lstm(
         Initializer inputInitializer,
         Initializer recurrentInitializer,
         double forgetBias,
+        double chronoSteps,
         boolean learnedInitialState)
         implements Layer {
 
@@ -35,6 +40,15 @@ public record Lstm(
         spec = spec.withInputSize(1);
         if (!Double.isFinite(forgetBias)) {
             throw new IllegalArgumentException("the forget bias should be a finite number but got " + forgetBias);
+        }
+        if (chronoSteps != 0 && !(chronoSteps >= 2 && Double.isFinite(chronoSteps))) {
+            throw new IllegalArgumentException(
+                    "the steps of a chrono initialisation should be 0 (none), or finite and 2 or more, but got "
+                            + chronoSteps);
+        }
+        if (chronoSteps != 0 && !spec.bias()) {
+            throw new IllegalArgumentException("a chrono initialisation of " + chronoSteps
+                    + " steps sets biases but the stack has none: give it biases, or leave it out");
         }
     }
 
@@ -45,7 +59,7 @@ public record Lstm(
 
     /** This stack, initialised as Keras does: Glorot, orthogonal, unit forget bias. It returns its last output. */
     public static Lstm of(LstmSpec spec) {
-        return new Lstm(spec, false, new Initializer.GlorotUniform(), new Initializer.Orthogonal(), 1, false);
+        return new Lstm(spec, false, new Initializer.GlorotUniform(), new Initializer.Orthogonal(), 1, 0, false);
     }
 
     /**
@@ -81,20 +95,33 @@ public record Lstm(
 
     public Lstm withSpec(LstmSpec value) {
         return new Lstm(
-                value, returnSequences, inputInitializer, recurrentInitializer, forgetBias, learnedInitialState);
+                value,
+                returnSequences,
+                inputInitializer,
+                recurrentInitializer,
+                forgetBias,
+                chronoSteps,
+                learnedInitialState);
     }
 
     public Lstm withReturnSequences(boolean value) {
-        return new Lstm(spec, value, inputInitializer, recurrentInitializer, forgetBias, learnedInitialState);
+        return new Lstm(
+                spec, value, inputInitializer, recurrentInitializer, forgetBias, chronoSteps, learnedInitialState);
     }
 
     public Lstm withInitializers(Initializer input, Initializer recurrent, double forget) {
-        return new Lstm(spec, returnSequences, input, recurrent, forget, learnedInitialState);
+        return new Lstm(spec, returnSequences, input, recurrent, forget, chronoSteps, learnedInitialState);
+    }
+
+    /** Biases for dependencies of up to so many steps; 0 for the forget bias as it is. */
+    public Lstm withChronoSteps(double value) {
+        return new Lstm(
+                spec, returnSequences, inputInitializer, recurrentInitializer, forgetBias, value, learnedInitialState);
     }
 
     /** Whether new sequences start from a state that is learned. */
     public Lstm withLearnedInitialState(boolean value) {
-        return new Lstm(spec, returnSequences, inputInitializer, recurrentInitializer, forgetBias, value);
+        return new Lstm(spec, returnSequences, inputInitializer, recurrentInitializer, forgetBias, chronoSteps, value);
     }
 
     @Override

@@ -139,8 +139,8 @@ abstract class Node {
                 draw(layer.inputInitializer(), parameters, moved(cell.inputWeights()), random);
                 draw(layer.recurrentInitializer(), parameters, moved(cell.recurrentWeights()), random);
                 if (cell.bias() != null) {
-                    int first = Math.toIntExact(moved(cell.bias()).offset()) + Gate.FORGET.firstRow(spec.hiddenSize());
-                    Arrays.fill(parameters, first, first + spec.hiddenSize(), layer.forgetBias());
+                    initializeBias(
+                            parameters, Math.toIntExact(moved(cell.bias()).offset()), random);
                 }
                 if (cell.projection() != null) {
                     draw(layer.recurrentInitializer(), parameters, moved(cell.projection()), random);
@@ -151,6 +151,20 @@ abstract class Node {
                     Arrays.fill(parameters, gains, gains + spec.hiddenSize(), 1);
                 }
                 // Peepholes start at zero, so that the stack starts as one without, whatever its initialisers are.
+            }
+        }
+
+        private void initializeBias(double[] parameters, int bias, RandomSequence random) {
+            int hidden = spec.hiddenSize();
+            int input = bias + Gate.INPUT.firstRow(hidden);
+            int forget = bias + Gate.FORGET.firstRow(hidden);
+            if (layer.chronoSteps() == 0) {
+                Arrays.fill(parameters, forget, forget + hidden, layer.forgetBias());
+                return;
+            }
+            for (int j = 0; j < hidden; j++) {
+                parameters[forget + j] = StrictMath.log(random.uniform(1, layer.chronoSteps() - 1));
+                parameters[input + j] = -parameters[forget + j];
             }
         }
 

@@ -148,7 +148,9 @@ class TrainCommandTest {
             "--weight-dropout",
             0.1,
             "--zoneout",
-            "0.1,0.2"
+            "0.1,0.2",
+            "--chrono",
+            20
         };
         Path whole = folder.resolve("whole");
         Path parts = folder.resolve("parts");
@@ -313,6 +315,7 @@ class TrainCommandTest {
                 "--recurrent-dropout 1|--recurrent-dropout should be in the [0, 1) range but got 1.0",
                 "--candidate-dropout -0.1|--candidate-dropout should be in the [0, 1) range but got -0.1",
                 "--weight-dropout 2|--weight-dropout should be in the [0, 1) range but got 2.0",
+                "--chrono 1|--chrono should be 0 or a number of steps, 2 or more, but got 1.0",
                 "--zoneout 0.1,1|--zoneout should be in the [0, 1) range but got 1.0",
                 "--zoneout 0.1,0.2,0.3|--zoneout should be one or two probabilities, of h and of c, but got 3",
                 "--colour blue|--colour",

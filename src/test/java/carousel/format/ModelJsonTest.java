@@ -68,6 +68,7 @@ class ModelJsonTest {
                     new Initializer.Normal(-1e-300, Double.MIN_VALUE),
                     new Initializer.Orthogonal(),
                     -0.0,
+                    0,
                     true),
             new Lstm(
                     LstmSpec.of(1, 2).withDirection(Direction.REVERSE),
@@ -75,6 +76,7 @@ class ModelJsonTest {
                     new Initializer.GlorotUniform(),
                     new Initializer.Constant(Double.MAX_VALUE),
                     1.5,
+                    784.5,
                     false),
             new Dense(3, false, new Initializer.Constant(-0.0), new Initializer.Uniform(2, 2)),
             new Dense(Integer.MAX_VALUE, true, new Initializer.GlorotUniform(), new Initializer.Orthogonal()));

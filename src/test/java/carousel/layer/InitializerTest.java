@@ -37,6 +37,46 @@ class InitializerTest {
             Dense.of(6).withInitializers(new Initializer.Normal(0, 1), new Initializer.Constant(-0.75)),
             Dense.of(2));
 
+    /** {@code b_f = log(u)}, u uniform up to T - 1, and {@code b_i = -b_f}: memories as long as that and shorter. */
+    @Test
+    void chronoBiasesHoldMemoriesOfAllLengths() {
+        int hidden = 4_000;
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(
+                        engine,
+                        ModelSpec.of(
+                                Form.sequence(1),
+                                Lstm.of(LstmSpec.of(1, hidden).withProjectionSize(1))
+                                        .withReturnSequences(true)
+                                        .withChronoSteps(101)),
+                        3)) {
+            double[] parameters = model.readParameters();
+            ParameterView bias = model.views().stream()
+                    .filter(view -> view.name().endsWith("bias_l0"))
+                    .findFirst()
+                    .orElseThrow();
+            int first = (int) bias.offset();
+            double[] lengths = new double[hidden];
+            for (int j = 0; j < hidden; j++) {
+                double forget = parameters[first + Gate.FORGET.firstRow(hidden) + j];
+                assertEquals(-forget, parameters[first + Gate.INPUT.firstRow(hidden) + j]);
+                assertEquals(0, parameters[first + Gate.CANDIDATE.firstRow(hidden) + j]);
+                assertEquals(0, parameters[first + Gate.OUTPUT.firstRow(hidden) + j]);
+                lengths[j] = Math.exp(forget);
+            }
+            Arrays.sort(lengths);
+            assertTrue(lengths[0] >= 1 && lengths[hidden - 1] < 100, lengths[0] + " to " + lengths[hidden - 1]);
+            assertEquals(25.75, lengths[hidden / 4], 2.5);
+            assertEquals(50.5, lengths[hidden / 2], 2.5);
+            assertEquals(75.25, lengths[3 * hidden / 4], 2.5);
+        }
+        assertRefused(IllegalArgumentException.class, () -> Lstm.of(3).withChronoSteps(1.5), "2 or more", "1.5");
+        assertRefused(
+                IllegalArgumentException.class,
+                () -> Lstm.of(LstmSpec.of(1, 3).withBias(false)).withChronoSteps(9),
+                "biases");
+    }
+
     private static double[] fill(Initializer initializer, int outputs, int inputs) {
         double[] values = new double[outputs * inputs];
         Arrays.fill(values, Double.NaN);
