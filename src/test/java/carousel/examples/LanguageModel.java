@@ -4,6 +4,7 @@ import carousel.data.TokenStreams;
 import carousel.data.Vocabulary;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
+import carousel.engine.LstmSpec;
 import carousel.engine.RandomSequence;
 import carousel.layer.Dense;
 import carousel.layer.Dropout;
@@ -20,8 +21,8 @@ import java.util.Arrays;
 import java.util.Random;
 
 /**
- * The next character of a text, after the recipe of AWD-LSTM (Merity, Keskar &amp; Socher 2018): stacked layers, dropout between
- * them, decoupled weight decay, clipped gradients, truncated back-propagation through time with the state carried from batch to batch.
+ * The next character of a text, after the recipe of AWD-LSTM (Merity, Keskar &amp; Socher 2018): stacked layers, locked dropout
+ * between them, dropout of the recurrent weights, decoupled weight decay, clipped gradients, truncated back-propagation through time with the state carried from batch to batch.
  */
 public final class LanguageModel {
     private LanguageModel() {}
@@ -37,9 +38,12 @@ public final class LanguageModel {
         ModelSpec spec = ModelSpec.of(
                 Form.tokens(vocabulary.size()),
                 Embedding.of(32),
-                new Dropout(0.1),
-                Lstm.of(64).withLayers(2).withDropout(0.1).withReturnSequences(true),
-                new Dropout(0.1),
+                // Locked: the same numbers are dropped at every step of a stream.
+                new Dropout(0.1, true),
+                layer(),
+                new Dropout(0.1, true),
+                layer(),
+                new Dropout(0.1, true),
                 Dense.of(vocabulary.size()));
         // 32 streams side by side, 35 characters a step: each row of a batch goes on where the same row of the last one
         // ended.
@@ -54,6 +58,11 @@ public final class LanguageModel {
             System.out.println(continued(model, vocabulary, "the ", 60));
             return Math.exp(trainer.evaluate(held).loss());
         }
+    }
+
+    /** An LSTM some of whose recurrent weights are dropped, the same for all steps of a batch (DropConnect). */
+    private static Lstm layer() {
+        return Lstm.of(LstmSpec.of(1, 64).withRecurrentWeightDropout(0.2)).withReturnSequences(true);
     }
 
     /** What the model makes of a beginning. */
