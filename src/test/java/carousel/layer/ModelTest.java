@@ -15,10 +15,12 @@ import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.Engines;
 import carousel.engine.LstmActivations;
+import carousel.engine.LstmFeature;
 import carousel.engine.LstmSpec;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomSequence;
 import carousel.fixture.LstmData;
+import carousel.fixture.RefusingEngine;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
@@ -26,7 +28,6 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -398,20 +399,12 @@ class ModelTest {
     @Test
     void whatTheEngineDoesNotComputeIsRefusedInItsWords() {
         try (Engine able = Engines.open("reference")) {
-            Engine engine = (Engine) Proxy.newProxyInstance(
-                    getClass().getClassLoader(), new Class<?>[] {Engine.class}, (proxy, method, arguments) -> {
-                        if (method.getName().equals("refusal")) {
-                            LstmSpec asked = (LstmSpec) arguments[0];
-                            return asked.layerNormalization()
-                                    ? Optional.of("no normalization of " + asked.inputSize() + " inputs")
-                                    : Optional.empty();
-                        }
-                        return method.invoke(able, arguments);
-                    });
+            Engine engine = RefusingEngine.of(able, LstmFeature.LAYER_NORMALIZATION);
             LstmSpec normalized = LstmSpec.of(2, 3).withLayerNormalization(true);
             ModelSpec spec = ModelSpec.of(Form.sequence(2), Lstm.of(3).withReturnSequences(true), Lstm.of(normalized));
             // The layer below has 3 outputs: the engine is asked about the real specification.
-            assertRefused(EngineException.class, () -> Model.create(engine, spec, 1), "no normalization of 3 inputs");
+            assertRefused(
+                    EngineException.class, () -> Model.create(engine, spec, 1), "no layer normalization of 3 inputs");
             assertEquals(0, able.memory().inUse());
         }
     }
