@@ -32,8 +32,8 @@ public abstract class HostEngine implements Engine {
     @Override
     public Optional<String> refusal(LstmSpec spec) {
         return spec.beyond(computed())
-                .map(option -> "the " + name() + " engine does not compute " + option
-                        + " yet: leave it out of the specification");
+                .map(option ->
+                        "the " + name() + " engine does not compute " + option + ": leave it out of the specification");
     }
 
     /** The features that this engine computes. */
