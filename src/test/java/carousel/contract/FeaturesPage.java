@@ -40,7 +40,7 @@ final class FeaturesPage {
      */
     record Row(String name, LstmSpec plain, Predicate<LstmCase> in) {
         long cases() {
-            return Stream.concat(LstmCases.all(), LstmCases.combinations())
+            return Stream.concat(LstmCases.all(), LstmCases.combinations(LstmCases.COMBINATIONS))
                     .filter(in)
                     .count();
         }

@@ -21,6 +21,9 @@ final class LstmCases {
     private static final int DRAWN = 40;
     private static final RandomKey KEY = new RandomKey(0x5eed_1234_abcdL, 3, 0x1_0000_0007L);
 
+    /** How many combinations are tried unless more or fewer are asked for. */
+    static final int COMBINATIONS = 500;
+
     private LstmCases() {}
 
     static Stream<LstmCase> all() {
@@ -168,13 +171,17 @@ final class LstmCases {
     }
 
     /**
-     * Features by chance, two to four at a time, in stacks of sizes by chance. {@code carousel.combinations} says how many, 500
-     * unless it is set. Widths are 4 or more: what a normalisation of one or two numbers comes to is mostly its rounding.
+     * Features by chance, two to four at a time, in stacks of sizes by chance. {@code carousel.combinations} says how many, {@value
+     * #COMBINATIONS} unless it is set. Widths are 4 or more: what a normalisation of one or two numbers comes to is mostly its rounding.
      */
     static Stream<LstmCase> combinations() {
+        return combinations(Integer.getInteger("carousel.combinations", COMBINATIONS));
+    }
+
+    /** The first so many of them. */
+    static Stream<LstmCase> combinations(int count) {
         RandomSequence random = new RandomSequence(21, 11, 0);
-        return IntStream.range(0, Integer.getInteger("carousel.combinations", 500))
-                .mapToObj(k -> combination(random).withSeed(2000 + k));
+        return IntStream.range(0, count).mapToObj(k -> combination(random).withSeed(2000 + k));
     }
 
     private static LstmCase combination(RandomSequence random) {
