@@ -48,10 +48,15 @@ final class Answers {
             try {
                 sources.add(pairs.source(line.strip()));
             } catch (IllegalArgumentException e) {
+                // The lines before it were good.
+                answer(sources, null);
+                out.flush();
                 throw new DataException("line " + number + " of " + name + ": " + e.getMessage(), e);
             }
-            if (sources.size() == AT_ONCE) {
+            // Whoever waits for an answer before the next line gets it.
+            if (sources.size() == AT_ONCE || !lines.ready()) {
                 answer(sources, null);
+                out.flush();
                 sources.clear();
             }
         }

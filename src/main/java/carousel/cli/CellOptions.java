@@ -1,7 +1,6 @@
 package carousel.cli;
 
 import carousel.engine.LstmSpec;
-import java.util.List;
 import picocli.CommandLine.Option;
 
 /** The options of a command that say what an LSTM's cell has beyond the plain one: see {@link LstmSpec} for the equations. */
@@ -45,9 +44,8 @@ final class CellOptions {
     @Option(
             names = "--zoneout",
             paramLabel = "P[,Q]",
-            split = ",",
             description = "Elements of h and of c keep their value with probability P and Q (Krueger et al. 2017).")
-    private List<Double> zoneout;
+    private String zoneout;
 
     @Option(
             names = "--chrono",
@@ -73,6 +71,8 @@ final class CellOptions {
             double zoneoutHidden,
             double zoneoutCell,
             double chronoSteps) {
+
+        private static final Settings NONE = new Settings(0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0);
 
         /** The specification with these. */
         LstmSpec on(LstmSpec spec) {
@@ -114,13 +114,13 @@ final class CellOptions {
             return null;
         }
         if (projection != null && (projection < 1 || projection >= hidden)) {
-            throw new IllegalArgumentException("--projection should be less than the hidden size, in the [1, "
-                    + (hidden - 1) + "] range, but got " + projection);
-        }
-        if (zoneout != null && zoneout.size() > 2) {
             throw new IllegalArgumentException(
-                    "--zoneout should be one or two probabilities, of h and of c, but got " + zoneout.size());
+                    hidden == 1
+                            ? "--projection needs a hidden size of 2 or more but got 1: raise --hidden, or leave it out"
+                            : "--projection should be less than the hidden size, in the [1, " + (hidden - 1)
+                                    + "] range, but got " + projection);
         }
+        double[] held = zoneout();
         if (chrono != null && chrono != 0 && !(chrono >= 2 && Double.isFinite(chrono))) {
             throw new IllegalArgumentException(
                     "--chrono should be 0 or a number of steps, 2 or more, but got " + chrono);
@@ -135,9 +135,51 @@ final class CellOptions {
                 Check.fraction("--recurrent-dropout", orZero(recurrentDropout)),
                 Check.fraction("--candidate-dropout", orZero(candidateDropout)),
                 Check.fraction("--weight-dropout", orZero(weightDropout)),
-                Check.fraction("--zoneout", zoneout == null ? 0 : zoneout.get(0)),
-                Check.fraction("--zoneout", zoneout == null || zoneout.size() < 2 ? 0 : zoneout.get(1)),
+                held[0],
+                held[1],
                 orZero(chrono));
+    }
+
+    /** The probabilities of h and of c. */
+    private double[] zoneout() {
+        String[] parts = zoneout == null ? new String[] {"0"} : zoneout.split(",", -1);
+        double[] held = new double[2];
+        for (int k = 0; k < parts.length; k++) {
+            try {
+                if (k < 2) {
+                    held[k] = Check.fraction(
+                            "--zoneout of " + (k == 0 ? "h" : "c"), Double.parseDouble(parts[k].strip()));
+                    continue;
+                }
+            } catch (NumberFormatException e) {
+                // Said below.
+            }
+            throw new IllegalArgumentException(
+                    "--zoneout should be one or two probabilities, of h and of c, with a comma"
+                            + " between them, but got '" + zoneout + "'");
+        }
+        return held;
+    }
+
+    /** A run is resumed with the cell it was made with. */
+    void refuseOtherSettings(Settings of, TableOptions.Same same) {
+        Settings saved = of == null ? Settings.NONE : of;
+        same.check("--projection", projection, saved.projection(), value -> value);
+        same.check("--peepholes", peepholes ? true : null, saved.peepholes(), value -> value);
+        same.check("--coupled-gates", coupledGates ? true : null, saved.coupledGates(), value -> value);
+        same.check("--layer-norm", layerNormalization ? true : null, saved.layerNormalization(), value -> value);
+        same.check("--cell-clip", cellClip, saved.cellClip(), value -> value);
+        same.check("--gate-clip", gateClip, saved.gateClip(), value -> value);
+        same.check("--recurrent-dropout", recurrentDropout, saved.recurrentDropout(), value -> value);
+        same.check("--candidate-dropout", candidateDropout, saved.candidateDropout(), value -> value);
+        same.check("--weight-dropout", weightDropout, saved.weightDropout(), value -> value);
+        double[] held = zoneout();
+        same.check(
+                "--zoneout",
+                zoneout == null ? null : held[0] + "," + held[1],
+                saved.zoneoutHidden() + "," + saved.zoneoutCell(),
+                value -> value);
+        same.check("--chrono", chrono, saved.chronoSteps(), value -> value);
     }
 
     private static double orZero(Double given) {

@@ -70,6 +70,9 @@ final class GenerateCommand implements Callable<Integer> {
     @Mixin
     private EngineChoice engineChoice;
 
+    /** No token. */
+    private static final int NONE = -1;
+
     @Override
     public Integer call() throws IOException {
         Check.range("--length", length, 1, Integer.MAX_VALUE);
@@ -87,7 +90,9 @@ final class GenerateCommand implements Callable<Integer> {
                     + contents.config().taskKind().useInstead());
         }
         Vocabulary vocabulary = contents.config().text().vocabulary();
-        int[] beginning = beginning(vocabulary);
+        String separator = contents.config().text().separator();
+        int[] beginning = beginning(vocabulary, separator);
+        int end = separator == null ? NONE : vocabulary.encode(separator)[0];
         PrintWriter out = spec.commandLine().getOut();
         try (Engine engine = engineChoice.open("auto", contents.model().spec());
                 Model model = contents.model().open(engine);
@@ -97,8 +102,7 @@ final class GenerateCommand implements Callable<Integer> {
                 out.print(prompt);
                 out.flush();
             }
-            float[] all = session.run(client, beginning.length, beginning);
-            float[] logits = Arrays.copyOfRange(all, all.length - vocabulary.size(), all.length);
+            float[] logits = read(session, client, beginning, end, vocabulary.size());
             RandomSequence random = new RandomSequence(seed, TOKENS, 0);
             Utf8 text = new Utf8();
             for (int k = 0; k < length; k++) {
@@ -106,6 +110,9 @@ final class GenerateCommand implements Callable<Integer> {
                 out.print(text.next(vocabulary.decode(token), k == length - 1));
                 Main.requireReader(out);
                 logits = session.run(client, 1, new int[] {token});
+                if (token == end) {
+                    session.reset(client[0]);
+                }
             }
             out.println();
             out.flush();
@@ -113,11 +120,32 @@ final class GenerateCommand implements Callable<Integer> {
         return 0;
     }
 
+    /** What comes after some tokens. As in training, what is read of one document says nothing about the next. */
+    private static float[] read(LstmSession session, int[] client, int[] tokens, int end, int vocabulary) {
+        float[] logits = null;
+        int first = 0;
+        for (int k = 0; k < tokens.length; k++) {
+            if (tokens[k] == end || k == tokens.length - 1) {
+                int[] part = Arrays.copyOfRange(tokens, first, k + 1);
+                float[] all = session.run(client, part.length, part);
+                logits = Arrays.copyOfRange(all, all.length - vocabulary, all.length);
+                first = k + 1;
+                if (tokens[k] == end) {
+                    session.reset(client[0]);
+                }
+            }
+        }
+        return logits;
+    }
+
     /**
-     * What the model reads before it writes: a line feed where it knows one, so that the prompt begins a line as it would in a text,
-     * and not in the middle of nowhere; then the prompt.
+     * What the model reads before it writes: the end of another document, where it was trained on documents, or else a line feed where
+     * it knows one, so that the prompt begins a line as it would in a text, and not in the middle of nowhere; then the prompt.
      */
-    private int[] beginning(Vocabulary vocabulary) {
+    private int[] beginning(Vocabulary vocabulary, String separator) {
+        if (separator != null) {
+            return vocabulary.encode(separator + (prompt == null ? "" : prompt));
+        }
         boolean lines = vocabulary.unit() == Vocabulary.Unit.BYTE
                 || vocabulary.characters().indexOf('\n') >= 0;
         String text = (lines ? "\n" : "") + (prompt == null ? "" : prompt);

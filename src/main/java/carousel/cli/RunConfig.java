@@ -1,10 +1,12 @@
 package carousel.cli;
 
+import carousel.engine.Engine;
 import carousel.format.FormatException;
 import carousel.optimizer.Optimizer;
 import carousel.optimizer.Schedule;
 import com.google.gson.Gson;
 import com.google.gson.JsonParseException;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -24,6 +26,7 @@ import java.util.Map;
  * @param sequences what only a model of labelled sequences has; otherwise null
  * @param fingerprint of the training data: a resumed run must find the same
  * @param engine the one that was really used
+ * @param precision its precision; null in files that do not say
  */
 record RunConfig(
         String task,
@@ -48,7 +51,8 @@ record RunConfig(
         SeriesTask.Settings series,
         SequencesTask.Settings sequences,
         String fingerprint,
-        String engine) {
+        String engine,
+        String precision) {
 
     private static final String KEY = "carousel.run";
     private static final double MOMENTUM = 0.9;
@@ -69,32 +73,33 @@ record RunConfig(
     }
 
     /** With what is known only once the data and the engine are there. */
-    RunConfig withFindings(String dataFingerprint, String engineName) {
-        return with(data, timeSteps, steps, epochs, text, series, sequences, dataFingerprint, engineName);
+    RunConfig withFindings(String dataFingerprint, Engine used) {
+        String word = used.precision().name().toLowerCase(Locale.ROOT);
+        return with(data, timeSteps, steps, epochs, text, series, sequences, dataFingerprint, used.name(), word);
     }
 
     RunConfig withTimeSteps(int value) {
-        return with(data, value, steps, epochs, text, series, sequences, fingerprint, engine);
+        return with(data, value, steps, epochs, text, series, sequences, fingerprint, engine, precision);
     }
 
     RunConfig withLength(long totalSteps, int totalEpochs) {
-        return with(data, timeSteps, totalSteps, totalEpochs, text, series, sequences, fingerprint, engine);
+        return with(data, timeSteps, totalSteps, totalEpochs, text, series, sequences, fingerprint, engine, precision);
     }
 
     RunConfig withData(String value) {
-        return with(value, timeSteps, steps, epochs, text, series, sequences, fingerprint, engine);
+        return with(value, timeSteps, steps, epochs, text, series, sequences, fingerprint, engine, precision);
     }
 
     RunConfig withText(TextTask.Settings value) {
-        return with(data, timeSteps, steps, epochs, value, series, sequences, fingerprint, engine);
+        return with(data, timeSteps, steps, epochs, value, series, sequences, fingerprint, engine, precision);
     }
 
     RunConfig withSeries(SeriesTask.Settings value) {
-        return with(data, timeSteps, steps, epochs, text, value, sequences, fingerprint, engine);
+        return with(data, timeSteps, steps, epochs, text, value, sequences, fingerprint, engine, precision);
     }
 
     RunConfig withSequences(SequencesTask.Settings value) {
-        return with(data, timeSteps, steps, epochs, text, series, value, fingerprint, engine);
+        return with(data, timeSteps, steps, epochs, text, series, value, fingerprint, engine, precision);
     }
 
     private RunConfig with(
@@ -106,7 +111,8 @@ record RunConfig(
             SeriesTask.Settings newSeries,
             SequencesTask.Settings newSequences,
             String newFingerprint,
-            String newEngine) {
+            String newEngine,
+            String newPrecision) {
         return new RunConfig(
                 task,
                 newData,
@@ -130,7 +136,8 @@ record RunConfig(
                 newSeries,
                 newSequences,
                 newFingerprint,
-                newEngine);
+                newEngine,
+                newPrecision);
     }
 
     /** @param batchesPerEpoch which the decay of the learning rate goes by */

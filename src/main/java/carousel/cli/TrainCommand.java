@@ -199,7 +199,7 @@ final class TrainCommand implements Callable<Integer> {
         RunConfig config = settings();
         Task.Data sources = config.taskKind().data(config);
         try (Engine engine = engineChoice.open("auto", sources.model())) {
-            RunConfig used = sources.config().withFindings(sources.fingerprint(), engine.name());
+            RunConfig used = sources.config().withFindings(sources.fingerprint(), engine);
             try (Model model = Model.create(engine, sources.model(), used.seed());
                     RunFolder run = RunFolder.create(
                             out != null ? out : newFolder(used.task()), used.metadata(), checkpointSteps)) {
@@ -468,6 +468,7 @@ final class TrainCommand implements Callable<Integer> {
                 kind instanceof SeriesTask ? table.series() : null,
                 kind instanceof SequencesTask ? table.sequences() : null,
                 null,
+                null,
                 null);
     }
 
@@ -523,6 +524,11 @@ final class TrainCommand implements Callable<Integer> {
         return "\\n".equals(documentSeparator) ? "\n" : documentSeparator;
     }
 
+    /** The reverse of {@link #separator}. */
+    private static String typed(String separator) {
+        return "\n".equals(separator) ? "\\n" : separator;
+    }
+
     /** That no option is given which goes with other tasks only. */
     private void requireFitting(Task kind) {
         for (OptionSpec option : spec.commandLine().getParseResult().matchedOptions()) {
@@ -548,18 +554,14 @@ final class TrainCommand implements Callable<Integer> {
         if (config.text() != null) {
             same("--unit", unit, config.text().unit(), value -> value.toLowerCase(Locale.ROOT));
             same("--embedding", embedding, config.text().embedding(), value -> value);
-            String saved = config.text().separator();
-            same("--document-separator", documentSeparator, "\n".equals(saved) ? "\\n" : saved, value -> value);
+            same("--document-separator", typed(separator()), typed(config.text().separator()), value -> value);
         }
         table.refuseOtherSettings(config, this::same);
         same("--hidden", hidden, config.hidden(), value -> value);
         same("--layers", layers, config.layers(), value -> value);
         same("--bidirectional", bidirectional ? true : null, config.bidirectional(), value -> value);
         same("--dropout", dropout, config.dropout(), value -> value);
-        if (cell.given() && !cell.settings(config.hidden()).equals(config.cell())) {
-            throw new IllegalArgumentException("the cell's options should be those of the run of '" + resume
-                    + "' but are others: leave them out, or start a new run with --out");
-        }
+        cell.refuseOtherSettings(config.cell(), this::same);
         same("--batch", batch, config.batch(), value -> value);
         same("--optimizer", optimizer, config.optimizer(), value -> value.toLowerCase(Locale.ROOT));
         same("--learning-rate", learningRate, config.learningRate(), value -> value);
@@ -568,6 +570,10 @@ final class TrainCommand implements Callable<Integer> {
         same("--seed", seed, config.seed(), value -> value);
         if (engineChoice.engine != null && !engineChoice.engine.equals("auto")) {
             same("--engine", engineChoice.engine, config.engine(), value -> value);
+        }
+        if (config.precision() != null) {
+            same("--precision", engineChoice.precision, config.precision(), value -> value.toLowerCase(Locale.ROOT));
+            engineChoice.precision = config.precision();
         }
     }
 

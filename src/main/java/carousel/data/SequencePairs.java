@@ -157,8 +157,9 @@ public final class SequencePairs extends DrawnSequences {
             known &= token >= 0 && token < symbols;
         }
         if (!known || source.length < 1 || source.length > longest) {
-            throw new IllegalArgumentException("the source should be 1 to " + longest + " tokens in the [0, "
-                    + (symbols - 1) + "] range but got " + shown(source));
+            throw new IllegalArgumentException("the source should be 1 to " + longest + " of the symbols "
+                    + character(0) + " to " + character(symbols - 1) + " but got " + shown(source)
+                    + ": longer ones are for a model that was trained on longer ones");
         }
     }
 

@@ -290,6 +290,9 @@ public record LstmSpec(
         if (!(value >= 0) || Double.isInfinite(value)) {
             throw new IllegalArgumentException(
                     what + " should be 0 (none) or a positive finite number but got " + value);
+        } else if (value > 0 && value < Float.MIN_NORMAL) {
+            throw new IllegalArgumentException(what + " should be 0 (none) or " + Float.MIN_NORMAL
+                    + " or more, which engines in single precision can tell from 0, but got " + value);
         }
     }
 

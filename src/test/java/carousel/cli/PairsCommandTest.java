@@ -71,7 +71,7 @@ class PairsCommandTest {
                 .failsWith(1, "line 2", "sources.txt", "a to j", "'x'");
         Files.writeString(sources, "abcd\n");
         CommandLineRun.of("predict", "--engine", "vector", "--model", run, "--input", sources)
-                .failsWith(1, "line 1", "1 to 3 tokens");
+                .failsWith(1, "line 1", "1 to 3 of the symbols");
         CommandLineRun.of("predict", "--engine", "vector", "--model", run, "--input", folder.resolve("none"))
                 .failsWith(1, "none");
         CommandLineRun.of("predict", "--engine", "vector", "--model", run, "--stream")

@@ -274,7 +274,51 @@ class TextCommandTest {
                 .failsWith(Main.BAD_USAGE, "--document-separator should be one character but got 'ab', which is 2");
         train(folder.resolve("y"), "--steps", 1, "--document-separator", "?")
                 .failsWith(Main.BAD_USAGE, "'?' (U+003F)", "should be one of the 9");
+        CommandLineRun.of("train", "--resume", parts, "--document-separator", "\n")
+                .succeeds();
         CommandLineRun.of("train", "--document-separator", "a")
                 .failsWith(Main.BAD_USAGE, "--document-separator goes with --task text");
+    }
+
+    /** A model of documents writes them as it read them: each from a state that knows nothing of the last. */
+    @Test
+    void documentsAreWrittenFromAFreshState() throws IOException {
+        String line = "a".repeat(10) + "b".repeat(10);
+        Path text = Files.writeString(folder.resolve("lines.txt"), (line + "\n").repeat(3_000));
+        Path run = folder.resolve("lines");
+        CommandLineRun.of(
+                        "train",
+                        "--task",
+                        "text",
+                        "--data",
+                        text,
+                        "--document-separator",
+                        "\\n",
+                        "--hidden",
+                        32,
+                        "--layers",
+                        1,
+                        "--dropout",
+                        0,
+                        "--embedding",
+                        8,
+                        "--time-steps",
+                        42,
+                        "--batch",
+                        32,
+                        "--learning-rate",
+                        0.01,
+                        "--steps",
+                        400,
+                        "--out",
+                        run)
+                .succeeds();
+        CommandLineRun alone = CommandLineRun.of("generate", "--model", run, "--temperature", 0, "--length", 83)
+                .succeeds();
+        assertEquals((line + "\n").repeat(4).strip(), alone.out().strip());
+        CommandLineRun prompted = CommandLineRun.of(
+                        "generate", "--model", run, "--temperature", 0, "--length", 38, "--prompt", "aaa")
+                .succeeds();
+        assertEquals((line + "\n").repeat(2).strip(), prompted.out().strip());
     }
 }

@@ -173,7 +173,10 @@ class TrainCommandTest {
         }
         adding(parts, Stream.concat(Stream.of("--steps", 17), Stream.of(cell)).toArray())
                 .succeeds();
-        CommandLineRun.of("train", "--resume", parts, "--steps", 30).succeeds();
+        CommandLineRun.of("train", "--resume", parts, "--steps", 30, "--projection", 2)
+                .failsWith(2, "--projection should be 3", "leave it out");
+        CommandLineRun.of("train", "--resume", parts, "--steps", 30, "--projection", 3, "--zoneout", "0.1,0.2")
+                .succeeds();
         assertArrayEquals(
                 Checkpoint.read(whole.resolve(RunFolder.CHECKPOINT))
                         .checkpoint()
@@ -316,8 +319,10 @@ class TrainCommandTest {
                 "--candidate-dropout -0.1|--candidate-dropout should be in the [0, 1) range but got -0.1",
                 "--weight-dropout 2|--weight-dropout should be in the [0, 1) range but got 2.0",
                 "--chrono 1|--chrono should be 0 or a number of steps, 2 or more, but got 1.0",
-                "--zoneout 0.1,1|--zoneout should be in the [0, 1) range but got 1.0",
-                "--zoneout 0.1,0.2,0.3|--zoneout should be one or two probabilities, of h and of c, but got 3",
+                "--zoneout 0.1,1|--zoneout of c should be in the [0, 1) range but got 1.0",
+                "--zoneout 0.1,0.2,0.3|with a comma between them, but got '0.1,0.2,0.3'",
+                "--zoneout 0.1,|with a comma between them, but got '0.1,'",
+                "--cell-clip 1e-50|cell clip should be 0 (none) or 1.17549435E-38 or more",
                 "--colour blue|--colour",
                 "--resume somewhere --out elsewhere|--out and --resume exclude each other",
             })
@@ -373,18 +378,13 @@ class TrainCommandTest {
                 "--engine reference",
                 "--task digits",
                 "--time-steps 9",
-                "--peepholes")) {
+                "--peepholes",
+                "--precision fp64")) {
             Object[] arguments = Stream.concat(
                             Stream.of("train", "--resume", run.toString(), "--steps", "9"),
                             Arrays.stream(other.split(" ")))
                     .toArray();
-            CommandLineRun.of(arguments)
-                    .failsWith(
-                            2,
-                            other.equals("--peepholes")
-                                    ? "the cell's options should be"
-                                    : other.split(" ")[0] + " should be",
-                            "leave");
+            CommandLineRun.of(arguments).failsWith(2, other.split(" ")[0] + " should be", "leave it out");
         }
         assertArrayEquals(before, Files.readAllBytes(run.resolve(RunFolder.CHECKPOINT)));
         CommandLineRun.of("train", "--resume", run, "--steps", 9, "--hidden", 5, "--seed", 1)

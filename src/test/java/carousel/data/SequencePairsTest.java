@@ -141,7 +141,7 @@ class SequencePairsTest {
         refused(() -> sums.text(13), "[0, 12]", "13");
         SequencePairs letters = SequencePairs.copy(10, 2, 6, 3);
         refused(() -> letters.source("abk"), "a to j", "'k'");
-        refused(() -> letters.source("abcdefg"), "1 to 6 tokens");
+        refused(() -> letters.source("abcdefg"), "1 to 6 of the symbols");
         refused(() -> letters.answer(0, -1), "[-1]");
         refused(() -> letters.dataset(-1, 3), "start of -1");
         refused(() -> letters.batches(0, 3), "sequences", "got 0");
