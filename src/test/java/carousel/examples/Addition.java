@@ -25,6 +25,7 @@ public final class Addition {
     private Addition() {}
 
     public static void main(String[] arguments) {
+        System.out.println("learning 4,000 batches of sums, which takes a few minutes on two cores");
         System.out.println("right answers to new sums: " + exactMatch("auto", 3, 128, 4_000));
     }
 

@@ -34,8 +34,9 @@ public final class VectorEngineProvider implements EngineProvider {
     @Override
     public Engine open(EngineOptions options) {
         if (options.precision() != null && options.precision() != Precision.FP32) {
-            throw new EngineException("the vector engine computes in FP32 only but got " + options.precision()
-                    + ": leave the precision out");
+            throw new EngineException(
+                    "the vector engine computes in FP32 only but got " + options.precision()
+                            + ": leave the precision out, or choose the engine 'reference' for FP64 and 'fused' for the others");
         }
         return new VectorEngine(options);
     }
