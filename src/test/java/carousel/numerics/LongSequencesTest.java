@@ -44,6 +44,9 @@ class LongSequencesTest {
                 .toArray();
     }
 
+    /** Some units of double precision, the reference's own: whether an error is one of them or five says nothing. */
+    private static final double ROUNDING = 16 * Precision.FP64.epsilon();
+
     private static void assertDocumented(String engine, Precision precision, Case what, double headroom)
             throws IOException {
         double[] documented = documented(engine, precision, what);
@@ -53,7 +56,8 @@ class LongSequencesTest {
             double measured = row.errors()[k];
             int quantity = k;
             assertTrue(
-                    measured <= documented[k] * headroom && measured >= documented[k] / headroom,
+                    Math.max(measured, documented[k]) < ROUNDING
+                            || measured <= documented[k] * headroom && measured >= documented[k] / headroom,
                     () -> "the page says " + documented[quantity] + " for " + LongSequences.QUANTITIES.get(quantity)
                             + " of " + row);
         }

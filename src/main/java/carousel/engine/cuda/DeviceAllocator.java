@@ -92,8 +92,7 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
         if (guards) {
             context.enter();
             checkBands(block);
-            fill(block.address(), block.size() - 2 * BAND, POISON);
-            fillTail(block);
+            poison(block);
         }
     }
 
@@ -137,8 +136,7 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
         if (guards) {
             try {
                 fill(allocation, size, BAND_WORD);
-                fill(block.address(), size - 2 * BAND, POISON);
-                fillTail(block);
+                poison(block);
             } catch (RuntimeException failure) {
                 Release.after(failure, context::synchronize);
                 Release.after(failure, () -> free(block));
@@ -163,10 +161,9 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
                 null);
     }
 
-    /** What lies between the last element and the band behind it is checked too. */
-    private void fillTail(DeviceStorage block) {
-        long end = block.address() + (block.bytes() + 3) / 4 * 4;
-        fill(end, block.address() + block.size() - 2 * BAND - end, BAND_WORD);
+    /** The elements and nothing else: what lies between the last of them and the band behind is a part of the band. */
+    private void poison(DeviceStorage block) {
+        fill(block.address(), (block.bytes() + 3) / 4 * 4, POISON);
     }
 
     private void fill(long address, long bytes, int word) {
