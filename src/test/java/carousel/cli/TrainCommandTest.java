@@ -123,7 +123,6 @@ class TrainCommandTest {
         assertTrue(again.out().contains("Testing Mean Squared Error"), again.out());
     }
 
-    /** In a process of its own, because the order in which classes are made ready counts. */
     /** All that is random in a cell is drawn by step, so that a run in two parts ends as one in one part. */
     @Test
     void aRunWithEveryOptionOfTheCellResumesToTheSameBits() throws IOException {
@@ -187,6 +186,7 @@ class TrainCommandTest {
         CommandLineRun.of("evaluate", "--model", parts).succeeds();
     }
 
+    /** In a process of its own, because the order in which classes are made ready counts. */
     @Test
     void withoutATaskAFileIsRefusedFromTheFirstCallOn() throws Exception {
         Path file = Files.writeString(folder.resolve("numbers.csv"), "1,2");
