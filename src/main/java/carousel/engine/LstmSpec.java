@@ -101,6 +101,9 @@ public record LstmSpec(
     /** The largest number of layers. */
     public static final int LARGEST_DEPTH = 1024;
 
+    /** The smallest clip: single precision can tell it from 0. */
+    private static final double SMALLEST_LIMIT = 1.2e-38;
+
     /** What layer normalisation adds to a variance. */
     public static final double NORMALIZATION_EPSILON = 1e-5;
 
@@ -290,8 +293,8 @@ public record LstmSpec(
         if (!(value >= 0) || Double.isInfinite(value)) {
             throw new IllegalArgumentException(
                     what + " should be 0 (none) or a positive finite number but got " + value);
-        } else if (value > 0 && value < Float.MIN_NORMAL) {
-            throw new IllegalArgumentException(what + " should be 0 (none) or " + Float.MIN_NORMAL
+        } else if (value > 0 && value < SMALLEST_LIMIT) {
+            throw new IllegalArgumentException(what + " should be 0 (none) or " + SMALLEST_LIMIT
                     + " or more, which engines in single precision can tell from 0, but got " + value);
         }
     }

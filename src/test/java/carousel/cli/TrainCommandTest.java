@@ -322,7 +322,7 @@ class TrainCommandTest {
                 "--zoneout 0.1,1|--zoneout of c should be in the [0, 1) range but got 1.0",
                 "--zoneout 0.1,0.2,0.3|with a comma between them, but got '0.1,0.2,0.3'",
                 "--zoneout 0.1,|with a comma between them, but got '0.1,'",
-                "--cell-clip 1e-50|cell clip should be 0 (none) or 1.17549435E-38 or more",
+                "--cell-clip 1e-50|cell clip should be 0 (none) or 1.2E-38 or more",
                 "--colour blue|--colour",
                 "--resume somewhere --out elsewhere|--out and --resume exclude each other",
             })
