@@ -13,7 +13,6 @@ import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
 import java.util.Optional;
-import java.util.Set;
 
 /** What engines have in common whose tensors lie on the Java heap, as floats or as doubles: moving data, and scopes. */
 public abstract class HostEngine implements Engine {
@@ -29,23 +28,10 @@ public abstract class HostEngine implements Engine {
         this.wide = realType == ElementType.FLOAT64;
     }
 
+    /** Nothing: they compute whatever a specification can say. */
     @Override
-    public Optional<String> refusal(LstmSpec spec) {
-        return spec.beyond(computed())
-                .map(option ->
-                        "the " + name() + " engine does not compute " + option + ": leave it out of the specification");
-    }
-
-    /** The features that this engine computes. */
-    protected Set<LstmFeature> computed() {
-        return LstmFeature.USUAL;
-    }
-
-    /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
-    protected final void requireSupported(LstmSpec spec) {
-        refusal(spec).ifPresent(reason -> {
-            throw new EngineException(reason);
-        });
+    public final Optional<String> refusal(LstmSpec spec) {
+        return Optional.empty();
     }
 
     /** The same input with its lengths in an array, wherever they were given. */

@@ -7,7 +7,6 @@ import static carousel.tensor.HostStorage.start;
 import carousel.engine.ActivationFunction;
 import carousel.engine.HostEngine;
 import carousel.engine.Loss;
-import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -25,7 +24,6 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.Set;
 
 /** The equations of the seam in plain double loops. Slow, and meant to be read. */
 public final class ReferenceEngine extends HostEngine {
@@ -50,19 +48,12 @@ public final class ReferenceEngine extends HostEngine {
     }
 
     @Override
-    protected Set<LstmFeature> computed() {
-        return LstmFeature.ALL;
-    }
-
-    @Override
     public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
-        requireSupported(spec);
         return new ReferenceTape(spec, scope, timeSteps, batchSize);
     }
 
     @Override
     public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput given, LstmOutput output, LstmTape tape) {
-        requireSupported(spec);
         Shapes.requireForward(spec, parameters, given, output, tape);
         LstmInput input = withLengthsAtHand(given);
         ReferenceTape trace = (ReferenceTape) tape;

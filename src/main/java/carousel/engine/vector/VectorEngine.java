@@ -7,7 +7,6 @@ import carousel.engine.ActivationFunction;
 import carousel.engine.EngineOptions;
 import carousel.engine.HostEngine;
 import carousel.engine.Loss;
-import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
 import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
@@ -26,7 +25,6 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.Arrays;
-import java.util.Set;
 
 /**
  * The seam in single precision on all processors. Every element of a result is computed by one thread in a fixed order, however work
@@ -105,19 +103,12 @@ public final class VectorEngine extends HostEngine {
     }
 
     @Override
-    protected Set<LstmFeature> computed() {
-        return LstmFeature.ALL;
-    }
-
-    @Override
     public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
-        requireSupported(spec);
         return new VectorTape(spec, scope, timeSteps, batchSize);
     }
 
     @Override
     public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput given, LstmOutput output, LstmTape tape) {
-        requireSupported(spec);
         PackedStack stack = packed.of(spec, parameters, given == null ? null : given.dropout());
         Shapes.requireForward(
                 spec, stack == null ? LstmLayout.of(spec) : stack.layout(), parameters, given, output, tape);
