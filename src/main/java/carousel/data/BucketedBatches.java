@@ -7,8 +7,7 @@ import java.util.Arrays;
  * Sequences of similar lengths together, so that a batch needs no more steps than the longest of its own: its T is that
  * length, and little of it is padding. Each epoch sees every sequence exactly once.
  */
-public final class BucketedBatches implements BatchSource {
-    private final SequenceDataset dataset;
+public final class BucketedBatches extends DatasetExtents {
     private final int batchSize;
     private final long seed;
     private final boolean shuffled;
@@ -21,7 +20,7 @@ public final class BucketedBatches implements BatchSource {
     private Batch batch;
 
     private BucketedBatches(SequenceDataset dataset, int batchSize, long seed, boolean shuffled) {
-        this.dataset = dataset;
+        super(dataset);
         this.batchSize = batchSize;
         this.seed = seed;
         this.shuffled = shuffled;
@@ -85,13 +84,18 @@ public final class BucketedBatches implements BatchSource {
         }
         // Extents differ from batch to batch: those of the epochs' many lengths together would be a lot to keep.
         if (batch == null || batch.timeSteps() != timeSteps || batch.batchSize() != members.length) {
-            batch = new Batch(timeSteps, members.length, features(), targetSize(), dataset.variableLengths());
+            batch = new Batch(
+                    timeSteps,
+                    members.length,
+                    features(),
+                    targetSize(),
+                    dataset().variableLengths());
             if (one.mask() != null) {
                 batch = batch.withMask(new boolean[timeSteps * members.length]);
             }
         }
         for (int row = 0; row < members.length; row++) {
-            dataset.read(members[row], one, 0);
+            dataset().read(members[row], one, 0);
             for (int t = 0; t < timeSteps; t++) {
                 System.arraycopy(
                         one.inputs(),
@@ -133,7 +137,7 @@ public final class BucketedBatches implements BatchSource {
 
     /** The same indices from the shortest sequence to the longest; equal ones stay in order. */
     private int[] byLength(int[] indices) {
-        int[] starts = new int[dataset.timeSteps() + 2];
+        int[] starts = new int[dataset().timeSteps() + 2];
         for (int length : lengths) {
             starts[length + 1]++;
         }
@@ -190,12 +194,7 @@ public final class BucketedBatches implements BatchSource {
         for (int length : lengths) {
             valid += length;
         }
-        return 1 - valid / ((double) lengths.length * dataset.timeSteps());
-    }
-
-    @Override
-    public String name() {
-        return dataset.name();
+        return 1 - valid / ((double) lengths.length * dataset().timeSteps());
     }
 
     @Override
@@ -206,31 +205,5 @@ public final class BucketedBatches implements BatchSource {
     @Override
     public int batchSize() {
         return batchSize;
-    }
-
-    /** The T of the longest sequence; a batch has at most that. */
-    @Override
-    public int timeSteps() {
-        return dataset.timeSteps();
-    }
-
-    @Override
-    public int features() {
-        return dataset.features();
-    }
-
-    @Override
-    public int classes() {
-        return dataset.classes();
-    }
-
-    @Override
-    public int targetSize() {
-        return dataset.targetSize();
-    }
-
-    @Override
-    public boolean variableLengths() {
-        return dataset.variableLengths();
     }
 }

@@ -1,14 +1,13 @@
 package carousel.data;
 
-/** What the sources of a dataset's batches have in common: the extents, and the two batches that are reused. */
-abstract class DatasetBatches implements BatchSource {
-    private final SequenceDataset dataset;
+/** Batches of the dataset's own extents, two of which are reused: a full one, and one for what a pass leaves over. */
+abstract class DatasetBatches extends DatasetExtents {
     private final Batch full;
     /** What a pass leaves over after its full batches; null when nothing is left. */
     private final Batch rest;
 
     DatasetBatches(SequenceDataset dataset, int batchSize, boolean allFull) {
-        this.dataset = dataset;
+        super(dataset);
         this.full = dataset.newBatch(batchSize);
         int left = dataset.size() % batchSize;
         this.rest = left == 0 || allFull ? null : dataset.newBatch(left);
@@ -33,50 +32,16 @@ abstract class DatasetBatches implements BatchSource {
 
     /** The batch for the examples of a pass from this position on. */
     final Batch batchAt(int position) {
-        return rest != null && dataset.size() - position < full.batchSize() ? rest : full;
-    }
-
-    final SequenceDataset dataset() {
-        return dataset;
-    }
-
-    @Override
-    public final String name() {
-        return dataset.name();
+        return rest != null && dataset().size() - position < full.batchSize() ? rest : full;
     }
 
     @Override
     public final long batchesPerEpoch() {
-        return (dataset.size() + (long) full.batchSize() - 1) / full.batchSize();
+        return (dataset().size() + (long) full.batchSize() - 1) / full.batchSize();
     }
 
     @Override
     public final int batchSize() {
         return full.batchSize();
-    }
-
-    @Override
-    public final int timeSteps() {
-        return dataset.timeSteps();
-    }
-
-    @Override
-    public final int features() {
-        return dataset.features();
-    }
-
-    @Override
-    public final int classes() {
-        return dataset.classes();
-    }
-
-    @Override
-    public final int targetSize() {
-        return dataset.targetSize();
-    }
-
-    @Override
-    public final boolean variableLengths() {
-        return dataset.variableLengths();
     }
 }

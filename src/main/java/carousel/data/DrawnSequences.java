@@ -118,22 +118,18 @@ abstract class DrawnSequences {
         }
     }
 
-    private final class Stream implements BatchSource {
+    private final class Stream extends DatasetExtents {
         private final Batch batch;
         private final long batchesPerEpoch;
 
         Stream(int batchSize, long batchesPerEpoch) {
+            super(DrawnSequences.this.dataset(0, Integer.MAX_VALUE));
             if (batchesPerEpoch < 1) {
                 throw new IllegalArgumentException(
                         "the batches of an epoch should be 1 or more but got " + batchesPerEpoch);
             }
-            this.batch = DrawnSequences.this.newBatch(batchSize);
+            this.batch = newBatch(batchSize);
             this.batchesPerEpoch = batchesPerEpoch;
-        }
-
-        @Override
-        public String name() {
-            return DrawnSequences.this.name();
         }
 
         @Override
@@ -144,31 +140,6 @@ abstract class DrawnSequences {
         @Override
         public int batchSize() {
             return batch.batchSize();
-        }
-
-        @Override
-        public int timeSteps() {
-            return DrawnSequences.this.timeSteps();
-        }
-
-        @Override
-        public int features() {
-            return DrawnSequences.this.features();
-        }
-
-        @Override
-        public int classes() {
-            return DrawnSequences.this.classes();
-        }
-
-        @Override
-        public int targetSize() {
-            return DrawnSequences.this.targetSize();
-        }
-
-        @Override
-        public boolean variableLengths() {
-            return DrawnSequences.this.variableLengths();
         }
 
         @Override
