@@ -303,7 +303,11 @@ final class HessianPass {
                 tape);
         pass.keepInput(k, x);
         pass.keepTape(k, tape);
-        return layer.returnSequences() ? y : new Dual<>(shown(lstm, h.value()), shown(lstm, h.tangent()));
+        return layer.returnSequences()
+                ? y
+                : new Dual<>(
+                        LastOutput.of(pass, lstm, h.value(), "second order"),
+                        LastOutput.of(pass, lstm, h.tangent(), "second order"));
     }
 
     private Dual<Tensor> lstmBackward(int k, Lstm layer, Dual<Tensor> dOutput, boolean wanted) {
@@ -319,32 +323,10 @@ final class HessianPass {
         return dx;
     }
 
-    /** What the cells of the top layer show after their last steps side by side, {@code [N, cells * P]}. */
-    private Tensor shown(LstmSpec lstm, Tensor h) {
-        Tensor both = scope.allocate("last output", pass.batchSize(), lstm.sequenceWidth());
-        for (int cell = 0; cell < lstm.direction().cells(); cell++) {
-            engine.copyColumns(top(lstm, h, cell), 0, both, cell * lstm.outputSize(), lstm.outputSize());
-        }
-        return both;
-    }
-
     private LstmOutput outputGradient(LstmSpec lstm, Lstm layer, Tensor dOutput) {
-        if (layer.returnSequences()) {
-            return new LstmOutput(dOutput, null);
-        }
-        Tensor dLast = scope.allocate("gradient of last h", lstm.states(), pass.batchSize(), lstm.outputSize());
-        engine.fill(dLast, 0);
-        for (int cell = 0; cell < lstm.direction().cells(); cell++) {
-            engine.copyColumns(dOutput, cell * lstm.outputSize(), top(lstm, dLast, cell), 0, lstm.outputSize());
-        }
-        return new LstmOutput(null, new LstmState(dLast, null));
-    }
-
-    /** One cell of the top layer in {@code [S, N, P]}. */
-    private Tensor top(LstmSpec lstm, Tensor states, int cell) {
-        int state = lstm.states() - lstm.direction().cells() + cell;
-        Shape shape = Shape.of(pass.batchSize(), lstm.outputSize());
-        return states.view(states.name(), state * shape.elements(), shape);
+        return layer.returnSequences()
+                ? new LstmOutput(dOutput, null)
+                : LastOutput.gradient(pass, lstm, dOutput, "second order");
     }
 
     private static LstmSpec lstmSpec(Lstm layer, Tensor x) {

@@ -192,17 +192,7 @@ abstract class Node {
                 pass.keepInput(index, input);
                 pass.keepTape(index, tape);
             }
-            if (layer.returnSequences()) {
-                return y;
-            }
-            if (spec.direction().cells() == 1) {
-                return state(end.h(), spec.states() - 1, batchSize);
-            }
-            Tensor both = pass.scope().allocate(name + " last output", batchSize, spec.sequenceWidth());
-            for (int cell = 0; cell < spec.direction().cells(); cell++) {
-                engine.copyColumns(top(end.h(), cell, batchSize), 0, both, cell * spec.outputSize(), spec.outputSize());
-            }
-            return both;
+            return layer.returnSequences() ? y : LastOutput.of(pass, spec, end.h(), name);
         }
 
         /**
@@ -256,19 +246,9 @@ abstract class Node {
         Tensor backward(Pass pass, Tensor parameters, Tensor gradients, Tensor dOutput, boolean wanted) {
             Engine engine = pass.engine();
             Tensor input = pass.input(index);
-            int batchSize = input.shape().extent(1);
-            LstmOutput outputGradient;
-            if (layer.returnSequences() || dOutput == null) {
-                outputGradient = new LstmOutput(dOutput, pass.endGradient(index));
-            } else {
-                Tensor dLast = allocateStates(pass, "gradient of last h");
-                engine.fill(dLast, 0);
-                for (int cell = 0; cell < spec.direction().cells(); cell++) {
-                    engine.copyColumns(
-                            dOutput, cell * spec.outputSize(), top(dLast, cell, batchSize), 0, spec.outputSize());
-                }
-                outputGradient = new LstmOutput(null, new LstmState(dLast, null));
-            }
+            LstmOutput outputGradient = layer.returnSequences() || dOutput == null
+                    ? new LstmOutput(dOutput, pass.endGradient(index))
+                    : LastOutput.gradient(pass, spec, dOutput, name);
             Tensor dx =
                     wanted ? pass.scope().allocate(name + " dx", input.shape().toArray()) : null;
             LstmState dStart = wantsStartGradient(pass)
@@ -310,16 +290,6 @@ abstract class Node {
 
         private Tensor allocate(Pass pass, String what, int batchSize, int width) {
             return pass.scope().allocate(name + " " + what, spec.states(), batchSize, width);
-        }
-
-        /** The state of one cell of the top layer, {@code [N, P]}. */
-        private Tensor top(Tensor states, int cell, int batchSize) {
-            return state(states, spec.states() - spec.direction().cells() + cell, batchSize);
-        }
-
-        private Tensor state(Tensor states, int state, int batchSize) {
-            long size = (long) batchSize * spec.outputSize();
-            return states.view(states.name(), state * size, Shape.of(batchSize, spec.outputSize()));
         }
     }
 
