@@ -206,11 +206,11 @@ final class BenchCommand implements Callable<Integer> {
                 .withLayers(layers)
                 .withDirection(bidirectional ? Direction.BIDIRECTIONAL : Direction.FORWARD);
         CellOptions.Settings settings = cell.settings(hidden);
-        if (settings != null && settings.chronoSteps() != 0) {
+        if (settings.chronoSteps() != 0) {
             throw new IllegalArgumentException("--chrono says where a training starts and changes no time but got "
                     + settings.chronoSteps() + ": leave it out");
         }
-        spec = settings == null ? spec : settings.on(spec);
+        spec = settings.on(spec);
         requireSizes(spec);
         return spec;
     }

@@ -72,7 +72,8 @@ final class CellOptions {
             double zoneoutCell,
             double chronoSteps) {
 
-        private static final Settings NONE = new Settings(0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0);
+        /** A plain cell. */
+        static final Settings NONE = new Settings(0, false, false, false, 0, 0, 0, 0, 0, 0, 0, 0);
 
         /** The specification with these. */
         LstmSpec on(LstmSpec spec) {
@@ -89,30 +90,12 @@ final class CellOptions {
         }
     }
 
-    /** Whether any of them was given. */
-    boolean given() {
-        return projection != null
-                || peepholes
-                || coupledGates
-                || layerNormalization
-                || cellClip != null
-                || gateClip != null
-                || recurrentDropout != null
-                || candidateDropout != null
-                || weightDropout != null
-                || zoneout != null
-                || chrono != null;
-    }
-
     /**
-     * What was given, or null where nothing was.
+     * What was given; of the rest, what a plain cell has.
      *
      * @param hidden the hidden size that a projection is less than
      */
     Settings settings(int hidden) {
-        if (!given()) {
-            return null;
-        }
         if (projection != null && (projection < 1 || projection >= hidden)) {
             throw new IllegalArgumentException(
                     hidden == 1
@@ -162,8 +145,7 @@ final class CellOptions {
     }
 
     /** A run is resumed with the cell it was made with. */
-    void refuseOtherSettings(Settings of, TableOptions.Same same) {
-        Settings saved = of == null ? Settings.NONE : of;
+    void refuseOtherSettings(Settings saved, TableOptions.Same same) {
         same.check("--projection", projection, saved.projection(), value -> value);
         same.check("--peepholes", peepholes ? true : null, saved.peepholes(), value -> value);
         same.check("--coupled-gates", coupledGates ? true : null, saved.coupledGates(), value -> value);

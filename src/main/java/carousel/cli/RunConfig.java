@@ -20,7 +20,7 @@ import java.util.Map;
  * @param epochs to train in total, or 0 where steps are given
  * @param decay what the learning rate is multiplied by over each epoch, 1 for none; 0 in files that do not say
  * @param clip the largest gradient norm, or 0
- * @param cell what the LSTM's cell has beyond the plain one, or null for nothing
+ * @param cell what the LSTM's cell has beyond the plain one; files that do not say had a plain one
  * @param text what only a model of text has; otherwise null
  * @param series what only a model of a series has; otherwise null
  * @param sequences what only a model of labelled sequences has; otherwise null
@@ -53,6 +53,10 @@ record RunConfig(
         String fingerprint,
         String engine,
         String precision) {
+
+    RunConfig {
+        cell = cell == null ? CellOptions.Settings.NONE : cell;
+    }
 
     private static final String KEY = "carousel.run";
     private static final double MOMENTUM = 0.9;

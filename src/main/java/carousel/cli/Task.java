@@ -244,13 +244,12 @@ abstract class Task {
                 .withLayers(config.layers())
                 .withDirection(config.bidirectional() ? Direction.BIDIRECTIONAL : Direction.FORWARD)
                 .withDropout(config.layers() > 1 ? config.dropout() : 0);
-        return config.cell() == null ? spec : config.cell().on(spec);
+        return config.cell().on(spec);
     }
 
     /** The same as a layer, with its starting weights. */
     static Lstm lstm(RunConfig config, int inputSize) {
-        Lstm lstm = Lstm.of(stack(config, inputSize));
-        return config.cell() == null ? lstm : lstm.withChronoSteps(config.cell().chronoSteps());
+        return Lstm.of(stack(config, inputSize)).withChronoSteps(config.cell().chronoSteps());
     }
 
     static String accuracyLine(Evaluation test) {
