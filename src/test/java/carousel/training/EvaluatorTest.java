@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.data.Batch;
-import carousel.data.BatchSource;
 import carousel.data.SequenceDataset;
 import carousel.data.SequentialBatches;
 import carousel.engine.ActivationFunction;
@@ -440,60 +439,12 @@ class EvaluatorTest {
                 try (Trainer trainer = Trainer.of(model).open()) {
                     double before = trainer.evaluate(alone ? batch : batch.withMask(mask))
                             .loss();
-                    trainer.fitSteps(new SourceOf(alone ? batch : batch.withMask(mask)), null, 30);
+                    trainer.fitSteps(new OneBatch(alone ? batch : batch.withMask(mask), 30), null, 30);
                     assertTrue(trainer.evaluate(alone ? batch : batch.withMask(mask))
                                     .loss()
                             < before);
                 }
             });
-        }
-    }
-
-    /** The same batch again and again. */
-    private record SourceOf(Batch batch) implements BatchSource {
-        @Override
-        public String name() {
-            return "one batch";
-        }
-
-        @Override
-        public long batchesPerEpoch() {
-            return 30;
-        }
-
-        @Override
-        public int batchSize() {
-            return batch.batchSize();
-        }
-
-        @Override
-        public int timeSteps() {
-            return batch.timeSteps();
-        }
-
-        @Override
-        public int features() {
-            return batch.features();
-        }
-
-        @Override
-        public int classes() {
-            return batch.features();
-        }
-
-        @Override
-        public int targetSize() {
-            return batch.targetSize();
-        }
-
-        @Override
-        public boolean variableLengths() {
-            return batch.lengths() != null;
-        }
-
-        @Override
-        public Batch batch(long number) {
-            return batch;
         }
     }
 
@@ -527,7 +478,7 @@ class EvaluatorTest {
                 use(name, spec, model -> {
                     try (Trainer trainer =
                             Trainer.of(model).loss(Loss.MEAN_SQUARED_ERROR).open()) {
-                        trainer.fitSteps(new SourceOf(batch), null, 3);
+                        trainer.fitSteps(new OneBatch(batch, 30), null, 3);
                         trained[at] = model.readParameters();
                     }
                 });

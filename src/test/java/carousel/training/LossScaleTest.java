@@ -78,54 +78,6 @@ class LossScaleTest {
                 });
     }
 
-    /** Another source from a later batch on. */
-    private record Later(BatchSource source, long first) implements BatchSource {
-        @Override
-        public String name() {
-            return source.name();
-        }
-
-        @Override
-        public long batchesPerEpoch() {
-            return source.batchesPerEpoch();
-        }
-
-        @Override
-        public int batchSize() {
-            return source.batchSize();
-        }
-
-        @Override
-        public int timeSteps() {
-            return source.timeSteps();
-        }
-
-        @Override
-        public int features() {
-            return source.features();
-        }
-
-        @Override
-        public int classes() {
-            return source.classes();
-        }
-
-        @Override
-        public int targetSize() {
-            return source.targetSize();
-        }
-
-        @Override
-        public boolean variableLengths() {
-            return source.variableLengths();
-        }
-
-        @Override
-        public Batch batch(long number) {
-            return source.batch(first + number);
-        }
-    }
-
     @ParameterizedTest
     @CsvSource({
         "reference, 0",
@@ -194,7 +146,8 @@ class LossScaleTest {
         try (Engine engine = Engines.open(name);
                 Model model = Model.create(engine, SPEC, 2);
                 Trainer trainer = settings(model, LossScale.none()).open()) {
-            trainer.fitSteps(new Later(source(), 3), null, 17);
+            BatchSource source = source();
+            trainer.fitSteps(new OtherBatches(source, number -> source.batch(3 + number)), null, 17);
             assertArrayEquals(model.readParameters(), skipping);
         }
     }

@@ -459,11 +459,13 @@ class TrainerTest {
             Checkpoint checkpoint;
             try (Trainer trainer = settings(model).open()) {
                 long[] asked = {0};
-                BatchSource stopping = new WatchedBatches(new SequentialBatches(PROBLEM.heldOut(20), 5), () -> {
+                BatchSource validation = new SequentialBatches(PROBLEM.heldOut(20), 5);
+                BatchSource stopping = new OtherBatches(validation, number -> {
                     // The validation after the second epoch: four batches each, stopped after the second one.
                     if (++asked[0] == 6) {
                         trainer.requestStop();
                     }
+                    return validation.batch(number);
                 });
                 History stopped = trainer.fit(training(), stopping, 4);
                 assertEquals(History.End.STOPPED_ON_REQUEST, stopped.end());
@@ -479,55 +481,6 @@ class TrainerTest {
                 assertEquals(wholeLosses, losses(resumed));
                 assertArrayEquals(whole, model.readParameters());
             }
-        }
-    }
-
-    /** Another source's batches, each one announced. */
-    private record WatchedBatches(BatchSource source, Runnable watcher) implements BatchSource {
-        @Override
-        public String name() {
-            return source.name();
-        }
-
-        @Override
-        public long batchesPerEpoch() {
-            return source.batchesPerEpoch();
-        }
-
-        @Override
-        public int batchSize() {
-            return source.batchSize();
-        }
-
-        @Override
-        public int timeSteps() {
-            return source.timeSteps();
-        }
-
-        @Override
-        public int features() {
-            return source.features();
-        }
-
-        @Override
-        public int classes() {
-            return source.classes();
-        }
-
-        @Override
-        public int targetSize() {
-            return source.targetSize();
-        }
-
-        @Override
-        public boolean variableLengths() {
-            return source.variableLengths();
-        }
-
-        @Override
-        public Batch batch(long number) {
-            watcher.run();
-            return source.batch(number);
         }
     }
 
@@ -706,7 +659,7 @@ class TrainerTest {
                 Embedding.of(6),
                 Lstm.of(6).withReturnSequences(true).withLearnedInitialState(true),
                 Dense.of(7));
-        assertArrayEquals(afterOneStep(spec, source), afterOneStep(spec, new OneBatch(sequences)), 1e-12);
+        assertArrayEquals(afterOneStep(spec, source), afterOneStep(spec, new OneBatch(sequences, 1)), 1e-12);
     }
 
     private static double[] afterOneStep(ModelSpec spec, BatchSource source) {
@@ -715,54 +668,6 @@ class TrainerTest {
                 Trainer trainer = Trainer.of(model).optimizer(Optimizer.sgd(1)).open()) {
             trainer.fitSteps(source, null, 1);
             return model.readParameters();
-        }
-    }
-
-    /** The same batch again and again. */
-    private record OneBatch(Batch batch) implements BatchSource {
-        @Override
-        public String name() {
-            return "one batch";
-        }
-
-        @Override
-        public long batchesPerEpoch() {
-            return 1;
-        }
-
-        @Override
-        public int batchSize() {
-            return batch.batchSize();
-        }
-
-        @Override
-        public int timeSteps() {
-            return batch.timeSteps();
-        }
-
-        @Override
-        public int features() {
-            return batch.features();
-        }
-
-        @Override
-        public int classes() {
-            return batch.features();
-        }
-
-        @Override
-        public int targetSize() {
-            return batch.targetSize();
-        }
-
-        @Override
-        public boolean variableLengths() {
-            return batch.lengths() != null;
-        }
-
-        @Override
-        public Batch batch(long number) {
-            return batch;
         }
     }
 }
