@@ -39,13 +39,9 @@ public abstract class HostEngine implements Engine {
         if (input.deviceLengths() == null) {
             return input;
         }
-        int timeSteps = input.x().shape().extent(0);
-        int[] lengths = new int[Math.toIntExact(input.deviceLengths().elements())];
-        for (int n = 0; n < lengths.length; n++) {
-            int given = integers(input.deviceLengths())[start(input.deviceLengths()) + n];
-            lengths[n] = Math.max(0, Math.min(timeSteps, given));
-        }
-        return input.withLengths(lengths);
+        int first = start(input.deviceLengths());
+        int count = Math.toIntExact(input.deviceLengths().elements());
+        return input.withLengthsAsRead(Arrays.copyOfRange(integers(input.deviceLengths()), first, first + count));
     }
 
     @Override

@@ -1,6 +1,7 @@
 package carousel.engine;
 
 import carousel.tensor.Tensor;
+import java.util.Arrays;
 
 /**
  * What a stack reads.
@@ -22,6 +23,14 @@ public record LstmInput(Tensor x, int[] lengths, LstmState initial, RandomKey dr
 
     public LstmInput withLengths(int... value) {
         return new LstmInput(x, value, initial, dropout, null);
+    }
+
+    /** For engines that need {@link #deviceLengths()} on the host: the same with those, read, in an array. */
+    public LstmInput withLengthsAsRead(int[] read) {
+        int timeSteps = x.shape().extent(0);
+        return withLengths(Arrays.stream(read)
+                .map(length -> Math.max(0, Math.min(timeSteps, length)))
+                .toArray());
     }
 
     public LstmInput withInitial(LstmState value) {

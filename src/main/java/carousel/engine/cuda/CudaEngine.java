@@ -6,7 +6,6 @@ import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.Loss;
 import carousel.engine.LstmInput;
-import carousel.engine.LstmSpec;
 import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
 import carousel.engine.Update;
@@ -27,8 +26,6 @@ public abstract class CudaEngine implements Engine {
     private static final int SUM_CHUNK = 4096;
     /** Rows that one thread of a sum of columns takes. */
     private static final int ROW_CHUNK = 256;
-    /** Elements that one kernel adds: their number is an int. */
-    private static final long LARGEST_PIECE = 1 << 30;
     /** Blocks that a grid may have in its second dimension; the kernels go on from there. */
     private static final int MOST_ROWS_OF_BLOCKS = 65_535;
     /** Numbers in a loss's report. */
@@ -202,13 +199,6 @@ public abstract class CudaEngine implements Engine {
         return elements * real.bytes();
     }
 
-    /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
-    protected final void requireSupported(LstmSpec spec) {
-        refusal(spec).ifPresent(reason -> {
-            throw new EngineException(reason);
-        });
-    }
-
     private void begin() {
         if (closed) {
             throw new IllegalStateException("the " + name() + " engine was used after it was closed");
@@ -308,12 +298,7 @@ public abstract class CudaEngine implements Engine {
         if (input.deviceLengths() == null) {
             return input;
         }
-        int timeSteps = input.x().shape().extent(0);
-        int[] lengths = readIntegers(input.deviceLengths());
-        for (int n = 0; n < lengths.length; n++) {
-            lengths[n] = Math.max(0, Math.min(timeSteps, lengths[n]));
-        }
-        return input.withLengths(lengths);
+        return input.withLengthsAsRead(readIntegers(input.deviceLengths()));
     }
 
     @Override
@@ -382,11 +367,7 @@ public abstract class CudaEngine implements Engine {
     public final void add(Tensor x, Tensor y) {
         begin();
         Shapes.requireElements("y", y, x.elements());
-        kernels.launch("add")
-                .address(input(x))
-                .address(output(y))
-                .number(x.elements())
-                .over(x.elements());
+        add(input(x), output(y), x.elements());
     }
 
     @Override
@@ -563,15 +544,7 @@ public abstract class CudaEngine implements Engine {
 
     /** {@code y += x}, so many reals. */
     protected final void add(long x, long y, long elements) {
-        for (long done = 0; done < elements; done += LARGEST_PIECE) {
-            int count = (int) Math.min(LARGEST_PIECE, elements - done);
-            kernels.launch("add_columns")
-                    .address(x + bytes(done))
-                    .integer(1)
-                    .integer(count)
-                    .address(y + bytes(done))
-                    .over(count);
-        }
+        kernels.launch("add").address(x).address(y).number(elements).over(elements);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package carousel.engine.cuda.cudnn;
 
 import carousel.engine.Direction;
+import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.LstmFeature;
 import carousel.engine.LstmInput;
@@ -108,6 +109,13 @@ final class CudnnEngine extends CudaEngine {
                     "cuDNN has no stack that reads in reverse only: choose the engine 'fused', or both directions");
         }
         return choice.refusal(spec).map(Throwable::getMessage);
+    }
+
+    /** Throws {@link EngineException} with the {@link #refusal} where there is one. */
+    private void requireSupported(LstmSpec spec) {
+        refusal(spec).ifPresent(reason -> {
+            throw new EngineException(reason);
+        });
     }
 
     @Override

@@ -97,14 +97,12 @@ final class FusedEngine extends CudaEngine {
 
     @Override
     public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
-        requireSupported(spec);
         return new FusedTape(spec, scope, timeSteps, batchSize);
     }
 
     @Override
     public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
         context().enter();
-        requireSupported(spec);
         Shapes.requireForward(spec, parameters, input, output, tape);
         int timeSteps = input.x().shape().extent(0);
         int batchSize = input.x().shape().extent(1);
