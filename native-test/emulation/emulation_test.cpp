@@ -151,7 +151,7 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
     for (const char* file : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied"}) {
         all += emulation::kernels(file).size();
     }
-    EXPECT_EQ(all, 85u);
+    EXPECT_EQ(all, 87u);
 }
 
 TEST(Emulation, DrawsTheOrderOfThreadsFromTheSeed) {
