@@ -36,7 +36,8 @@ import java.util.Map;
  * fastest in the same round. In training a call is a forward pass with a tape, a backward pass and a step of Adam; in inference a forward
  * pass without random numbers.
  *
- * <p>Arguments: the number of threads (2), of rounds (15), {@code record} to append to the results.
+ * <p>Arguments: the number of threads (2), of rounds (15), {@code record} to append to the results, {@code only=NAME} to
+ * set one option beside the plain cell.
  */
 public final class OptionCosts {
     private static final Workload WORKLOAD = Workload.A;
@@ -51,12 +52,20 @@ public final class OptionCosts {
         int threads = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 2;
         int rounds = arguments.length > 1 ? Integer.parseInt(arguments[1]) : 15;
         boolean records = Arrays.asList(arguments).contains("record");
+        List<String> only = Arrays.stream(arguments)
+                .filter(argument -> argument.startsWith("only="))
+                .map(argument -> argument.substring("only=".length()))
+                .toList();
         String commit = Record.commit();
         try (Engine engine = Engines.open("vector", new EngineOptions(threads, null, false));
                 Scope scope = engine.openScope("benchmark")) {
             for (boolean training : new boolean[] {true, false}) {
                 List<Arm> arms = new ArrayList<>();
-                specs().forEach((name, spec) -> arms.add(new Arm(engine, scope, name, spec, training, threads == 1)));
+                specs().forEach((name, spec) -> {
+                    if (only.isEmpty() || name.equals("plain") || only.contains(name)) {
+                        arms.add(new Arm(engine, scope, name, spec, training, threads == 1));
+                    }
+                });
                 measure(arms, rounds);
                 for (Arm arm : arms) {
                     System.out.printf(

@@ -20,6 +20,7 @@ final class BackwardOptions {
     private final Scratch cellGradients;
     private final Scratch cellTerms;
     private final Scratch gateTerms;
+    private final Scratch gateRoom;
     private final Scratch newGradients;
     private final Scratch seenGradients;
     private final Scratch seenMask;
@@ -38,7 +39,9 @@ final class BackwardOptions {
     private boolean ofHidden;
     private boolean sees;
     private boolean keepM;
+    /** The record, or where a cell is normalised, by tile and strip {@code [S][rows][4L]}, those of the step, made again. */
     private float[] gates;
+
     private int gatesAt;
     private float[] states;
     private int statesAt;
@@ -79,6 +82,7 @@ final class BackwardOptions {
         cellGradients = new Scratch(poisoned);
         cellTerms = new Scratch(poisoned);
         gateTerms = new Scratch(poisoned);
+        gateRoom = new Scratch(poisoned);
         newGradients = new Scratch(poisoned);
         seenGradients = new Scratch(poisoned);
         seenMask = new Scratch(poisoned);
@@ -90,6 +94,7 @@ final class BackwardOptions {
                 + cellGradients.bytes()
                 + cellTerms.bytes()
                 + gateTerms.bytes()
+                + gateRoom.bytes()
                 + newGradients.bytes()
                 + seenGradients.bytes()
                 + seenMask.bytes()
@@ -116,8 +121,10 @@ final class BackwardOptions {
         record = tape.rows();
         keepM = spec.projected();
         masks.set(spec, layer, index, input.dropout(), sequences);
-        gates = HostStorage.floats(tape.gates(state));
-        gatesAt = HostStorage.start(tape.gates(state));
+        if (!options.normalized()) {
+            gates = HostStorage.floats(tape.gates(state));
+            gatesAt = HostStorage.start(tape.gates(state));
+        }
         states = HostStorage.floats(tape.states(state));
         statesAt = HostStorage.start(tape.states(state));
         if (options.slopes()) {
@@ -154,6 +161,7 @@ final class BackwardOptions {
             vAt = HostStorage.start(tape.recurrentShares(state));
             statistics = HostStorage.floats(tape.statistics(state));
             statisticsAt = HostStorage.start(tape.statistics(state));
+            gates = gateRoom.take(Math.multiplyExact(batch, strips * BLOCK));
             fresh = freshCells.take(batch * strips * LANES);
             ds = cellGradients.take(batch * strips * LANES);
             termsOfCell = cellTerms.take(batch * strips * 2 * LANES);
@@ -327,6 +335,7 @@ final class BackwardOptions {
     private void setNormalized(CellStep s, int tile, int step, int strip) {
         set(s, tile, step, strip);
         int row = sequences.row(tile, step);
+        s.gatesAt = Gate.COUNT * carriedAt(tile, strip);
         s.fresh = fresh;
         s.freshAt = carriedAt(tile, strip);
         s.ds = ds;
@@ -346,6 +355,16 @@ final class BackwardOptions {
         setNormalized(s, tile, step, strip);
         s.terms = termsOfCell;
         s.termsAt = 2 * carriedAt(tile, strip);
+        s.z = gates;
+        s.zAt = s.gatesAt;
+        s.bias = weights.bias;
+        s.biasAt = strip * BLOCK;
+        s.c = s.shownRoom;
+        s.cAt = 0;
+        for (int r = 0; r < s.rows; r++) {
+            System.arraycopy(s.previous, s.previousAt + r * s.previousPitch, s.c, r * LANES, LANES);
+        }
+        ForwardOptions.intoCell(passes, s, hidden - strip * LANES);
         Pass.run(passes.backToCell(), s);
     }
 

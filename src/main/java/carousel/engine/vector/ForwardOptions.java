@@ -38,7 +38,8 @@ final class ForwardOptions {
     private boolean ofCell;
     private boolean ofHidden;
     private boolean holds;
-    /** The record, or null. */
+    private boolean records;
+    /** The record, or null; gates only of cells that are not normalised. */
     private float[] gates;
 
     private int gatesAt;
@@ -65,10 +66,8 @@ final class ForwardOptions {
     private int uAt;
     private float[] v;
     private int vAt;
-    /** Normalised pre-activations, then gates, likewise: other threads may still be reading u. */
+    /** Normalised pre-activations, then gates, like {@link #fresh}: other threads may still be reading u. */
     private float[] z;
-
-    private int zAt;
 
     ForwardOptions(Kernels kernels, Sequences sequences, boolean poisoned) {
         this.kernels = kernels;
@@ -110,7 +109,8 @@ final class ForwardOptions {
         masks.set(spec, layer, index, input.dropout(), sequences);
         int batch = sequences.batchSize();
         int outputStrips = (outputs + LANES - 1) / LANES;
-        if (tape != null) {
+        records = tape != null;
+        if (records) {
             record(tape, layer * spec.direction().cells() + index);
         }
         if (draws && options.drawsForCell() && cellBits == null) {
@@ -132,21 +132,22 @@ final class ForwardOptions {
         }
         if (options.normalized()) {
             fresh = freshCells.take(batch * strips * LANES);
-            if (tape == null) {
+            z = gateRoom.take(Math.multiplyExact(batch, strips * BLOCK));
+            if (!records) {
                 u = inputShares.take(Math.multiplyExact(batch, strips * BLOCK));
                 v = recurrentShares.take(Math.multiplyExact(batch, strips * BLOCK));
-                z = gateRoom.take(Math.multiplyExact(batch, strips * BLOCK));
                 uAt = 0;
                 vAt = 0;
-                zAt = 0;
             }
         }
     }
 
     private void record(VectorTape tape, int state) {
         record = tape.rows();
-        gates = HostStorage.floats(tape.gates(state));
-        gatesAt = HostStorage.start(tape.gates(state));
+        if (!options.normalized()) {
+            gates = HostStorage.floats(tape.gates(state));
+            gatesAt = HostStorage.start(tape.gates(state));
+        }
         states = HostStorage.floats(tape.states(state));
         statesAt = HostStorage.start(tape.states(state));
         if (options.slopes()) {
@@ -167,8 +168,6 @@ final class ForwardOptions {
             uAt = HostStorage.start(input);
             v = HostStorage.floats(tape.recurrentShares(state));
             vAt = HostStorage.start(tape.recurrentShares(state));
-            z = gates;
-            zAt = gatesAt;
             statistics = HostStorage.floats(tape.statistics(state));
             statisticsAt = HostStorage.start(tape.statistics(state));
         }
@@ -217,13 +216,11 @@ final class ForwardOptions {
 
     /** The row of the record or, without one, of the step. */
     private int shareAt(int tile, int step, int strip) {
-        return gates == null
-                ? carriedAt(tile, strip) * Gate.COUNT
-                : (strip * record + sequences.row(tile, step)) * BLOCK;
+        return records ? (strip * record + sequences.row(tile, step)) * BLOCK : carriedAt(tile, strip) * Gate.COUNT;
     }
 
     private int sharePitch(int tile) {
-        return (gates == null ? sequences.size(tile) : record) * BLOCK;
+        return (records ? record : sequences.size(tile)) * BLOCK;
     }
 
     /** What is carried and what is seen of the initial h of one sequence; without one, of zeros. */
@@ -294,13 +291,17 @@ final class ForwardOptions {
     }
 
     private int cellBitsAt(int tile, int step, int strip) {
-        return gates == null ? carriedAt(tile, strip) / LANES : cellBitsAt + strip * record + sequences.row(tile, step);
+        return records ? cellBitsAt + strip * record + sequences.row(tile, step) : carriedAt(tile, strip) / LANES;
     }
 
     private void intoCell(CellStep s, int strip) {
+        intoCell(passes, s, hidden - strip * LANES);
+    }
+
+    /** From pre-activations to gates and c' of a strip that has {@code units} hidden units from its first on. */
+    static void intoCell(CellPasses passes, CellStep s, int units) {
         Pass.run(passes.intoCell(), s);
         // Padding must not grow from step to step where a function is not 0 at 0.
-        int units = hidden - strip * LANES;
         for (int r = 0; units < LANES && r < s.rows; r++) {
             Arrays.fill(s.fresh, s.freshAt + r * LANES + units, s.freshAt + (r + 1) * LANES, 0);
         }
@@ -394,7 +395,7 @@ final class ForwardOptions {
         s.v = v;
         s.vAt = vAt + share;
         s.z = z;
-        s.zAt = zAt + share;
+        s.zAt = carriedAt(tile, strip) * Gate.COUNT;
         s.fresh = fresh;
         s.freshAt = carriedAt(tile, strip);
         s.gains = weights.gains;
@@ -419,7 +420,7 @@ final class ForwardOptions {
         s.unseenBits = unseen;
         s.unseenAt = unseenAt(tile, strip);
         if (holds) {
-            s.heldAt = gates == null ? s.carriedAt / LANES : hiddenBitsAt + strip * record + row;
+            s.heldAt = records ? hiddenBitsAt + strip * record + row : s.carriedAt / LANES;
             masks.drawHidden(tile, step, strip, hiddenBits, s.heldAt, buffer.blocks);
         }
         Pass.run(passes.hidden(), s);

@@ -156,7 +156,7 @@ final class LoopPasses {
                 s.states[s.statesAt + r * 2 * LANES + LANES + l] = shown;
             }
         }
-        if (s.gates != null && s.gates != s.z) {
+        if (s.gates != null) {
             System.arraycopy(s.z, z, s.gates, s.gatesAt + r * BLOCK, BLOCK);
         }
     }

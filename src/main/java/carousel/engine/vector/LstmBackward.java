@@ -265,8 +265,8 @@ final class LstmBackward implements Workers.Task {
             dropsWeights = stack.dropsWeights();
             clip = (float) spec.cellClip();
             int batch = sequences.batchSize();
-            gates = HostStorage.floats(tape.gates(state));
-            gatesAt = HostStorage.start(tape.gates(state));
+            gates = tape.gates(state) == null ? null : HostStorage.floats(tape.gates(state));
+            gatesAt = tape.gates(state) == null ? 0 : HostStorage.start(tape.gates(state));
             states = HostStorage.floats(tape.states(state));
             statesAt = HostStorage.start(tape.states(state));
             if (input.initial() != null) {

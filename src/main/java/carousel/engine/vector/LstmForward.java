@@ -233,8 +233,8 @@ final class LstmForward implements Workers.Task {
                 lastCAt = HostStorage.start(last) + state * batch * hidden;
             }
             if (tape != null) {
-                gates = HostStorage.floats(tape.gates(state));
-                gatesAt = HostStorage.start(tape.gates(state));
+                gates = tape.gates(state) == null ? null : HostStorage.floats(tape.gates(state));
+                gatesAt = tape.gates(state) == null ? 0 : HostStorage.start(tape.gates(state));
                 states = HostStorage.floats(tape.states(state));
                 statesAt = HostStorage.start(tape.states(state));
                 record = tape.rows();

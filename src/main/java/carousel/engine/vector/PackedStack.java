@@ -231,7 +231,6 @@ final class PackedStack implements Workers.Task {
                 } else {
                     each.hiddenRow = (inputs + BLOCK - 1) / BLOCK * BLOCK;
                     each.inputRow = each.hiddenRow - inputs;
-                    each.bias = new float[wide];
                     end = place(each.gates, array, end, each.hiddenRow + outputs, wide);
                     end = spec.projected() ? place(each.projection, array, end, spec.hiddenSize(), outputs) : end;
                 }
@@ -252,6 +251,9 @@ final class PackedStack implements Workers.Task {
         cell = cells[state];
         views = layout.cell(state);
         int wide = strips() * LANES;
+        if (cell.bias.length == 0) {
+            cell.bias = new float[Gate.COUNT * wide];
+        }
         if (options.peepholes() && cell.peepholes.length == 0) {
             cell.peepholes = new float[(Gate.COUNT - 1) * wide];
         }
@@ -287,7 +289,7 @@ final class PackedStack implements Workers.Task {
         int count = Math.min(LANES, hidden - first);
         int outputs = views.recurrentWeights().shape().extent(1);
         int inputs = views.inputWeights().shape().extent(1);
-        packOptions(index, first, count);
+        packRows(index, first, count);
         for (int gate = 0; gate < Gate.COUNT; gate++) {
             int row = gate * hidden + first;
             float[] weights = dropsWeights() ? kept : parameters;
@@ -308,16 +310,15 @@ final class PackedStack implements Workers.Task {
             } else {
                 cell.gates.transpose(parameters, input, inputs, count, index, column, cell.inputRow);
                 cell.gates.transpose(weights, recurrent, outputs, count, index, column, cell.hiddenRow);
-                if (views.bias() != null) {
-                    int to = (index * Gate.COUNT + gate) * LANES;
-                    System.arraycopy(parameters, offset(views.bias()) + row, cell.bias, to, count);
-                }
             }
         }
     }
 
-    /** Peepholes and gains of a strip. */
-    private void packOptions(int strip, int first, int count) {
+    /** The bias, peepholes and gains of a strip, which both passes read. */
+    private void packRows(int strip, int first, int count) {
+        if (views.bias() != null) {
+            copyRows(views.bias(), Gate.COUNT, first, count, cell.bias, strip * BLOCK);
+        }
         if (options.peepholes()) {
             int rows = Gate.COUNT - 1;
             copyRows(views.peepholes(), rows, first, count, cell.peepholes, strip * rows * LANES);

@@ -68,7 +68,8 @@ final class SimdPasses {
         outOfCell.add(new Output(options));
 
         backToCell.add(new OutputBack());
-        if (normalized || options.peepholes() || options.cellClip() > 0) {
+        // The new c of a normalised cell is there already, with its limit.
+        if (normalized ? options.cellClip() > 0 : options.peepholes() || options.cellClip() > 0) {
             backToCell.add(new UnlimitedCell(options));
         }
         if (normalized) {
@@ -237,7 +238,7 @@ final class SimdPasses {
 
         @Override
         void run(CellStep s) {
-            float[] gates = s.gates == s.z ? null : s.gates;
+            float[] gates = s.gates;
             for (int e = 0; e < s.rows * LANES; e += VECTOR) {
                 int r = e / LANES;
                 int l = e % LANES;

@@ -9,7 +9,7 @@ import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 
 /**
- * For each cell the gates, the state and its hyperbolic tangent, strip by strip of hidden units and in a strip by row (see {@link
+ * For each cell the gates (or, where it is normalised, what they follow from), the state and its hyperbolic tangent, strip by strip of hidden units and in a strip by row (see {@link
  * Sequences}), so that each pass reads and writes them in one direction; for each layer but the last its output, which is also the
  * record of its h. The last layer's output is the caller's y. The backward pass overwrites the gates with the gradients of their
  * pre-activations.
@@ -41,7 +41,6 @@ final class VectorTape extends LstmTape {
         recurrentShares = new Tensor[spec.states()];
         statistics = new Tensor[spec.states()];
         for (int state = 0; state < spec.states(); state++) {
-            gates[state] = scope.allocate("gates", strips, rows(), BLOCK);
             states[state] = scope.allocate("cell states", strips, rows(), 2 * LANES);
             if (options.slopes()) {
                 slopes[state] = scope.allocate("slopes", strips, rows(), CellStep.SLOPES);
@@ -52,7 +51,11 @@ final class VectorTape extends LstmTape {
             if (options.zoneoutHidden() > 0) {
                 hiddenBits[state] = scope.allocateIntegers("zoneout masks", outputStrips, rows());
             }
-            if (options.normalized()) {
+            // The gates of a normalised cell follow from its shares, in less time than they take to go to memory and
+            // back.
+            if (!options.normalized()) {
+                gates[state] = scope.allocate("gates", strips, rows(), BLOCK);
+            } else {
                 inputShares[state] = scope.allocate("shares of the input", strips, rows(), BLOCK);
                 recurrentShares[state] = scope.allocate("recurrent shares", strips, rows(), BLOCK);
                 statistics[state] = scope.allocate("statistics", rows(), CellStep.STATISTICS);
@@ -73,7 +76,7 @@ final class VectorTape extends LstmTape {
         return Math.multiplyExact(timeSteps(), batchSize());
     }
 
-    /** {@code [S, rows, 4L]}: i, f, g, o. */
+    /** {@code [S, rows, 4L]}: i, f, g, o; null where the cell is normalised. */
     Tensor gates(int state) {
         return gates[state];
     }
