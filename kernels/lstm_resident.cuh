@@ -462,6 +462,11 @@ struct Steps {
     int firstTile;
     unsigned long long* mail;
 
+    // The first sequence of this block's tile.
+    template <typename P>
+    __device__ __forceinline__ int firstRow() const {
+        return (firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
+    }
     __device__ __forceinline__ bool isReversed() const { return reversed >> blockIdx.y & 1; }
     __device__ __forceinline__ int time(int step) const { return isReversed() ? T - 1 - step : step; }
     __device__ __forceinline__ int before(int t) const { return isReversed() ? t + 1 : t; }
@@ -596,7 +601,7 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
     const ForwardArrays d = blockIdx.y == 0 ? d0 : d1;
     const int H = call.H;
     const int rank = blockIdx.x % P::kSharers;
-    const int firstRow = (call.firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
+    const int firstRow = call.firstRow<P>();
     const int u = rank * P::kUnits + P::unit();
     const int live = call.longest(firstRow, P::kRows);
     const Matrices<P, P::kHiddenPitch> matrices(shared, call.mail);
@@ -716,7 +721,7 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
     const BackwardArrays d = blockIdx.y == 0 ? d0 : d1;
     const int H = call.H;
     const int rank = blockIdx.x % P::kSharers;
-    const int firstRow = (call.firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
+    const int firstRow = call.firstRow<P>();
     const int u = rank * P::kUnits + P::unit();
     const int live = call.longest(firstRow, P::kRows);
     const Matrices<P, P::kGatePitch> matrices(shared, call.mail);
