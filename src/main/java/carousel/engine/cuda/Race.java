@@ -24,9 +24,18 @@ public final class Race<W> {
     private final Function<W, String> word;
     private final Course<W> course;
 
+    /** Thrown for a way that can be run and is not to be; the message is what is said of it. */
+    public static final class Unfit extends RuntimeException {
+        private static final long serialVersionUID = 1;
+
+        public Unfit(String message) {
+            super(message);
+        }
+    }
+
     /** Where ways are run. */
     public interface Course<W> {
-        /** Milliseconds of one pass, or an {@link EngineException} where it cannot be done. */
+        /** Milliseconds of one pass, or an {@link EngineException} where it cannot be done, or {@link Unfit}. */
         float milliseconds(W way);
 
         /** Whether a failure says nothing about the device. Where this is false, the sure way is run again to see. */
@@ -70,13 +79,15 @@ public final class Race<W> {
                 }
                 LOG.debug("{} drops out", word.apply(way), failure);
                 failed.put(way, course.reason(failure));
-                others.add(word.apply(way) + " " + course.reason(failure));
+            } catch (Unfit unfit) {
+                failed.put(way, unfit.getMessage());
             } catch (OutOfTensorMemoryException tooLarge) {
                 LOG.debug("no memory to measure {}", word.apply(way), tooLarge);
                 others.add(word.apply(way) + " not measured for want of memory");
                 complete = false;
             }
         }
+        failed.forEach((way, reason) -> others.add(word.apply(way) + " " + reason));
         W best = sure;
         for (Map.Entry<W, Float> time : times.entrySet()) {
             if (time.getValue() < times.getOrDefault(best, Float.MAX_VALUE)) {
