@@ -12,10 +12,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 resources=../src/main/resources/carousel/engine/cuda
-# The oldest architecture that CUDA 13 compiles for. The driver translates for the GPU that it finds.
-architecture=compute_75
-# nvcc 13 writes version 9.0, which only drivers of CUDA 13 load; the kernels use nothing that is newer than 8.0.
+# The oldest architecture that CUDA 13 compiles for, unless a file says `PTX for` another. The driver translates for the GPU that it finds.
+oldest=compute_75
+# nvcc 13 writes version 9.0, which only drivers of CUDA 13 load. The kernels use nothing that is newer than 8.0, and those for clusters
+# (compute_90) nothing newer than 8.1, which drivers load from CUDA 12.1 on.
 version=8.0
+cluster_version=8.1
 reported=(sm_80 sm_90)
 
 fail() {
@@ -26,15 +28,26 @@ fail() {
 nvcc=${NVCC:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}
 [ -x "$nvcc" ] || fail "there is no nvcc on the PATH or in /usr/local/cuda/bin: install the CUDA toolkit or set NVCC"
 
+architecture_of() {
+    local named
+    named=$(sed -n 's|^// PTX for \(compute_[0-9]*\).*|\1|p' "$1")
+    echo "${named:-$oldest}"
+}
+
+version_for() {
+    if [ "${1#compute_}" -ge 90 ]; then echo "$cluster_version"; else echo "$version"; fi
+}
+
 # build DIR: the PTX of every .cu file
 build() {
     mkdir -p "$1"
-    local source name
+    local source name architecture
     for source in *.cu; do
         name=${source%.cu}
+        architecture=$(architecture_of "$source")
         # No --use_fast_math: exp, tanh and divisions are the exact ones.
         "$nvcc" -ptx -arch="$architecture" -O3 -std=c++17 -o "$1/$name.ptx.part" "$source"
-        sed "s/^\.version .*/.version $version/" "$1/$name.ptx.part" > "$1/$name.ptx"
+        sed "s/^\.version .*/.version $(version_for "$architecture")/" "$1/$name.ptx.part" > "$1/$name.ptx"
         rm "$1/$name.ptx.part"
     done
 }
@@ -73,6 +86,8 @@ case ${1:-} in
         build "$scratch"
         for target in "${reported[@]}"; do
             for ptx in "$scratch"/*.ptx; do
+                needed=$(architecture_of "$(basename "${ptx%.ptx}").cu")
+                [ "${target#sm_}" -ge "${needed#compute_}" ] || continue
                 "$ptxas" -arch="$target" -v -o /dev/null "$ptx" 2>&1
             done | awk -v target="$target" '
                 /Compiling entry function/ { split($0, quoted, "\047"); name = quoted[2] }
