@@ -52,15 +52,18 @@ using emulation::requireShared;
 using emulation::roundTf32;
 using emulation::sendWords;
 
-// d += a b, of 16 bits; of TF32.
-__device__ __forceinline__ void multiply(Bf16, float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    emulation::multiplyBf16(d, a, b);
+// d += a b, of 16 bits; of TF32. `site` is the line of the call.
+__device__ __forceinline__ void multiply(
+        Bf16, float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], int site = __builtin_LINE()) {
+    emulation::multiplyBf16(d, a, b, site);
 }
-__device__ __forceinline__ void multiply(F16, float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    emulation::multiplyF16(d, a, b);
+__device__ __forceinline__ void multiply(
+        F16, float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], int site = __builtin_LINE()) {
+    emulation::multiplyF16(d, a, b, site);
 }
-__device__ __forceinline__ void multiply(Tf32, float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    emulation::multiplyTf32(d, a, b);
+__device__ __forceinline__ void multiply(
+        Tf32, float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], int site = __builtin_LINE()) {
+    emulation::multiplyTf32(d, a, b, site);
 }
 
 __device__ __forceinline__ unsigned bitsOf(__nv_bfloat16 value) {

@@ -25,7 +25,7 @@ struct Index {
     unsigned x, y, z;
 };
 
-enum class WarpOperation { shuffle, ballot, synchronize };
+enum class WarpOperation { shuffle, ballot, synchronize, multiplyBf16, multiplyF16, multiplyTf32 };
 
 // All of these suspend the calling thread. `site` is the line of the call.
 bool barrier(int site, bool predicate);
@@ -55,6 +55,8 @@ struct Description {
     const char* name;
     const char* file;
     unsigned blockSize;
+    // Blocks of a cluster, along x.
+    unsigned cluster;
     size_t parameters;
     const size_t* sizes;
     const bool* pointers;
@@ -90,8 +92,9 @@ struct Thunk<function> {
 
     static void call(void** params) { callWith(params, std::index_sequence_for<A...>()); }
 
-    static constexpr Description describe(const char* name, const char* file, unsigned blockSize) {
-        return {name, file, blockSize, sizeof...(A), sizes, pointers, &call};
+    static constexpr Description describe(
+            const char* name, const char* file, unsigned blockSize, unsigned cluster = 1) {
+        return {name, file, blockSize, cluster, sizeof...(A), sizes, pointers, &call};
     }
 };
 
@@ -126,6 +129,15 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
 inline int __ffs(int bits) {
     return __builtin_ffs(bits);
 }
+
+// What is loaded and stored at once, and has to be aligned.
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
 
 // IEEE half precision.
 struct __half {

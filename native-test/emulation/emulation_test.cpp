@@ -1,6 +1,4 @@
 // The emulation itself: what it runs, what it refuses, and that it finds what is wrong with a kernel.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -9,7 +7,7 @@
 #include <thread>
 
 #include "../../kernels/common.cuh"
-#include "launcher.h"
+#include "testing.h"
 
 CAROUSEL_UNIT(emulation_test)
 
@@ -94,9 +92,13 @@ void sharedMemory(double* y) {
     fixed[7] = 2;
 }
 
-void muchShared() {
+void muchShared(int more) {
     CAROUSEL_SHARED(char, much, 30 * 1024);
     much[threadIdx.x] = 0;
+    if (more) {
+        CAROUSEL_SHARED(char, evenMore, 19 * 1024);
+        evenMore[threadIdx.x] = 0;
+    }
 }
 
 void noteBlock(int* seen) {
@@ -113,24 +115,10 @@ CAROUSEL_KERNEL(0, test_warp, (double* rotated, int* sums, unsigned* ballots, in
         (rotated, sums, ballots, any))
 CAROUSEL_KERNEL(0, test_half_warps, (int* y), halfWarps, (y))
 CAROUSEL_KERNEL(0, test_shared, (double* y), sharedMemory, (y))
-CAROUSEL_KERNEL(0, test_much_shared, (), muchShared, ())
+CAROUSEL_KERNEL(0, test_much_shared, (int more), muchShared, (more))
 CAROUSEL_KERNEL(0, test_blocks, (int* seen), noteBlock, (seen))
 
 using emulation::Launch;
-
-template <typename... A>
-std::string launch(const std::string& name, const Launch& launch, A... arguments) {
-    const emulation::Kernel* kernel = emulation::find(name);
-    if (kernel == nullptr) {
-        return "there is no " + name;
-    }
-    void* params[] = {static_cast<void*>(&arguments)..., nullptr};
-    return emulation::run(*kernel, launch, params);
-}
-
-Launch oneBlock(unsigned threads, uint64_t seed = 1) {
-    return {{1, 1, 1}, {threads, 1, 1}, 0, seed};
-}
 
 TEST(Emulation, FindsKernelsByNameAndFile) {
     EXPECT_EQ(emulation::find("carousel_fill_f16"), nullptr);
@@ -240,11 +228,13 @@ TEST(Emulation, SharedMemoryStartsPoisonedAndHasALimit) {
     for (double value : y) {
         EXPECT_TRUE(std::isnan(value));
     }
-    EXPECT_EQ(launch("test_much_shared", oneBlock(256)), "");
-    Launch tooMuch{{1, 1, 1}, {256, 1, 1}, 30 * 1024, 1};
-    EXPECT_NE(launch("test_much_shared", tooMuch).find("bytes of shared memory"), std::string::npos);
-    tooMuch.sharedBytes = 50 * 1024;
-    EXPECT_NE(launch("test_much_shared", tooMuch).find("bytes of shared memory"), std::string::npos);
+    EXPECT_EQ(launch("test_much_shared", oneBlock(256), 0), "");
+    expectError(launch("test_much_shared", oneBlock(256), 1), "needs 50176 bytes of its own shared memory but there are 49152");
+    // Of the next block nothing is wrong.
+    ASSERT_EQ(launch("test_shared", launched, y.data()), "");
+    for (double value : y) {
+        EXPECT_TRUE(std::isnan(value));
+    }
 }
 
 TEST(Emulation, RunsEveryBlockOfAGridOnce) {

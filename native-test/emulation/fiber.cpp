@@ -15,6 +15,9 @@ namespace {
 constexpr size_t stackBytes = 128 * 1024;
 constexpr size_t colourBytes = 320;
 constexpr unsigned colours = 16;
+// A process has only so many mappings. The threads of a large cluster are as shallow as those of a block, all of which have
+// a guard; the mappings of those without one are merged.
+constexpr unsigned mostGuards = 1024;
 
 }  // namespace
 
@@ -26,8 +29,10 @@ Stack::Stack(unsigned colour) {
         throw std::bad_alloc();
     }
     memory = static_cast<char*>(mapped);
-    // Should the system not have it, there is no guard, and no harm either.
-    (void) mprotect(memory, page, PROT_NONE);
+    if (colour < mostGuards) {
+        // Should the system not have it, there is no guard, and no harm either.
+        (void) mprotect(memory, page, PROT_NONE);
+    }
     usable = bytes - colour % colours * colourBytes;
 }
 

@@ -25,7 +25,7 @@ struct Context {
 // Suspends the running flow as `from` and goes on with `to`.
 void switchContext(Context& from, Context& to);
 
-// A stack with a page below it that faults.
+// A stack, those of the first colours with a page below them that faults.
 class Stack {
 public:
     // Throws std::bad_alloc. `colour` spreads the hot ends of many stacks over the sets of the cache.

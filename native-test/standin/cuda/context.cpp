@@ -64,6 +64,7 @@ const ErrorText ERRORS[] = {
         {GRAPH_EXEC_UPDATE_FAILURE, "CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE",
                 "the graph update was not performed because it included changes which violated constraints specific to "
                 "instantiated graph update"},
+        {INVALID_CLUSTER_SIZE, "CUDA_ERROR_INVALID_CLUSTER_SIZE", "invalid cluster size"},
         {UNKNOWN, "CUDA_ERROR_UNKNOWN", "unknown error"},
 };
 
@@ -206,6 +207,8 @@ int attribute(int which, CUdevice device) {
             return 1024;  // RESERVED_SHARED_MEMORY_PER_BLOCK
         case 115:
             return 1;  // MEMORY_POOLS_SUPPORTED
+        case 120:
+            return 1;  // CLUSTER_LAUNCH
         default:
             return 0;
     }

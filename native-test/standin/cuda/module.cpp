@@ -57,6 +57,11 @@ unsigned blockSize(const Function* function) {
     return isOwn(function) ? 0 : emulation::blockSize(kernelOf(function));
 }
 
+/// Blocks of a cluster.
+unsigned clusterSize(const Function* function) {
+    return isOwn(function) ? 1 : emulation::clusterSize(kernelOf(function));
+}
+
 std::string runKernel(KernelCall& call, uint64_t seed) {
     if (isOwn(call.function)) {
         return addOne(call.pointers.data());
@@ -93,6 +98,10 @@ unsigned blockSize(const Function*) {
     return 0;
 }
 
+unsigned clusterSize(const Function*) {
+    return 1;
+}
+
 std::string runKernel(KernelCall& call, uint64_t) {
     return addOne(call.pointers.data());
 }
@@ -101,6 +110,9 @@ std::string runKernel(KernelCall& call, uint64_t) {
 
 constexpr size_t SHARED_DEFAULT = 48 * 1024;
 constexpr size_t SHARED_OPT_IN = 227 * 1024;
+/// Blocks that a cluster may have on every device of this kind, and on this one.
+constexpr unsigned CLUSTER_DEFAULT = 8;
+constexpr unsigned CLUSTER_OPT_IN = 16;
 
 bool nameCharacter(char c) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '$';
@@ -424,6 +436,16 @@ int makeKernelJob(Function* function, const unsigned* grid, const unsigned* bloc
                 function->name.c_str(), block[0], block[1], block[2], demanded);
         return INVALID_VALUE;
     }
+    unsigned cluster = clusterSize(function);
+    if (cluster > (function->largeCluster ? CLUSTER_OPT_IN : CLUSTER_DEFAULT)) {
+        carousel_standin_misuse("%s: clusters of %u blocks, more than the %u that need no attribute", function->name.c_str(),
+                cluster, CLUSTER_DEFAULT);
+        return INVALID_CLUSTER_SIZE;
+    }
+    if (grid[0] % cluster != 0) {
+        carousel_standin_misuse("%s: a grid of %u blocks where clusters have %u", function->name.c_str(), grid[0], cluster);
+        return INVALID_VALUE;
+    }
     auto call = std::make_shared<KernelCall>();
     call->function = function;
     std::memcpy(call->grid, grid, sizeof call->grid);
@@ -559,6 +581,16 @@ STANDIN_EXPORT CUresult cuFuncGetAttribute(int* value, int attribute, void* hand
         case 9:
             *value = function->carveout;
             return SUCCESS;
+        case 11:  // REQUIRED_CLUSTER_WIDTH, 0 where the launch says it
+            *value = clusterSize(function) == 1 ? 0 : static_cast<int>(clusterSize(function));
+            return SUCCESS;
+        case 12:  // REQUIRED_CLUSTER_HEIGHT
+        case 13:  // REQUIRED_CLUSTER_DEPTH
+            *value = clusterSize(function) == 1 ? 0 : 1;
+            return SUCCESS;
+        case 14:
+            *value = function->largeCluster ? 1 : 0;
+            return SUCCESS;  // NON_PORTABLE_CLUSTER_SIZE_ALLOWED
         default:
             return INVALID_VALUE;
     }
@@ -576,6 +608,10 @@ STANDIN_EXPORT CUresult cuFuncSetAttribute(void* handle, int attribute, int valu
     }
     if (attribute == 9 && value >= -1 && value <= 100) {
         function->carveout = value;
+        return SUCCESS;
+    }
+    if (attribute == 14 && (value == 0 || value == 1)) {
+        function->largeCluster = value == 1;
         return SUCCESS;
     }
     return INVALID_VALUE;

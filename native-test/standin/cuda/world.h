@@ -140,6 +140,7 @@ struct Function {
     const void* kernel = nullptr;  // carousel::emulation::Kernel
     size_t dynamicSharedLimit = 48 * 1024;
     int carveout = -1;
+    bool largeCluster = false;
 };
 
 struct Module {

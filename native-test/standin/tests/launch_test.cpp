@@ -80,6 +80,17 @@ TEST_F(Launch, RefusesWhatTheDeviceCannotDo) {
     free({y});
 }
 
+TEST_F(Launch, HasAsMuchSharedMemoryAsWasAskedFor) {
+    CUdeviceptr y = upload<float>({1});
+    EXPECT_EQ(0, launch(y, 1, 1, 256, 48 * 1024));
+    EXPECT_EQ(1, launch(y, 1, 1, 256, 227 * 1024));
+    misuse = 1;
+    EXPECT_EQ(0, cuFuncSetAttribute(function, 8, 227 * 1024));
+    EXPECT_EQ(0, launch(y, 1, 1, 256, 227 * 1024));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    free({y});
+}
+
 TEST_F(Launch, PointersMustBeAlive) {
     CUdeviceptr y = upload<float>({1});
     free({y});
@@ -106,6 +117,14 @@ TEST_F(Launch, FunctionsTellAboutThemselves) {
     int value = 0;
     EXPECT_EQ(0, cuFuncGetAttribute(&value, 0, function));
     EXPECT_EQ(1024, value);
+    EXPECT_EQ(0, cuFuncGetAttribute(&value, 14, function));
+    EXPECT_EQ(0, value) << "a cluster of more than 8 has to be allowed";
+    EXPECT_EQ(0, cuFuncSetAttribute(function, 14, 1));
+    EXPECT_EQ(0, cuFuncGetAttribute(&value, 14, function));
+    EXPECT_EQ(1, value);
+    EXPECT_EQ(1, cuFuncSetAttribute(function, 14, 2));
+    EXPECT_EQ(0, cuFuncGetAttribute(&value, 11, function));
+    EXPECT_EQ(0, value) << "it has no cluster";
     EXPECT_EQ(0, cuOccupancyMaxActiveBlocksPerMultiprocessor(&value, function, 256, 0));
     EXPECT_EQ(8, value);
     void* none = nullptr;
