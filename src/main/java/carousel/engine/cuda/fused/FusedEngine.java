@@ -490,6 +490,7 @@ final class FusedEngine extends CudaEngine {
             }
             try (Scope workspace = openScope("masks")) {
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
+                List<Long> packed = eachCell(() -> packed(workspace));
                 for (int layer = 0; layer < spec.layers(); layer++) {
                     boolean top = layer == spec.layers() - 1;
                     operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
@@ -508,7 +509,7 @@ final class FusedEngine extends CudaEngine {
                             masks.get(k).draw(state);
                             begin(state, layer, masks.get(k));
                         }
-                        sweep(layer, y, masks);
+                        sweep(layer, y, masks, packed);
                         for (int k = 0; k < cells; k++) {
                             deliver(layer * cells + k, output.last());
                         }
@@ -577,14 +578,35 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** Room for a cell's recurrent weights as the kernel for all steps reads them; 0 where there is none. */
+        private long packed(Scope workspace) {
+            return kernel == null
+                    ? 0
+                    : output(workspace.allocate(
+                            "packed weights", Math.toIntExact(kernel.packedBytes() / real().bytes())));
+        }
+
+        /** Anew in each pass: weights change between most of them, and it takes as long as a step or two. */
+        private void pack(int layer, boolean forward, List<Masks> masks, List<Long> packed) {
+            for (int k = 0; k < cells; k++) {
+                kernels()
+                        .launchExactly(kernel.packing(forward))
+                        .address(recurrentWeights(layout.cell(layer * cells + k), masks.get(k)))
+                        .address(packed.get(k))
+                        .integer(hidden)
+                        .over(kernel.packedBytes() / Integer.BYTES);
+            }
+        }
+
         /** Goes through time, for all cells of a layer at once. */
-        private void sweep(int layer, long y, List<Masks> masks) {
+        private void sweep(int layer, long y, List<Masks> masks, List<Long> packed) {
+            pack(layer, true, masks, packed);
             Kernels.Launch launch = kernels().launchExactly(kernel.name(true));
             for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                 if (k < cells) {
                     FusedTape.Cell cell = trace.cell(layer * cells + k);
                     launch.address(output(cell.gates()))
-                            .address(recurrentWeights(layout.cell(layer * cells + k), masks.get(k)))
+                            .address(packed.get(k))
                             .address(output(cell.h()))
                             .address(output(cell.c()))
                             .address(outputOf(y, k));
@@ -603,13 +625,14 @@ final class FusedEngine extends CudaEngine {
         }
 
         /** The same on the way back: leaves {@code da} where the gates were. */
-        private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks) {
+        private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> packed) {
+            pack(layer, false, masks, packed);
             Kernels.Launch launch = kernels().launchExactly(kernel.name(false));
             for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                 if (k < cells) {
                     FusedTape.Cell cell = trace.cell(layer * cells + k);
                     launch.address(output(cell.gates()))
-                            .address(recurrentWeights(layout.cell(layer * cells + k), masks.get(k)))
+                            .address(packed.get(k))
                             .address(input(cell.c()))
                             .address(d.get(k).dh())
                             .address(d.get(k).dc())
@@ -809,6 +832,7 @@ final class FusedEngine extends CudaEngine {
                         sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of gates", gates),
                         sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of cells", 2 * hidden)));
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
+                List<Long> packed = eachCell(() -> packed(workspace));
                 long dy = optionalInput(outputGradient.y());
                 for (int layer = spec.layers() - 1; layer >= 0; layer--) {
                     long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];
@@ -818,7 +842,7 @@ final class FusedEngine extends CudaEngine {
                             loadStates(outputGradient.last(), state, d.get(k));
                             masks.get(k).draw(state);
                         }
-                        sweepBack(layer, dy, d, masks);
+                        sweepBack(layer, dy, d, masks, packed);
                     }
                     for (int k = 0; k < cells; k++) {
                         int state = layer * cells + k;

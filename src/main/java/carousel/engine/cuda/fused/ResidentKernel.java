@@ -104,7 +104,16 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
 
     /** Of its function. */
     String name(boolean forward) {
-        return "carousel_lstm_" + path.word() + (forward ? "_forward_" : "_backward_")
+        return name(forward ? "_forward_" : "_backward_");
+    }
+
+    /** Of the function that brings the recurrent weights into the order in which it reads them. */
+    String packing(boolean forward) {
+        return name(forward ? "_pack_forward_" : "_pack_backward_");
+    }
+
+    private String name(String what) {
+        return "carousel_lstm_" + path.word() + what
                 + (isSingle()
                         ? "f32"
                         : precision.name().toLowerCase(Locale.ROOT).replace("fp", "f")) + "_h" + units;
@@ -136,6 +145,11 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
             return PAD + 2 * tile * (units * operandBytes + PAD) + (parts > 1 ? GATES * sums : 0);
         }
         return PAD + 2 * tile * (GATES * units * operandBytes + PAD) + (isSingle() ? 0 : 2 * sums);
+    }
+
+    /** Bytes of the recurrent weights of a cell in that order. */
+    long packedBytes() {
+        return (long) GATES * units * units * precision.operands().bytes();
     }
 
     /** Whether its cluster is larger than every GPU with clusters takes. */
