@@ -34,6 +34,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
@@ -71,15 +72,22 @@ final class FusedEngine extends CudaEngine {
     private static final int COMPARED = 1 << 20;
 
     private final PathChoice choice;
-    private final Map<WeightsKey, Weights> narrowWeights = new HashMap<>();
+    private final Map<WeightsKey, Weights> weights = new HashMap<>();
 
-    /** So many parameters that lie at an address. */
-    private record WeightsKey(long address, long elements) {}
+    /**
+     * So many parameters that lie at an address, in a form.
+     *
+     * @param form a {@link Packing}, or null for all of them in the type of operands
+     */
+    private record WeightsKey(long address, long elements, Packing form) {}
 
-    /** A copy of parameters; it lives as long as they do. */
+    /** The recurrent weights of all cells as the forward kernel reads them. */
+    private record Packing(LstmSpec spec, ResidentKernel kernel) {}
+
+    /** What is made of parameters; it lives as long as they do. */
     private static final class Weights {
         private final Tensor copy;
-        /** Of the parameters that were copied. */
+        /** Of the parameters that it was made of. */
         private long version = -1;
 
         Weights(Tensor copy) {
@@ -105,25 +113,34 @@ final class FusedEngine extends CudaEngine {
         return choice.lines();
     }
 
-    /** The parameters in the type of operands. */
-    private Tensor narrowWeights(Tensor parameters) {
-        long address = input(parameters);
-        long elements = parameters.elements();
-        WeightsKey key = new WeightsKey(address, elements);
-        Weights weights = narrowWeights.get(key);
-        if (weights == null || weights.copy.scope().isClosed()) {
-            narrowWeights.values().removeIf(other -> other.copy.scope().isClosed());
-            weights = new Weights(parameters.scope().allocate("narrow parameters", operands(), parameters.shape()));
-            narrowWeights.put(key, weights);
+    /** Parameters in another form, made anew where they may have changed since. */
+    private Tensor made(Tensor parameters, Packing form, ElementType type, Shape shape, Consumer<Tensor> making) {
+        WeightsKey key = new WeightsKey(input(parameters), parameters.elements(), form);
+        Weights known = weights.get(key);
+        if (known == null || known.copy.scope().isClosed()) {
+            weights.values().removeIf(other -> other.copy.scope().isClosed());
+            known = new Weights(parameters.scope().allocate("parameters in another form", type, shape));
+            weights.put(key, known);
         }
         long version = DeviceStorage.version(parameters);
-        if (weights.version != version) {
-            narrow(address, DeviceStorage.address(weights.copy, operands()), elements, operands());
-            // A copy that fails is not to count as made.
+        if (known.version != version) {
+            making.accept(known.copy);
+            // What fails is not to count as made.
             context().handOver();
-            weights.version = version;
+            known.version = version;
         }
-        return weights.copy;
+        return known.copy;
+    }
+
+    /** The parameters in the type of operands. */
+    private Tensor narrowWeights(Tensor parameters) {
+        return made(
+                parameters,
+                null,
+                operands(),
+                parameters.shape(),
+                copy -> narrow(
+                        input(parameters), DeviceStorage.address(copy, operands()), parameters.elements(), operands()));
     }
 
     @Override
@@ -386,6 +403,8 @@ final class FusedEngine extends CudaEngine {
         private final Operands operands;
         /** Runs all steps of a layer; null where that is done step by step. */
         private final ResidentKernel kernel;
+        /** Where the packed recurrent weights of all cells lie; 0 where each pass packs them itself. */
+        private final long packed;
 
         Pass(
                 LstmSpec whole,
@@ -414,6 +433,7 @@ final class FusedEngine extends CudaEngine {
             this.varied = spec.beyond(PLAIN).isPresent();
             this.dropsWeights = spec.recurrentWeightDropout() > 0;
             this.dropsRecurrent = spec.recurrentDropout() > 0;
+            this.packed = packedForAll(parameters);
             boolean narrow = operands() != real();
             this.operands =
                     new Operands(narrow ? (from, to, elements) -> narrow(from, to, elements, operands()) : null);
@@ -431,6 +451,26 @@ final class FusedEngine extends CudaEngine {
                     }
                 }
             }
+        }
+
+        /**
+         * Packs the recurrent weights of all cells, once for all passes. Training changes them between passes, and what is made outside
+         * of a pass cuts the run of commands that could be one graph.
+         */
+        private long packedForAll(Tensor tensor) {
+            if (kernel == null || dropsWeights || trace.kept() == FusedTape.Kept.ALL) {
+                return 0;
+            }
+            int states = spec.states();
+            int reals = Math.toIntExact(kernel.packedBytes() / real().bytes());
+            return input(made(tensor, new Packing(spec, kernel), real(), Shape.of(states, reals), copy -> {
+                for (int state = 0; state < states; state++) {
+                    pack(
+                            true,
+                            weight(layout.cell(state).recurrentWeights()),
+                            output(copy) + bytes((long) state * reals));
+                }
+            }));
         }
 
         /** Lets products find what lies at an address in a copy. */
@@ -490,7 +530,7 @@ final class FusedEngine extends CudaEngine {
             }
             try (Scope workspace = openScope("masks")) {
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
-                List<Long> packed = eachCell(() -> packed(workspace));
+                List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
                 for (int layer = 0; layer < spec.layers(); layer++) {
                     boolean top = layer == spec.layers() - 1;
                     operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
@@ -509,7 +549,7 @@ final class FusedEngine extends CudaEngine {
                             masks.get(k).draw(state);
                             begin(state, layer, masks.get(k));
                         }
-                        sweep(layer, y, masks, packed);
+                        sweep(layer, y, masks, packingRooms);
                         for (int k = 0; k < cells; k++) {
                             deliver(layer * cells + k, output.last());
                         }
@@ -578,35 +618,48 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
-        /** Room for a cell's recurrent weights as the kernel for all steps reads them; 0 where there is none. */
-        private long packed(Scope workspace) {
-            return kernel == null
+        /** Room for what {@link #pack} makes of a cell's recurrent weights; 0 where none is needed. */
+        private long packingRoom(Scope workspace) {
+            return kernel == null || packed != 0
                     ? 0
                     : output(workspace.allocate(
                             "packed weights", Math.toIntExact(kernel.packedBytes() / real().bytes())));
         }
 
-        /** Anew in each pass: weights change between most of them, and it takes as long as a step or two. */
-        private void pack(int layer, boolean forward, List<Masks> masks, List<Long> packed) {
+        /** Brings a cell's recurrent weights into the order in which the kernel reads them. */
+        private void pack(boolean forward, long from, long to) {
+            kernels()
+                    .launchExactly(kernel.packing(forward))
+                    .address(from)
+                    .address(to)
+                    .integer(hidden)
+                    .over(kernel.packedBytes() / Integer.BYTES);
+        }
+
+        /** Where the packed recurrent weights of the cells of a layer lie, in rooms unless they are packed already. */
+        private long[] packed(int layer, boolean forward, List<Masks> masks, List<Long> rooms) {
+            long[] places = new long[cells];
             for (int k = 0; k < cells; k++) {
-                kernels()
-                        .launchExactly(kernel.packing(forward))
-                        .address(recurrentWeights(layout.cell(layer * cells + k), masks.get(k)))
-                        .address(packed.get(k))
-                        .integer(hidden)
-                        .over(kernel.packedBytes() / Integer.BYTES);
+                int state = layer * cells + k;
+                if (packed == 0) {
+                    pack(forward, recurrentWeights(layout.cell(state), masks.get(k)), rooms.get(k));
+                    places[k] = rooms.get(k);
+                } else {
+                    places[k] = packed + state * kernel.packedBytes();
+                }
             }
+            return places;
         }
 
         /** Goes through time, for all cells of a layer at once. */
-        private void sweep(int layer, long y, List<Masks> masks, List<Long> packed) {
-            pack(layer, true, masks, packed);
+        private void sweep(int layer, long y, List<Masks> masks, List<Long> rooms) {
+            long[] weights = packed(layer, true, masks, rooms);
             Kernels.Launch launch = kernels().launchExactly(kernel.name(true));
             for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                 if (k < cells) {
                     FusedTape.Cell cell = trace.cell(layer * cells + k);
                     launch.address(output(cell.gates()))
-                            .address(packed.get(k))
+                            .address(weights[k])
                             .address(output(cell.h()))
                             .address(output(cell.c()))
                             .address(outputOf(y, k));
@@ -625,14 +678,14 @@ final class FusedEngine extends CudaEngine {
         }
 
         /** The same on the way back: leaves {@code da} where the gates were. */
-        private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> packed) {
-            pack(layer, false, masks, packed);
+        private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> rooms) {
+            long[] weights = packed(layer, false, masks, rooms);
             Kernels.Launch launch = kernels().launchExactly(kernel.name(false));
             for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                 if (k < cells) {
                     FusedTape.Cell cell = trace.cell(layer * cells + k);
                     launch.address(output(cell.gates()))
-                            .address(packed.get(k))
+                            .address(weights[k])
                             .address(input(cell.c()))
                             .address(d.get(k).dh())
                             .address(d.get(k).dc())
@@ -832,7 +885,7 @@ final class FusedEngine extends CudaEngine {
                         sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of gates", gates),
                         sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of cells", 2 * hidden)));
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
-                List<Long> packed = eachCell(() -> packed(workspace));
+                List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
                 long dy = optionalInput(outputGradient.y());
                 for (int layer = spec.layers() - 1; layer >= 0; layer--) {
                     long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];
@@ -842,7 +895,7 @@ final class FusedEngine extends CudaEngine {
                             loadStates(outputGradient.last(), state, d.get(k));
                             masks.get(k).draw(state);
                         }
-                        sweepBack(layer, dy, d, masks, packed);
+                        sweepBack(layer, dy, d, masks, packingRooms);
                     }
                     for (int k = 0; k < cells; k++) {
                         int state = layer * cells + k;
