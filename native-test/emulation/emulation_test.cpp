@@ -136,10 +136,11 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
             "carousel_lstm_project_forward_f64"};
     EXPECT_EQ(emulation::kernels("lstm_pointwise"), lstm);
     size_t all = 0;
-    for (const char* file : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied"}) {
+    for (const char* file : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied",
+                 "lstm_resident", "lstm_cluster"}) {
         all += emulation::kernels(file).size();
     }
-    EXPECT_EQ(all, 87u);
+    EXPECT_EQ(all, 167u);
 }
 
 TEST(Emulation, DrawsTheOrderOfThreadsFromTheSeed) {

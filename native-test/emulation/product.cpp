@@ -26,12 +26,14 @@ struct OfF16 {
     static constexpr int numbers = 2;
     static float at(unsigned word, int index) {
         unsigned bits = word >> 16 * index & 0xffff;
+        unsigned sign = (bits & 0x8000) << 16;
         unsigned magnitude = bits & 0x7fff;
-        // Numbers that are neither the smallest nor the largest; the others take the long way.
-        if (magnitude >= 0x400 && magnitude < 0x7c00) {
-            return ofBits((bits & 0x8000) << 16 | ((magnitude << 13) + (112u << 23)));
+        if (magnitude >= 0x7c00) {
+            return __half2float({static_cast<uint16_t>(bits)});
         }
-        return __half2float({static_cast<uint16_t>(bits)});
+        // The smallest numbers are multiples of 2^-24.
+        float value = magnitude < 0x400 ? static_cast<float>(magnitude) * 0x1p-24f : ofBits((magnitude << 13) + (112u << 23));
+        return sign != 0 ? -value : value;
     }
 };
 

@@ -8,7 +8,7 @@ set(defects_folder ${CMAKE_CURRENT_BINARY_DIR}/defects)
 
 function(defect name unit file filter from to)
   set(folder ${defects_folder}/${name})
-  foreach(copied common.cuh lstm.cuh ${unit}.cu)
+  foreach(copied common.cuh lstm.cuh cluster.cuh lstm_resident.cuh ${unit}.cu)
     set(source ${kernel_folder}/${copied})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
     file(READ ${source} text)
@@ -32,6 +32,10 @@ function(defect name unit file filter from to)
   # The defective unit takes the place of the one in the archive.
   add_executable(defect_${name} ${folder}/${unit}.cu $<TARGET_OBJECTS:kernel_tests> $<TARGET_OBJECTS:emulated_device>)
   target_compile_definitions(defect_${name} PRIVATE CAROUSEL_EMULATION)
+  if(unit MATCHES "^lstm_(resident|cluster)$")
+    # Many kernels, of which the tests stop at the first that is wrong.
+    target_compile_options(defect_${name} PRIVATE -O1)
+  endif()
   target_link_libraries(defect_${name} PRIVATE carousel_kernels GTest::gtest_main)
   add_test(NAME defect.${name}
     COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:defect_${name}> -DFILTER=${filter} -P ${CMAKE_CURRENT_SOURCE_DIR}/kernels/caught.cmake)
@@ -118,3 +122,48 @@ defect(rows_sum_without_gains lstm_varied lstm_varied.cu "LstmVaried*" "sum += g
 defect(softplus_slope lstm_varied lstm_varied.cu "LstmVaried*" "default: return dy * sigmoid(x);" "default: return dy * y;")
 defect(bfloat_truncated elementwise elementwise.cu "BFloat*" "__float2bfloat16_rn(x[e])" "__nv_bfloat16{static_cast<uint16_t>(__float2bfloat16_rn(x[e] * 0.998f).bits)}")
 defect(scale_twice_at_the_end elementwise elementwise.cu "Elementwise*" "        x[e] *= rounded;" "        x[e] *= e + 1 == n ? rounded * rounded : rounded;")
+
+# Resident weights: what the threads of a block and the blocks of a cluster wait for.
+set(resident "*LstmResident*/lstm_resident_*")
+set(clusters "*LstmResident*/lstm_cluster_*")
+defect(matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
+  "fill & 1);\n        } else {\n            __syncthreads();" "fill & 1);\n        } else {")
+defect(first_matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
+  "            clusterSync();\n        } else {\n            __syncthreads();" "            clusterSync();\n        } else {")
+defect(one_matrix_in_a_block lstm_resident lstm_resident.cuh "${resident}" "words + (turn & 1) * P::kRows * pitch" "words + (turn & 0) * P::kRows * pitch")
+defect(one_matrix_in_a_cluster lstm_cluster lstm_resident.cuh "${clusters}" "words + (turn & 1) * P::kRows * pitch" "words + (turn & 0) * P::kRows * pitch")
+defect(matrix_not_awaited lstm_cluster lstm_resident.cuh "${clusters}" "barrierWait(barriers + (turn & 1), fill & 1);" "static_cast<void>(turn + fill);")
+defect(matrix_awaited_by_one_thread lstm_cluster lstm_resident.cuh "${clusters}"
+  "barrierWait(barriers + (turn & 1), fill & 1);" "if (threadIdx.x == 0) {\n                barrierWait(barriers + (turn & 1), fill & 1);\n            }")
+defect(other_parity_awaited lstm_cluster lstm_resident.cuh "${clusters}" "fill & 1);" "~fill & 1);")
+defect(forward_fill_miscounted lstm_cluster lstm_resident.cuh "${clusters}" "matrices.await(turn, (turn - 1) / 2);" "matrices.await(turn, turn / 2);")
+defect(cluster_has_not_met lstm_cluster lstm_resident.cuh "${clusters}" "            clusterSync();" "            __syncthreads();")
+defect(row_of_bytes_not_expected lstm_cluster lstm_resident.cuh "${clusters}" "P::kRows * (pitch - 4) * 4);" "(P::kRows - 1) * (pitch - 4) * 4);")
+defect(forward_parts_without_barrier lstm_cluster lstm_resident.cuh "${clusters}"
+  "                }\n                __syncthreads();\n" "                }\n")
+defect(backward_parts_without_barrier lstm_cluster lstm_resident.cuh "*LstmResident.Backward*/lstm_cluster_*"
+  "d[1][e / 4][e % 4];\n            }\n            __syncthreads();" "d[1][e / 4][e % 4];\n            }")
+defect(padding_not_sent lstm_cluster lstm_resident.cuh "${clusters}"
+  "                    matrices.put(turn, P::row(cell), u / P::kPerWord" "                    if (exists[cell])\n                    matrices.put(turn, P::row(cell), u / P::kPerWord")
+defect(padding_not_written lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*"
+  "                matrices.put(turn, P::row(cell), u * kGates" "                if (exists[cell]) matrices.put(turn, P::row(cell), u * kGates")
+defect(sent_after_the_last_step lstm_cluster lstm_resident.cuh "${clusters}"
+  "if (more && call.time(step + 1) < live)" "if (call.time(step + 1) < live)")
+defect(sent_to_half_of_the_cluster lstm_cluster lstm_resident.cuh "*LstmResident*/lstm_cluster_*f32_*" "u % P::kPerWord, P::kPerWord);" "u % P::kPerWord, 2);")
+
+# And what they compute.
+defect(neighbours_in_the_wrong_half lstm_resident lstm_resident.cuh "${resident}" "u % 2 == 0 ? word[0]" "u % 2 == 1 ? word[0]")
+defect(gate_pairs_swapped lstm_resident lstm_resident.cuh "${resident}" "q / kForwardSteps * 2 + e % 2" "(1 - q / kForwardSteps) * 2 + e % 2")
+defect(parts_lost lstm_cluster lstm_resident.cuh "${clusters}" "part = 1; part < WK; part++" "part = 1; part < WK - 1; part++")
+defect(lanes_exchange_the_wrong_half lstm_resident lstm_resident.cuh "*LstmResident*/lstm_resident_f32_*"
+  "half[n][k] = (upper ? d[n + 4][k] : d[n][k])" "half[n][k] = (upper ? d[n][k] : d[n + 4][k])")
+defect(tf32_truncated lstm_resident lstm_resident.cuh "*LstmResident*/lstm_resident_tf32_*" "return roundTf32(value);" "return bitsOf(value);")
+defect(last_unit_forgotten lstm_resident lstm_resident.cuh "${resident}" "k + 1 < H, d.h, at + 1" "k + 2 < H, d.h, at + 1")
+defect(forward_begins_at_the_wrong_slot lstm_resident lstm_resident.cuh "${resident}"
+  "call.before(call.time(call.from))" "call.after(call.time(call.from))")
+defect(directions_share_their_arrays lstm_resident lstm_resident.cuh "${resident}"
+  "const ForwardArrays d = blockIdx.y == 0 ? d0 : d1;" "const ForwardArrays d = blockIdx.y < 2 ? d0 : d1;")
+defect(resident_limit_ignored_backward lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*" "dCell = 0;" "dCell *= 1;")
+defect(gradient_of_the_shorter_lost lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*" "t < length[cell] ? sums[cell] : dh[cell];" "sums[cell];")
+defect(last_step_of_the_longest_skipped lstm_resident lstm_resident.cuh "${resident}" "int steps = lengths == nullptr ? T : lengths[n];" "int steps = lengths == nullptr ? T : lengths[n] - 1;")
+defect(cell_of_the_step_after lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*" "c[cell] = before[cell];" "c[cell] = c[cell];")

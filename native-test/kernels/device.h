@@ -16,6 +16,8 @@ namespace carousel::test {
 struct Grid {
     unsigned x = 1;
     unsigned y = 1;
+    // Dynamic shared memory of each block.
+    size_t sharedBytes = 0;
 };
 
 // What differs between the devices.
@@ -24,6 +26,8 @@ void* allocate(size_t bytes);
 void release(void* memory);
 void upload(void* to, const void* from, size_t bytes);
 void download(void* to, const void* from, size_t bytes);
+// Whether the device can run it: not all GPUs have clusters.
+bool runs(const std::string& kernel);
 // Launches and waits. `sizes` are those of the arguments, checked where the device can. Gives "" or what went wrong.
 std::string launch(const std::string& kernel, Grid grid, unsigned block, uint64_t seed, void** params,
         const std::vector<size_t>& sizes);

@@ -22,6 +22,10 @@ void download(void* to, const void* from, size_t bytes) {
     std::memcpy(to, from, bytes);
 }
 
+bool runs(const std::string&) {
+    return true;
+}
+
 std::string launch(const std::string& name, Grid grid, unsigned block, uint64_t seed, void** params,
         const std::vector<size_t>& sizes) {
     const emulation::Kernel* kernel = emulation::find(name);
@@ -38,7 +42,7 @@ std::string launch(const std::string& name, Grid grid, unsigned block, uint64_t 
     }
     // No two launches of the program run in the same order; in the next run of the program they do.
     static uint64_t launches = 0;
-    return emulation::run(*kernel, {{grid.x, grid.y, 1}, {block, 1, 1}, 0, seed + 1000 * launches++}, params);
+    return emulation::run(*kernel, {{grid.x, grid.y, 1}, {block, 1, 1}, grid.sharedBytes, seed + 1000 * launches++}, params);
 }
 
 }  // namespace carousel::test::device

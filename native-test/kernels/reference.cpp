@@ -78,6 +78,14 @@ double bfloatValue(uint16_t bits) {
     return bits >> 15 ? -magnitude : magnitude;
 }
 
+double roundToTf32(double x) {
+    if (std::isnan(x) || std::isinf(x) || x == 0) {
+        return x;
+    }
+    double unit = std::ldexp(1, std::max(std::ilogb(x), -126) - 10);
+    return std::round(x / unit) * unit;
+}
+
 void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width) {
     for (size_t m = 0; m < ids.size(); m++) {
         if (ids[m] < 0 || ids[m] >= vocabulary) {

@@ -22,6 +22,8 @@ double halfValue(uint16_t bits);
 // The same for bfloat16.
 double roundToBFloat(double x);
 double bfloatValue(uint16_t bits);
+// The nearest number of 11 bits, ties away from zero: TF32 between its ends.
+double roundToTf32(double x);
 
 // Adds to dTable.
 void embeddingBackward(const std::vector<int>& ids, const Vector& dy, Vector& dTable, int vocabulary, int width);

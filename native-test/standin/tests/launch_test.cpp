@@ -184,6 +184,43 @@ TEST_F(Device, LaunchesTheProjectsKernels) {
     EXPECT_EQ(0, cuModuleUnload(module));
 }
 
+TEST_F(Device, ClustersMustBeWholeAndAllowed) {
+    const char* const of8 = "carousel_lstm_cluster_forward_bf16_h256";
+    const char* const of16 = "carousel_lstm_cluster_forward_bf16_h512";
+    void* module = nullptr;
+    void* functionOf8 = nullptr;
+    void* functionOf16 = nullptr;
+    ASSERT_EQ(0, cuModuleLoadData(&module, ptx({of8, of16}, "8.1", "sm_90").c_str()));
+    ASSERT_EQ(0, cuModuleGetFunction(&functionOf8, module, of8));
+    ASSERT_EQ(0, cuModuleGetFunction(&functionOf16, module, of16));
+    int value = 0;
+    EXPECT_EQ(0, cuFuncGetAttribute(&value, 11, functionOf16));
+    EXPECT_EQ(16, value);
+    // No sequences at all: nothing is read or written but R.
+    constexpr unsigned shared = 200 * 1024;
+    CUdeviceptr R = upload(std::vector<float>(512 * 512 * 2));
+    CUdeviceptr none = 0;
+    int zero = 0;
+    int one = 1;
+    double clip = 0;
+    void* params[] = {&R, &R, &R, &R, &none, &none, &none, &none, &none, &none, &zero, &none, &zero, &zero, &zero, &one, &zero, &one, &clip};
+    auto launch = [&](void* function, unsigned blocks, unsigned threads) {
+        return cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, shared, stream, params, nullptr);
+    };
+    EXPECT_EQ(1, launch(functionOf8, 8, 256)) << "more shared memory than it was allowed";
+    EXPECT_EQ(0, cuFuncSetAttribute(functionOf8, 8, shared));
+    EXPECT_EQ(0, cuFuncSetAttribute(functionOf16, 8, shared));
+    EXPECT_EQ(1, launch(functionOf8, 9, 256));
+    EXPECT_EQ(912, launch(functionOf16, 16, 512));
+    misuse = 3;
+    EXPECT_EQ(0, launch(functionOf8, 16, 256));
+    EXPECT_EQ(0, cuFuncSetAttribute(functionOf16, 14, 1));
+    EXPECT_EQ(0, launch(functionOf16, 16, 512));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    free({R});
+    EXPECT_EQ(0, cuModuleUnload(module));
+}
+
 TEST_F(Device, LoadsThePtxThatIsCheckedIn) {
     int files = 0;
     for (const auto& entry : std::filesystem::directory_iterator(CAROUSEL_PTX)) {
