@@ -53,7 +53,7 @@ abstract class ContractEngine implements ContractPart {
         try {
             return provider().open(options());
         } finally {
-            set.forEach(Property::close);
+            set.forEach(Property::restore);
         }
     }
 
