@@ -24,11 +24,19 @@
             ::carousel::emulation::Thunk<&symbol>::describe(#symbol, __FILE__, block, cluster)); \
     static void symbol parameters
 
+// A kernel all of whose blocks run at the same time: for cooperative launches.
+#define CAROUSEL_GRID_ENTRY(block, symbol, parameters) \
+    static void symbol parameters; \
+    static const ::carousel::emulation::Registration symbol##_registration( \
+            ::carousel::emulation::Thunk<&symbol>::describe(#symbol, __FILE__, block, 0)); \
+    static void symbol parameters
+
 #else
 
 // A block of such a kernel has a multiprocessor to itself: its registers hold the weights.
 #define CAROUSEL_CLUSTER_ENTRY(block, cluster, symbol, parameters) \
     extern "C" __global__ void __cluster_dims__(cluster, 1, 1) __launch_bounds__(block, 1) symbol parameters
+#define CAROUSEL_GRID_ENTRY(block, symbol, parameters) CAROUSEL_ENTRY(block, symbol, parameters)
 
 #endif
 
@@ -48,9 +56,19 @@ using emulation::barrierInit;
 using emulation::barrierWait;
 using emulation::clusterRank;
 using emulation::clusterSync;
+using emulation::collect;
+using emulation::post;
 using emulation::requireShared;
 using emulation::roundTf32;
 using emulation::sendWords;
+
+// 2^x, and 1 / x.
+__device__ __forceinline__ float power(float x) {
+    return exp2f(x);
+}
+__device__ __forceinline__ float reciprocal(float x) {
+    return 1 / x;
+}
 
 // d += a b, of 16 bits; of TF32. `site` is the line of the call.
 __device__ __forceinline__ void multiply(
@@ -99,6 +117,18 @@ __device__ __forceinline__ void multiply(Tf32, float (&d)[4], const unsigned (&a
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
             : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
             : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// 2^x within 2^-22 of it, and 1 / x within 2^-23 (PTX ISA 8.0, 9.7.3): one instruction each.
+__device__ __forceinline__ float power(float x) {
+    float y;
+    asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ __forceinline__ float reciprocal(float x) {
+    float y;
+    asm("rcp.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 
 // The nearest number of TF32, as bits of a float.
@@ -196,6 +226,19 @@ __device__ __forceinline__ void sendWords(
                 "r"(values[0]), "r"(values[1]), "r"(values[2]), "r"(values[3]), "r"(remoteBarrier)
                 : "memory");
     }
+}
+
+// Puts a word where other blocks look for it, with what they know it by: 8 bytes that are seen together or not at all.
+__device__ __forceinline__ void post(unsigned long long* letter, unsigned word, unsigned tag) {
+    unsigned long long whole = static_cast<unsigned long long>(tag) << 32 | word;
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(letter), "l"(whole) : "memory");
+}
+
+// What lies there now; the tag that is looked for tells the emulation when to let others run first.
+__device__ __forceinline__ unsigned long long collect(const unsigned long long* letter, unsigned) {
+    unsigned long long whole;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(whole) : "l"(letter) : "memory");
+    return whole;
 }
 
 #endif
