@@ -99,7 +99,11 @@ final class PathMemory {
             shapes.remove(shapes.keySet().iterator().next());
         }
         all.getAsJsonObject(MACHINES).add(machine, shapes);
-        String text = new GsonBuilder().setPrettyPrinting().create().toJson(all) + "\n";
+        String text = new GsonBuilder()
+                        .disableHtmlEscaping()
+                        .setPrettyPrinting()
+                        .create()
+                        .toJson(all) + "\n";
         try {
             UserCache.put(file, text.getBytes(StandardCharsets.UTF_8));
         } catch (IOException unwritable) {
