@@ -780,14 +780,14 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
     auto fetch = [&](int t) {
         if constexpr (P::kInputSteps > 0) {
             inputs.fetch(call.x, t, firstRow, call.N, call.C);
-            return;
-        }
-        CAROUSEL_UNROLL
-        for (int cell = 0; cell < cells; cell++) {
-            long long at = call.at(t, firstRow + P::row(cell), kGates * H) + u;
+        } else {
             CAROUSEL_UNROLL
-            for (int gate = 0; gate < kGates; gate++) {
-                a[cell][gate] = loadIf(t < length[cell], d.gates, at + gate * H);
+            for (int cell = 0; cell < cells; cell++) {
+                long long at = call.at(t, firstRow + P::row(cell), kGates * H) + u;
+                CAROUSEL_UNROLL
+                for (int gate = 0; gate < kGates; gate++) {
+                    a[cell][gate] = loadIf(t < length[cell], d.gates, at + gate * H);
+                }
             }
         }
     };
