@@ -24,11 +24,19 @@
             ::carousel::emulation::Thunk<&symbol>::describe(#symbol, __FILE__, block, cluster)); \
     static void symbol parameters
 
+// A kernel all of whose blocks run at the same time: for cooperative launches.
+#define CAROUSEL_GRID_ENTRY(block, symbol, parameters) \
+    static void symbol parameters; \
+    static const ::carousel::emulation::Registration symbol##_registration( \
+            ::carousel::emulation::Thunk<&symbol>::describe(#symbol, __FILE__, block, 0)); \
+    static void symbol parameters
+
 #else
 
 // A block of such a kernel has a multiprocessor to itself: its registers hold the weights.
 #define CAROUSEL_CLUSTER_ENTRY(block, cluster, symbol, parameters) \
     extern "C" __global__ void __cluster_dims__(cluster, 1, 1) __launch_bounds__(block, 1) symbol parameters
+#define CAROUSEL_GRID_ENTRY(block, symbol, parameters) CAROUSEL_ENTRY(block, symbol, parameters)
 
 #endif
 
@@ -48,6 +56,8 @@ using emulation::barrierInit;
 using emulation::barrierWait;
 using emulation::clusterRank;
 using emulation::clusterSync;
+using emulation::collect;
+using emulation::post;
 using emulation::requireShared;
 using emulation::roundTf32;
 using emulation::sendWords;
@@ -196,6 +206,19 @@ __device__ __forceinline__ void sendWords(
                 "r"(values[0]), "r"(values[1]), "r"(values[2]), "r"(values[3]), "r"(remoteBarrier)
                 : "memory");
     }
+}
+
+// Puts a word where other blocks look for it, with what they know it by: 8 bytes that are seen together or not at all.
+__device__ __forceinline__ void post(unsigned long long* letter, unsigned word, unsigned tag) {
+    unsigned long long whole = static_cast<unsigned long long>(tag) << 32 | word;
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(letter), "l"(whole) : "memory");
+}
+
+// What lies there now; the tag that is looked for tells the emulation when to let others run first.
+__device__ __forceinline__ unsigned long long collect(const unsigned long long* letter, unsigned) {
+    unsigned long long whole;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(whole) : "l"(letter) : "memory");
+    return whole;
 }
 
 #endif

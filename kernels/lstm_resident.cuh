@@ -98,11 +98,12 @@ __device__ __forceinline__ unsigned transposedWord(const float* R, int unit, int
 }
 
 // What all ways to multiply agree on.
-template <typename T, int HP, int S>
+template <typename T, int HP, int S, bool overGrid>
 struct Layout {
     using Operand = T;
     static constexpr int kPadded = HP;
-    static constexpr int kCluster = S;
+    static constexpr int kSharers = S;
+    static constexpr bool kOverGrid = overGrid;
     static constexpr int kUnits = HP / S;
     static constexpr int kPerWord = 4 / kBytesOf<T>;
     // Words of a row of h, and of da, of which 4 lie between rows.
@@ -112,12 +113,15 @@ struct Layout {
     static constexpr int kGatePitch = kGate + 4;
     // The two barriers.
     static constexpr int kBarriers = 16;
+    // In shared memory; over the grid the two that take turns are letters, and all threads meet between their last load from the matrix
+    // and the next one's letters.
+    static constexpr int kMatrices = overGrid ? 1 : 2;
 };
 
 // On tensor cores.
-template <typename T, int HP, int S, int NT, int WK>
-struct Tensor : Layout<T, HP, S> {
-    using Base = Layout<T, HP, S>;
+template <typename T, int HP, int S, int NT, int WK, bool overGrid = false>
+struct Tensor : Layout<T, HP, S, overGrid> {
+    using Base = Layout<T, HP, S, overGrid>;
     static constexpr int kGroups = Base::kUnits / 8;
     static constexpr int kThreads = kWarp * kGroups * WK;
     static constexpr int kRows = 8 * NT;
@@ -128,9 +132,9 @@ struct Tensor : Layout<T, HP, S> {
     static constexpr int kParts = 2 * WK;
     static constexpr int kBackwardSteps = Base::kGate / kStep / kParts;
     static constexpr int kForwardShared =
-            Base::kBarriers + 2 * kRows * Base::kHiddenPitch * 4 + (WK > 1 ? WK * kGates * Base::kUnits * kRows * 4 : 0);
+            Base::kBarriers + Base::kMatrices * kRows * Base::kHiddenPitch * 4 + (WK > 1 ? WK * kGates * Base::kUnits * kRows * 4 : 0);
     static constexpr int kBackwardShared =
-            Base::kBarriers + 2 * kRows * Base::kGatePitch * 4 + kParts * Base::kUnits * kRows * 4;
+            Base::kBarriers + Base::kMatrices * kRows * Base::kGatePitch * 4 + kParts * Base::kUnits * kRows * 4;
     static_assert(Base::kUnits % 16 == 0 && kForwardSteps * kStep * WK == Base::kHidden && kCells * WK == 2 * NT
                     && kBackwardSteps * kStep * kParts == Base::kGate,
             "tiles fit");
@@ -271,16 +275,16 @@ struct Tensor : Layout<T, HP, S> {
 
 // By fused multiply-adds.
 template <int HP, int S>
-struct Float : Layout<F32, HP, S> {
-    using Base = Layout<F32, HP, S>;
+struct Float : Layout<F32, HP, S, false> {
+    using Base = Layout<F32, HP, S, false>;
     static constexpr int kRows = 8;
     static constexpr int kThreads = kRows * Base::kUnits;
     static constexpr int kCells = 1;
     // A lane has 4 neighbouring k of every 32.
     static constexpr int kForwardSteps = HP / 32;
     static constexpr int kBackwardSteps = kGates * HP / 32;
-    static constexpr int kForwardShared = Base::kBarriers + 2 * kRows * Base::kHiddenPitch * 4;
-    static constexpr int kBackwardShared = Base::kBarriers + 2 * kRows * Base::kGatePitch * 4;
+    static constexpr int kForwardShared = Base::kBarriers + Base::kMatrices * kRows * Base::kHiddenPitch * 4;
+    static constexpr int kBackwardShared = Base::kBarriers + Base::kMatrices * kRows * Base::kGatePitch * 4;
     static_assert(Base::kUnits % 4 == 0 && kForwardSteps * 32 == HP, "tiles fit");
 
     static __device__ __forceinline__ int slice() { return threadIdx.x % 8; }
@@ -381,7 +385,7 @@ struct Float : Layout<F32, HP, S> {
 // 512. Made once for a version of the parameters. Any grid.
 template <typename P, typename Product>
 __device__ __forceinline__ void resident_pack(const float* R, unsigned* packed, int H) {
-    long long words = 4LL * P::kCluster * Product::kQuads * P::kThreads;
+    long long words = 4LL * P::kSharers * Product::kQuads * P::kThreads;
     for (long long at = firstElement(); at < words; at += elementStride()) {
         int e = static_cast<int>(at % 4);
         int thread = static_cast<int>(at / 4 % P::kThreads);
@@ -432,6 +436,9 @@ struct Steps {
     int N;
     int H;
     float clip;
+    // Only over the grid: the tile that blockIdx.x begins with, and where it puts what others are to have.
+    int firstTile;
+    unsigned long long* mail;
 
     __device__ __forceinline__ bool isReversed() const { return reversed >> blockIdx.y & 1; }
     __device__ __forceinline__ int time(int step) const { return isReversed() ? T - 1 - step : step; }
@@ -452,19 +459,26 @@ struct Steps {
     }
 };
 
-// The matrices of operands, two in turns, each with its barrier.
+// The matrices of operands, two in turns, each with its barrier or, over the grid, its mail: a word of the matrix in the lower half, and in
+// the upper half the turn that it is of. One store moves both, so nothing has to be ordered.
 template <typename P, int pitch>
 class Matrices {
 public:
-    __device__ __forceinline__ explicit Matrices(unsigned* shared)
-        : barriers(reinterpret_cast<unsigned long long*>(shared)), words(shared + P::kBarriers / 4) {}
+    // Words of a matrix without what lies between its rows.
+    static constexpr int kWords = P::kRows * (pitch - 4);
 
-    __device__ __forceinline__ unsigned* matrix(int turn) const { return words + (turn & 1) * P::kRows * pitch; }
-    __device__ __forceinline__ unsigned* end() const { return words + 2 * P::kRows * pitch; }
+    // `mail` is that of all tiles and directions, of zeros; null where none is needed.
+    __device__ __forceinline__ Matrices(unsigned* shared, unsigned long long* mail)
+        : barriers(reinterpret_cast<unsigned long long*>(shared)),
+          words(shared + P::kBarriers / 4),
+          letters(P::kOverGrid ? mail + 2LL * kWords * (gridDim.x / P::kSharers * blockIdx.y + blockIdx.x / P::kSharers) : nullptr) {}
+
+    __device__ __forceinline__ unsigned* matrix(int turn) const { return words + turn % P::kMatrices * P::kRows * pitch; }
+    __device__ __forceinline__ unsigned* end() const { return words + P::kMatrices * P::kRows * pitch; }
 
     // Before the first turn. All threads.
     __device__ __forceinline__ void begin() const {
-        if constexpr (P::kCluster > 1) {
+        if constexpr (P::kSharers > 1 && !P::kOverGrid) {
             if (threadIdx.x == 0) {
                 barrierInit(barriers, 1);
                 barrierInit(barriers + 1, 1);
@@ -477,9 +491,9 @@ public:
 
     // Says that a matrix is going to be filled.
     __device__ __forceinline__ void expect(int turn) const {
-        if constexpr (P::kCluster > 1) {
+        if constexpr (P::kSharers > 1 && !P::kOverGrid) {
             if (threadIdx.x == 0) {
-                barrierExpect(barriers + (turn & 1), P::kRows * (pitch - 4) * 4);
+                barrierExpect(barriers + (turn & 1), kWords * 4);
             }
         }
     }
@@ -488,8 +502,15 @@ public:
     template <int count>
     __device__ __forceinline__ void put(int turn, int row, int word, const unsigned (&values)[count], int part, int parts) const {
         unsigned* to = matrix(turn) + row * pitch + word;
-        if constexpr (P::kCluster > 1) {
-            for (int rank = part; rank < P::kCluster; rank += parts) {
+        if constexpr (P::kOverGrid) {
+            if (part == 0) {
+                CAROUSEL_UNROLL
+                for (int e = 0; e < count; e++) {
+                    post(letters + (turn & 1) * kWords + row * (pitch - 4) + word + e, values[e], turn + 1);
+                }
+            }
+        } else if constexpr (P::kSharers > 1) {
+            for (int rank = part; rank < P::kSharers; rank += parts) {
                 sendWords<count>(to, values, barriers + (turn & 1), rank);
             }
         } else if (part == 0) {
@@ -500,9 +521,35 @@ public:
         }
     }
 
-    // Until a matrix is filled. `fill` counts how often its turn has come to be filled.
+    // Until a matrix is filled. `fill` counts how often its turn has come to be filled. All threads.
     __device__ __forceinline__ void await(int turn, int fill) const {
-        if constexpr (P::kCluster > 1) {
+        if constexpr (P::kOverGrid) {
+            static_assert(!P::kOverGrid || kWords % (kAhead * P::kThreads) == 0, "whole loads");
+            const unsigned long long* from = letters + (turn & 1) * kWords;
+            CAROUSEL_NO_UNROLL
+            for (int first = threadIdx.x; first < kWords; first += kAhead * P::kThreads) {
+                // Many on their way at a time; one that comes too early is asked for again.
+                unsigned long long come[kAhead];
+                bool all;
+                do {
+                    CAROUSEL_UNROLL
+                    for (int e = 0; e < kAhead; e++) {
+                        come[e] = collect(from + first + e * P::kThreads, turn + 1);
+                    }
+                    all = true;
+                    CAROUSEL_UNROLL
+                    for (int e = 0; e < kAhead; e++) {
+                        all = all && static_cast<unsigned>(come[e] >> 32) == static_cast<unsigned>(turn + 1);
+                    }
+                } while (!all);
+                CAROUSEL_UNROLL
+                for (int e = 0; e < kAhead; e++) {
+                    int at = first + e * P::kThreads;
+                    matrix(turn)[at / (pitch - 4) * pitch + at % (pitch - 4)] = static_cast<unsigned>(come[e]);
+                }
+            }
+            __syncthreads();
+        } else if constexpr (P::kSharers > 1) {
             barrierWait(barriers + (turn & 1), fill & 1);
         } else {
             __syncthreads();
@@ -510,8 +557,12 @@ public:
     }
 
 private:
+    // Letters that a thread asks for at once.
+    static constexpr int kAhead = 8;
+
     unsigned long long* barriers;
     unsigned* words;
+    unsigned long long* letters;
 };
 
 template <typename P>
@@ -522,11 +573,11 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
     requireShared(P::kForwardShared);
     const ForwardArrays d = blockIdx.y == 0 ? d0 : d1;
     const int H = call.H;
-    const int rank = blockIdx.x % P::kCluster;
-    const int firstRow = static_cast<int>(blockIdx.x / P::kCluster) * P::kRows;
+    const int rank = blockIdx.x % P::kSharers;
+    const int firstRow = (call.firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
     const int u = rank * P::kUnits + P::unit();
     const int live = call.longest(firstRow, P::kRows);
-    const Matrices<P, P::kHiddenPitch> matrices(shared);
+    const Matrices<P, P::kHiddenPitch> matrices(shared, call.mail);
     float* const partial = reinterpret_cast<float*>(matrices.end());
 
     // What h is before the first step; all of it, in every block.
@@ -642,11 +693,11 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
     requireShared(P::kBackwardShared);
     const BackwardArrays d = blockIdx.y == 0 ? d0 : d1;
     const int H = call.H;
-    const int rank = blockIdx.x % P::kCluster;
-    const int firstRow = static_cast<int>(blockIdx.x / P::kCluster) * P::kRows;
+    const int rank = blockIdx.x % P::kSharers;
+    const int firstRow = (call.firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
     const int u = rank * P::kUnits + P::unit();
     const int live = call.longest(firstRow, P::kRows);
-    const Matrices<P, P::kGatePitch> matrices(shared);
+    const Matrices<P, P::kGatePitch> matrices(shared, call.mail);
     float* const partial = reinterpret_cast<float*>(matrices.end());
 
     typename P::Backward product;
@@ -766,8 +817,11 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
 }  // namespace carousel
 
 // The kernels carousel_<family>_<what>_<name>, what of forward, backward, pack_forward and pack_backward; `entry` takes threads, symbol and
-// parameters.
+// parameters. CAROUSEL_RESIDENT_WITH adds parameters at the end, whose names are the last two of Steps.
 #define CAROUSEL_RESIDENT(entry, family, name, ...) \
+    CAROUSEL_RESIDENT_WITH(entry, family, name, (), 0, nullptr, __VA_ARGS__)
+#define CAROUSEL_MORE(...) __VA_OPT__(, ) __VA_ARGS__
+#define CAROUSEL_RESIDENT_WITH(entry, family, name, more, firstTile, mail, ...) \
     CAROUSEL_ENTRY(kBlock, carousel_##family##_pack_forward_##name, (const float* R, unsigned* packed, int H)) { \
         resident_pack<__VA_ARGS__, __VA_ARGS__::Forward>(R, packed, H); \
     } \
@@ -777,17 +831,17 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
     entry((__VA_ARGS__::kThreads), carousel_##family##_forward_##name, \
             (float* gates0, const unsigned* R0, float* h0, float* c0, float* y0, float* gates1, const unsigned* R1, \
                     float* h1, float* c1, float* y1, int yPitch, const int* lengths, int reversed, int from, int to, \
-                    int T, int N, int H, double clip)) { \
+                    int T, int N, int H, double clip CAROUSEL_MORE more)) { \
         resident_forward<__VA_ARGS__>({gates0, R0, h0, c0, y0}, {gates1, R1, h1, c1, y1}, \
-                {yPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip)}); \
+                {yPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip), firstTile, mail}); \
     } \
     entry((__VA_ARGS__::kThreads), carousel_##family##_backward_##name, \
             (float* gates0, const unsigned* R0, const float* c0, float* dh0, float* dc0, const float* dy0, \
                     float* gates1, const unsigned* R1, const float* c1, float* dh1, float* dc1, const float* dy1, \
                     int dyPitch, const int* lengths, int reversed, int from, int to, int T, int N, int H, \
-                    double clip)) { \
+                    double clip CAROUSEL_MORE more)) { \
         resident_backward<__VA_ARGS__>({gates0, R0, c0, dh0, dc0, dy0}, {gates1, R1, c1, dh1, dc1, dy1}, \
-                {dyPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip)}); \
+                {dyPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip), firstTile, mail}); \
     }
 
 #endif

@@ -23,6 +23,11 @@ void barrierWait(unsigned long long* barrier, unsigned parity, int site = __buil
 // Some time later, in any order: the words are there, and then the barrier knows it.
 void send(unsigned* to, const unsigned* values, unsigned words, unsigned long long* barrier, unsigned rank);
 
+// Letters in global memory, for kernels all of whose blocks run at the same time. `tag` is that of the word that the thread looks for: it
+// gets what lies there, but where that is another one the others run first.
+void post(unsigned long long* letter, unsigned word, unsigned tag);
+unsigned long long collect(const unsigned long long* letter, unsigned tag, int site = __builtin_LINE());
+
 template <int words>
 void sendWords(unsigned* to, const unsigned (&values)[words], unsigned long long* barrier, unsigned rank) {
     static_assert(words == 1 || words == 2 || words == 4, "what a store can move");

@@ -137,10 +137,10 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
     EXPECT_EQ(emulation::kernels("lstm_pointwise"), lstm);
     size_t all = 0;
     for (const char* file : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied",
-                 "lstm_resident", "lstm_cluster"}) {
+                 "lstm_resident", "lstm_cluster", "lstm_grid"}) {
         all += emulation::kernels(file).size();
     }
-    EXPECT_EQ(all, 167u);
+    EXPECT_EQ(all, 191u);
 }
 
 TEST(Emulation, DrawsTheOrderOfThreadsFromTheSeed) {

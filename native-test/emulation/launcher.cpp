@@ -38,6 +38,8 @@ namespace {
 
 constexpr unsigned lanes = 32;
 constexpr unsigned largestBlock = 1024;
+// As many as the largest GPU has multiprocessors.
+constexpr unsigned mostTogether = 192;
 // Of a block: all of it, and what the kernel declares itself.
 constexpr size_t sharedLimit = 227 * 1024;
 constexpr size_t pieceLimit = 48 * 1024;
@@ -99,7 +101,7 @@ struct Fiber {
     Stack stack;
 };
 
-enum class Place : unsigned char { warp, barrier, cluster, phase };
+enum class Place : unsigned char { warp, barrier, cluster, phase, letter };
 
 // What a thread waits for.
 struct Request {
@@ -222,6 +224,8 @@ public:
     void expect(unsigned long long* address, unsigned bytes);
     void waitForPhase(int site, unsigned long long* address, unsigned parity);
     void send(unsigned* to, const unsigned* values, unsigned words, unsigned long long* barrier, unsigned rank);
+    void post(unsigned long long* letter, unsigned word, unsigned tag);
+    unsigned long long collect(int site, const unsigned long long* letter, unsigned tag);
 
 private:
     void leave(Fiber& self);
@@ -236,6 +240,7 @@ private:
     void deliver(bool allWait);
     void deliverOne(std::vector<Delivery>& from);
     bool isLate(unsigned rank);
+    void lookAgain();
     size_t offsetOf(const void* address, size_t bytes, const char* what);
     Phases& phasesAt(Block& block, unsigned long long* address);
     void note(const char* format, ...) __attribute__((format(printf, 2, 3)));
@@ -272,6 +277,9 @@ private:
     std::vector<Delivery> late;
     enum class Lateness { none, all, oneBlock, any } lateness = Lateness::none;
     unsigned lateRank = 0;
+    // Threads that wait for letters, and whether some were posted since they looked.
+    std::vector<unsigned> collectors;
+    bool posted = false;
     // Whether next() has more to look at than threads.
     bool attention = false;
     // What is wrong; empty as long as nothing is.
@@ -344,6 +352,9 @@ Context& Multiprocessor::next() {
         if (failure[0] != 0) {
             return scheduler;
         }
+    }
+    if (__builtin_expect(ready.empty() && !unstarted && posted, false)) {
+        lookAgain();
     }
     if (!ready.empty() && (!unstarted || runAhead || random.below(2) == 0)) {
         running = ready.back();
@@ -569,6 +580,33 @@ bool Multiprocessor::isLate(unsigned rank) {
     }
 }
 
+void Multiprocessor::post(unsigned long long* letter, unsigned word, unsigned tag) {
+    *letter = static_cast<unsigned long long>(tag) << 32 | word;
+    posted = !collectors.empty();
+}
+
+// A thread that finds nothing looks again at once, now and then, and else when no other can go on: it must not keep them from it.
+unsigned long long Multiprocessor::collect(int site, const unsigned long long* letter, unsigned tag) {
+    if (*letter >> 32 == tag || random.below(8) == 0) {
+        return *letter;
+    }
+    Fiber& self = *running;
+    requests[self.thread] = {&self, site, Place::letter, 0, 0};
+    collectors.push_back(self.thread);
+    leave(self);
+    return *letter;
+}
+
+void Multiprocessor::lookAgain() {
+    posted = false;
+    size_t batch = SIZE_MAX;
+    for (unsigned thread : collectors) {
+        makeReady(requests[thread].fiber, batch);
+        requests[thread].fiber = nullptr;
+    }
+    collectors.clear();
+}
+
 void Multiprocessor::endBlock(const Block& block) {
     if (block.coming > 0) {
         note("rank %td ended while %zu stores were on their way to it", &block - blocks.data(), block.coming);
@@ -754,7 +792,7 @@ std::string Multiprocessor::describeDeadlock() const {
         }
     }
     constexpr const char* names[] = {" in the warp operation of line ", " at the barrier of line ",
-            " at the cluster's barrier of line ", " waiting for a phase in line "};
+            " at the cluster's barrier of line ", " waiting for a phase in line ", " waiting for a letter in line "};
     std::string text = "deadlock:";
     for (const auto& [place, count] : places) {
         text += ' ' + std::to_string(count) + names[static_cast<size_t>(place.first)] + std::to_string(place.second)
@@ -770,8 +808,17 @@ std::string Multiprocessor::describeDeadlock() const {
     return text;
 }
 
+size_t blocksOf(const Launch& launch) {
+    return static_cast<size_t>(launch.grid[0]) * launch.grid[1] * launch.grid[2];
+}
+
+// Blocks that run at the same time.
+size_t clusterOf(const Kernel& kernel, const Launch& launch) {
+    return kernel.description.cluster == 0 ? blocksOf(launch) : kernel.description.cluster;
+}
+
 std::string Multiprocessor::runCluster(const Kernel& kernel, const Launch& launch, void** params, uint64_t number) {
-    cluster = kernel.description.cluster;
+    cluster = static_cast<unsigned>(clusterOf(kernel, launch));
     threads = launch.block[0];
     pitch = (threads + lanes - 1) / lanes * lanes;
     uint64_t block = number * cluster;
@@ -791,7 +838,9 @@ std::string Multiprocessor::runCluster(const Kernel& kernel, const Launch& launc
     for (unsigned member = 0; member < cluster; member++) {
         Block& prepared = blocks[member];
         prepared.prepareShared(launch.sharedBytes);
-        prepared.index = {blockIdx.x + member, blockIdx.y, blockIdx.z};
+        uint64_t index = block + member;
+        prepared.index = {static_cast<unsigned>(index % launch.grid[0]),
+                static_cast<unsigned>(index % plane / launch.grid[0]), static_cast<unsigned>(index / plane)};
         prepared.meeting = {};
         prepared.ended = 0;
         prepared.coming = 0;
@@ -827,6 +876,9 @@ std::string Multiprocessor::runCluster(const Kernel& kernel, const Launch& launc
     ready.clear();
     // No more than there are threads: what runs on fibers never makes it grow.
     ready.reserve(all);
+    collectors.clear();
+    collectors.reserve(kernel.description.cluster == 0 ? all : 0);
+    posted = false;
     started = 0;
     finished = 0;
     while (finished < all && failure[0] == 0) {
@@ -978,7 +1030,7 @@ std::string Pool::run(const Kernel& kernel, const Launch& launch, void** params)
         return "no worker thread could be started";
     }
     Job job{kernel, launch, params, {}, {}, {}, 0, {}, {}};
-    job.order.resize(static_cast<size_t>(launch.grid[0]) / kernel.description.cluster * launch.grid[1] * launch.grid[2]);
+    job.order.resize(blocksOf(launch) / clusterOf(kernel, launch));
     for (size_t cluster = 0; cluster < job.order.size(); cluster++) {
         job.order[cluster] = static_cast<uint32_t>(cluster);
     }
@@ -1006,7 +1058,11 @@ std::string badLaunch(const Kernel& kernel, const Launch& launch, void** params)
         return text + "more blocks than the emulation can order: " + std::to_string(blocks);
     }
     unsigned cluster = kernel.description.cluster;
-    if (launch.grid[0] % cluster != 0) {
+    if (cluster == 0 && blocks > mostTogether) {
+        return text + "at most " + std::to_string(mostTogether) + " blocks that run at the same time but got "
+                + std::to_string(blocks);
+    }
+    if (cluster > 1 && launch.grid[0] % cluster != 0) {
         return text + "grid[0] should be a multiple of the cluster's " + std::to_string(cluster) + " blocks but got "
                 + std::to_string(launch.grid[0]);
     }
@@ -1074,6 +1130,14 @@ void send(unsigned* to, const unsigned* values, unsigned words, unsigned long lo
     current->send(to, values, words, barrier, rank);
 }
 
+void post(unsigned long long* letter, unsigned word, unsigned tag) {
+    current->post(letter, word, tag);
+}
+
+unsigned long long collect(const unsigned long long* letter, unsigned tag, int site) {
+    return current->collect(site, letter, tag);
+}
+
 Registration::Registration(const Description& description) {
     // From the path of the source: its name without folder and extension.
     std::string file = description.file;
@@ -1116,7 +1180,7 @@ unsigned clusterSize(const Kernel& kernel) {
 // Each of kernels/*.cu defines one of these. Named here, they come along when a program is linked against the archive,
 // and with them the kernels, which nothing else names.
 #define CAROUSEL_UNITS(unit) unit(activation) unit(elementwise) unit(embedding) unit(loss) unit(reduce) unit(update) unit(lstm_pointwise) unit(lstm_varied) \
-    unit(lstm_resident) unit(lstm_cluster)
+    unit(lstm_resident) unit(lstm_cluster) unit(lstm_grid)
 #define CAROUSEL_DECLARE_UNIT(name) void carousel_unit_##name();
 #define CAROUSEL_NAME_UNIT(name) &carousel_unit_##name,
 CAROUSEL_UNITS(CAROUSEL_DECLARE_UNIT)

@@ -63,7 +63,7 @@ size_t parameterSize(const Kernel& kernel, size_t index);
 bool parameterIsPointer(const Kernel& kernel, size_t index);
 // The number of threads in x that every block must have; y and z are 1. 0 where a kernel takes any block.
 unsigned blockSize(const Kernel& kernel);
-// The number of blocks along x that run together; 1 for most kernels.
+// The number of blocks along x that run together; 1 for most kernels, 0 where all blocks of a launch do.
 unsigned clusterSize(const Kernel& kernel);
 
 }  // namespace carousel::emulation

@@ -130,15 +130,15 @@ defect(matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
   "fill & 1);\n        } else {\n            __syncthreads();" "fill & 1);\n        } else {")
 defect(first_matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
   "            clusterSync();\n        } else {\n            __syncthreads();" "            clusterSync();\n        } else {")
-defect(one_matrix_in_a_block lstm_resident lstm_resident.cuh "${resident}" "words + (turn & 1) * P::kRows * pitch" "words + (turn & 0) * P::kRows * pitch")
-defect(one_matrix_in_a_cluster lstm_cluster lstm_resident.cuh "${clusters}" "words + (turn & 1) * P::kRows * pitch" "words + (turn & 0) * P::kRows * pitch")
+defect(one_matrix_in_a_block lstm_resident lstm_resident.cuh "${resident}" "words + turn % P::kMatrices * P::kRows * pitch" "words + turn % 1 * P::kRows * pitch")
+defect(one_matrix_in_a_cluster lstm_cluster lstm_resident.cuh "${clusters}" "words + turn % P::kMatrices * P::kRows * pitch" "words + turn % 1 * P::kRows * pitch")
 defect(matrix_not_awaited lstm_cluster lstm_resident.cuh "${clusters}" "barrierWait(barriers + (turn & 1), fill & 1);" "static_cast<void>(turn + fill);")
 defect(matrix_awaited_by_one_thread lstm_cluster lstm_resident.cuh "${clusters}"
   "barrierWait(barriers + (turn & 1), fill & 1);" "if (threadIdx.x == 0) {\n                barrierWait(barriers + (turn & 1), fill & 1);\n            }")
 defect(other_parity_awaited lstm_cluster lstm_resident.cuh "${clusters}" "fill & 1);" "~fill & 1);")
 defect(forward_fill_miscounted lstm_cluster lstm_resident.cuh "${clusters}" "matrices.await(turn, (turn - 1) / 2);" "matrices.await(turn, turn / 2);")
 defect(cluster_has_not_met lstm_cluster lstm_resident.cuh "${clusters}" "            clusterSync();" "            __syncthreads();")
-defect(row_of_bytes_not_expected lstm_cluster lstm_resident.cuh "${clusters}" "P::kRows * (pitch - 4) * 4);" "(P::kRows - 1) * (pitch - 4) * 4);")
+defect(some_bytes_not_expected lstm_cluster lstm_resident.cuh "${clusters}" "kWords * 4);" "(kWords - 4) * 4);")
 defect(forward_parts_without_barrier lstm_cluster lstm_resident.cuh "${clusters}"
   "                }\n                __syncthreads();\n" "                }\n")
 defect(backward_parts_without_barrier lstm_cluster lstm_resident.cuh "*LstmResident.Backward*/lstm_cluster_*"

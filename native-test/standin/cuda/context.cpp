@@ -43,6 +43,8 @@ const ErrorText ERRORS[] = {
         {HOST_MEMORY_NOT_REGISTERED, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",
                 "pointer does not correspond to a registered memory region"},
         {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+        {COOPERATIVE_LAUNCH_TOO_LARGE, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE",
+                "too many blocks in cooperative launch"},
         {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
         {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
                 "operation not permitted when stream is capturing"},
@@ -168,7 +170,7 @@ int attribute(int which, CUdevice device) {
         case 15:
             return 1;  // GPU_OVERLAP
         case 16:
-            return 2;  // MULTIPROCESSOR_COUNT
+            return MULTIPROCESSORS;
         case 19:
             return 1;  // CAN_MAP_HOST_MEMORY
         case 31:

@@ -81,7 +81,7 @@ int jobOf(const KernelNodeParams* params, std::shared_ptr<const Job>& job) {
         return INVALID_VALUE;
     }
     return makeKernelJob(params->function, params->grid, params->block, params->sharedBytes, params->kernelParams,
-            params->extra, job);
+            params->extra, false, job);
 }
 
 /// A new kernel may have other arguments and sizes; another function only if it is not a library's.

@@ -374,7 +374,7 @@ int copyArguments(KernelCall& call, void** params, void** extra) {
 }
 
 int launch(void* handle, const unsigned* grid, const unsigned* block, unsigned sharedBytes, void* streamHandle,
-        void** params, void** extra) {
+        void** params, void** extra, bool cooperative = false) {
     Lock lock(world().mutex);
     Context* context;
     int result = ready(context);
@@ -387,7 +387,7 @@ int launch(void* handle, const unsigned* grid, const unsigned* block, unsigned s
         return INVALID_HANDLE;
     }
     std::shared_ptr<const Job> job;
-    result = makeKernelJob(function, grid, block, sharedBytes, params, extra, job);
+    result = makeKernelJob(function, grid, block, sharedBytes, params, extra, cooperative, job);
     if (result != SUCCESS) {
         if (stream->capture != nullptr) {
             invalidate(*stream->capture, "a launch was refused");
@@ -413,7 +413,7 @@ int launch(void* handle, const unsigned* grid, const unsigned* block, unsigned s
 }  // namespace
 
 int makeKernelJob(Function* function, const unsigned* grid, const unsigned* block, unsigned sharedBytes, void** params,
-        void** extra, std::shared_ptr<const Job>& job) {
+        void** extra, bool cooperative, std::shared_ptr<const Job>& job) {
     uint64_t threads = 1;
     for (int k = 0; k < 3; k++) {
         bool gridFits = grid[k] > 0 && grid[k] <= (k == 0 ? 2147483647U : 65535U);
@@ -437,12 +437,22 @@ int makeKernelJob(Function* function, const unsigned* grid, const unsigned* bloc
         return INVALID_VALUE;
     }
     unsigned cluster = clusterSize(function);
+    if ((cluster == 0) != cooperative) {
+        // Legal, but then nothing says that the blocks find room at the same time.
+        carousel_standin_misuse("%s: %s", function->name.c_str(),
+                cooperative ? "a cooperative launch of a kernel whose blocks do not wait for each other"
+                            : "its blocks wait for each other, which only a cooperative launch allows");
+        return INVALID_VALUE;
+    }
+    if (cooperative && static_cast<uint64_t>(grid[0]) * grid[1] * grid[2] > MULTIPROCESSORS) {
+        return COOPERATIVE_LAUNCH_TOO_LARGE;
+    }
     if (cluster > (function->largeCluster ? CLUSTER_OPT_IN : CLUSTER_DEFAULT)) {
         carousel_standin_misuse("%s: clusters of %u blocks, more than the %u that need no attribute", function->name.c_str(),
                 cluster, CLUSTER_DEFAULT);
         return INVALID_CLUSTER_SIZE;
     }
-    if (grid[0] % cluster != 0) {
+    if (cluster > 1 && grid[0] % cluster != 0) {
         carousel_standin_misuse("%s: a grid of %u blocks where clusters have %u", function->name.c_str(), grid[0], cluster);
         return INVALID_VALUE;
     }
@@ -582,11 +592,11 @@ STANDIN_EXPORT CUresult cuFuncGetAttribute(int* value, int attribute, void* hand
             *value = function->carveout;
             return SUCCESS;
         case 11:  // REQUIRED_CLUSTER_WIDTH, 0 where the launch says it
-            *value = clusterSize(function) == 1 ? 0 : static_cast<int>(clusterSize(function));
+            *value = clusterSize(function) <= 1 ? 0 : static_cast<int>(clusterSize(function));
             return SUCCESS;
         case 12:  // REQUIRED_CLUSTER_HEIGHT
         case 13:  // REQUIRED_CLUSTER_DEPTH
-            *value = clusterSize(function) == 1 ? 0 : 1;
+            *value = clusterSize(function) <= 1 ? 0 : 1;
             return SUCCESS;
         case 14:
             *value = function->largeCluster ? 1 : 0;
@@ -648,4 +658,11 @@ STANDIN_EXPORT CUresult cuLaunchKernel(void* function, unsigned gridX, unsigned 
     unsigned grid[] = {gridX, gridY, gridZ};
     unsigned block[] = {blockX, blockY, blockZ};
     return launch(function, grid, block, sharedBytes, stream, params, extra);
+}
+
+STANDIN_EXPORT CUresult cuLaunchCooperativeKernel(void* function, unsigned gridX, unsigned gridY, unsigned gridZ,
+        unsigned blockX, unsigned blockY, unsigned blockZ, unsigned sharedBytes, void* stream, void** params) {
+    unsigned grid[] = {gridX, gridY, gridZ};
+    unsigned block[] = {blockX, blockY, blockZ};
+    return launch(function, grid, block, sharedBytes, stream, params, nullptr, true);
 }

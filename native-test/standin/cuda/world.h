@@ -220,8 +220,11 @@ int forbidWhileCapturing(Context* context, const char* what);
 int addNode(Stream* stream, std::shared_ptr<const Job> job);
 void invalidate(Capture& capture, const std::string& why);
 
+// Of a GPU for which the project is written.
+constexpr unsigned MULTIPROCESSORS = 132;
+
 // module.cpp
 int makeKernelJob(Function* function, const unsigned* grid, const unsigned* block, unsigned sharedBytes, void** params,
-        void** extra, std::shared_ptr<const Job>& job);
+        void** extra, bool cooperative, std::shared_ptr<const Job>& job);
 
 }  // namespace carousel::standin

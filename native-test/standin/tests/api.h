@@ -79,6 +79,8 @@ int cuFuncGetAttribute(int*, int, void*);
 int cuFuncSetAttribute(void*, int, int);
 int cuOccupancyMaxActiveBlocksPerMultiprocessor(int*, void*, int, size_t);
 int cuLaunchKernel(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
+int cuLaunchCooperativeKernel(
+        void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**);
 int cuStreamBeginCapture_v2(void*, int);
 int cuStreamEndCapture(void*, void**);
 int cuStreamIsCapturing(void*, int*);

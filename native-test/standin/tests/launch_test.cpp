@@ -91,6 +91,15 @@ TEST_F(Launch, HasAsMuchSharedMemoryAsWasAskedFor) {
     free({y});
 }
 
+TEST_F(Launch, OnlyKernelsWhoseBlocksWaitAreCooperative) {
+    CUdeviceptr y = upload<float>({1});
+    long long n = 1;
+    void* params[] = {&y, &n};
+    EXPECT_EQ(1, cuLaunchCooperativeKernel(function, 1, 1, 1, 256, 1, 1, 0, stream, params));
+    misuse = 1;
+    free({y});
+}
+
 TEST_F(Launch, PointersMustBeAlive) {
     CUdeviceptr y = upload<float>({1});
     free({y});
