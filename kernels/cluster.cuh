@@ -62,6 +62,14 @@ using emulation::requireShared;
 using emulation::roundTf32;
 using emulation::sendWords;
 
+// 2^x, and 1 / x.
+__device__ __forceinline__ float power(float x) {
+    return exp2f(x);
+}
+__device__ __forceinline__ float reciprocal(float x) {
+    return 1 / x;
+}
+
 // d += a b, of 16 bits; of TF32. `site` is the line of the call.
 __device__ __forceinline__ void multiply(
         Bf16, float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], int site = __builtin_LINE()) {
@@ -109,6 +117,18 @@ __device__ __forceinline__ void multiply(Tf32, float (&d)[4], const unsigned (&a
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
             : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
             : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// 2^x within 2^-22 of it, and 1 / x within 2^-23 (PTX ISA 8.0, 9.7.3): one instruction each.
+__device__ __forceinline__ float power(float x) {
+    float y;
+    asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ __forceinline__ float reciprocal(float x) {
+    float y;
+    asm("rcp.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 
 // The nearest number of TF32, as bits of a float.

@@ -10,7 +10,7 @@
 // Steps `from` to `to` - 1 are taken, counted as they are processed: chunks one after the other give the same bits as all at once. Bit d of
 // `reversed` is direction d's; d is blockIdx.y, and the pointers of one that is not launched may be null.
 //
-// Operands of products, h and da and R, are rounded to T, and summed as floats; all else is float. F32 are exact products.
+// Operands of products, h and da and R, are rounded to T, and summed as floats; all else is float. F32 are exact products, and exact gates.
 //
 // How: HP >= H is the padded width, a constant; units from H on have weights of zero. S blocks (a cluster; 1 without) share a tile of kRows
 // sequences; a block has the U = HP / S hidden units from rank U on, with all four gates. A thread has all four gates of one unit for kCells
@@ -30,6 +30,8 @@
 // No atomics, every sum in an order that depends on the kernel only.
 #ifndef CAROUSEL_LSTM_RESIDENT_CUH
 #define CAROUSEL_LSTM_RESIDENT_CUH
+
+#include <type_traits>
 
 #include "cluster.cuh"
 #include "lstm.cuh"
@@ -94,6 +96,26 @@ __device__ __forceinline__ unsigned transposedWord(const float* R, int unit, int
         return low | weightBits<T>(R, (k + 1) % kGates, (k + 1) / kGates, unit, H) << 16;
     } else {
         return low;
+    }
+}
+
+// Gates of a cell whose h is rounded to fewer bits anyway: within 2^-20 of the exact ones, in four and five instructions where those take some
+// twelve and thirty, which is what a step would mostly consist of. F32 has the exact ones.
+template <typename T>
+__device__ __forceinline__ float gateSigmoid(float x) {
+    if constexpr (std::is_same_v<T, F32>) {
+        return sigmoid(x);
+    } else {
+        return reciprocal(1 + power(-1.442695041f * x));
+    }
+}
+
+template <typename T>
+__device__ __forceinline__ float gateTanh(float x) {
+    if constexpr (std::is_same_v<T, F32>) {
+        return tanh(x);
+    } else {
+        return fmaf(-2.0f, reciprocal(1 + power(2.885390082f * x)), 1.0f);
     }
 }
 
@@ -440,6 +462,11 @@ struct Steps {
     int firstTile;
     unsigned long long* mail;
 
+    // The first sequence of this block's tile.
+    template <typename P>
+    __device__ __forceinline__ int firstRow() const {
+        return (firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
+    }
     __device__ __forceinline__ bool isReversed() const { return reversed >> blockIdx.y & 1; }
     __device__ __forceinline__ int time(int step) const { return isReversed() ? T - 1 - step : step; }
     __device__ __forceinline__ int before(int t) const { return isReversed() ? t + 1 : t; }
@@ -574,7 +601,7 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
     const ForwardArrays d = blockIdx.y == 0 ? d0 : d1;
     const int H = call.H;
     const int rank = blockIdx.x % P::kSharers;
-    const int firstRow = (call.firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
+    const int firstRow = call.firstRow<P>();
     const int u = rank * P::kUnits + P::unit();
     const int live = call.longest(firstRow, P::kRows);
     const Matrices<P, P::kHiddenPitch> matrices(shared, call.mail);
@@ -636,12 +663,12 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
             CAROUSEL_UNROLL
             for (int cell = 0; cell < cells; cell++) {
                 if (t < length[cell]) {
-                    float i = sigmoid(a[cell][0]);
-                    float f = sigmoid(a[cell][1]);
-                    float g = tanh(a[cell][2]);
-                    float o = sigmoid(a[cell][3]);
+                    float i = gateSigmoid<T>(a[cell][0]);
+                    float f = gateSigmoid<T>(a[cell][1]);
+                    float g = gateTanh<T>(a[cell][2]);
+                    float o = gateSigmoid<T>(a[cell][3]);
                     c[cell] = limited(unlimitedCell(f, c[cell], i, g), call.clip);
-                    h[cell] = o * tanh(c[cell]);
+                    h[cell] = o * gateTanh<T>(c[cell]);
                     a[cell][0] = i;
                     a[cell][1] = f;
                     a[cell][2] = g;
@@ -694,7 +721,7 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
     const BackwardArrays d = blockIdx.y == 0 ? d0 : d1;
     const int H = call.H;
     const int rank = blockIdx.x % P::kSharers;
-    const int firstRow = (call.firstTile + static_cast<int>(blockIdx.x / P::kSharers)) * P::kRows;
+    const int firstRow = call.firstRow<P>();
     const int u = rank * P::kUnits + P::unit();
     const int live = call.longest(firstRow, P::kRows);
     const Matrices<P, P::kGatePitch> matrices(shared, call.mail);
@@ -753,7 +780,7 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
                 float g = gates[cell][2];
                 float o = gates[cell][3];
                 float dOutput = dh[cell] + dy[cell];
-                float tanhC = tanh(c[cell]);
+                float tanhC = gateTanh<T>(c[cell]);
                 float dCell = dc[cell] + dOutput * o * (1 - tanhC * tanhC);
                 if (isBeyond(unlimitedCell(f, before[cell], i, g), call.clip)) {
                     dCell = 0;

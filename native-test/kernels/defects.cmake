@@ -32,7 +32,7 @@ function(defect name unit file filter from to)
   # The defective unit takes the place of the one in the archive.
   add_executable(defect_${name} ${folder}/${unit}.cu $<TARGET_OBJECTS:kernel_tests> $<TARGET_OBJECTS:emulated_device>)
   target_compile_definitions(defect_${name} PRIVATE CAROUSEL_EMULATION)
-  if(unit MATCHES "^lstm_(resident|cluster)$")
+  if(unit MATCHES "^lstm_(resident|cluster|grid)$")
     # Many kernels, of which the tests stop at the first that is wrong.
     target_compile_options(defect_${name} PRIVATE -O1)
   endif()
@@ -130,15 +130,15 @@ defect(matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
   "fill & 1);\n        } else {\n            __syncthreads();" "fill & 1);\n        } else {")
 defect(first_matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
   "            clusterSync();\n        } else {\n            __syncthreads();" "            clusterSync();\n        } else {")
-defect(one_matrix_in_a_block lstm_resident lstm_resident.cuh "${resident}" "words + turn % P::kMatrices * P::kRows * pitch" "words + turn % 1 * P::kRows * pitch")
-defect(one_matrix_in_a_cluster lstm_cluster lstm_resident.cuh "${clusters}" "words + turn % P::kMatrices * P::kRows * pitch" "words + turn % 1 * P::kRows * pitch")
+defect(one_matrix_in_a_block lstm_resident lstm_resident.cuh "${resident}" "turn % P::kMatrices * P::kRows" "turn % 1 * P::kRows")
+defect(one_matrix_in_a_cluster lstm_cluster lstm_resident.cuh "${clusters}" "turn % P::kMatrices * P::kRows" "turn % 1 * P::kRows")
 defect(matrix_not_awaited lstm_cluster lstm_resident.cuh "${clusters}" "barrierWait(barriers + (turn & 1), fill & 1);" "static_cast<void>(turn + fill);")
 defect(matrix_awaited_by_one_thread lstm_cluster lstm_resident.cuh "${clusters}"
   "barrierWait(barriers + (turn & 1), fill & 1);" "if (threadIdx.x == 0) {\n                barrierWait(barriers + (turn & 1), fill & 1);\n            }")
 defect(other_parity_awaited lstm_cluster lstm_resident.cuh "${clusters}" "fill & 1);" "~fill & 1);")
 defect(forward_fill_miscounted lstm_cluster lstm_resident.cuh "${clusters}" "matrices.await(turn, (turn - 1) / 2);" "matrices.await(turn, turn / 2);")
 defect(cluster_has_not_met lstm_cluster lstm_resident.cuh "${clusters}" "            clusterSync();" "            __syncthreads();")
-defect(some_bytes_not_expected lstm_cluster lstm_resident.cuh "${clusters}" "kWords * 4);" "(kWords - 4) * 4);")
+defect(row_of_bytes_not_expected lstm_cluster lstm_resident.cuh "${clusters}" "kWords * 4);" "(kWords - 4) * 4);")
 defect(forward_parts_without_barrier lstm_cluster lstm_resident.cuh "${clusters}"
   "                }\n                __syncthreads();\n" "                }\n")
 defect(backward_parts_without_barrier lstm_cluster lstm_resident.cuh "*LstmResident.Backward*/lstm_cluster_*"
@@ -150,6 +150,14 @@ defect(padding_not_written lstm_resident lstm_resident.cuh "*LstmResident.Backwa
 defect(sent_after_the_last_step lstm_cluster lstm_resident.cuh "${clusters}"
   "if (more && call.time(step + 1) < live)" "if (call.time(step + 1) < live)")
 defect(sent_to_half_of_the_cluster lstm_cluster lstm_resident.cuh "*LstmResident*/lstm_cluster_*f32_*" "u % P::kPerWord, P::kPerWord);" "u % P::kPerWord, 2);")
+
+# Over the grid: letters that are of another turn, and a matrix that is written while others still read it.
+set(grids "*LstmResident*/lstm_grid_*16_h512*")
+defect(letters_of_any_turn lstm_grid lstm_resident.cuh "${grids}" "all && static_cast<unsigned>(come[e] >> 32)" "all || static_cast<unsigned>(come[e] >> 32)")
+defect(one_set_of_letters lstm_grid lstm_resident.cuh "${grids}" "post(letters + (turn & 1) * kWords" "post(letters + (turn & 0) * kWords")
+defect(letters_not_awaited_by_all lstm_grid lstm_resident.cuh "${grids}"
+  "static_cast<unsigned>(come[e]);\n                }\n            }\n            __syncthreads();" "static_cast<unsigned>(come[e]);\n                }\n            }")
+defect(first_tile_ignored lstm_grid lstm_resident.cuh "${grids}" "firstTile + static_cast<int>(blockIdx.x" "static_cast<int>(blockIdx.x")
 
 # And what they compute.
 defect(neighbours_in_the_wrong_half lstm_resident lstm_resident.cuh "${resident}" "u % 2 == 0 ? word[0]" "u % 2 == 1 ? word[0]")

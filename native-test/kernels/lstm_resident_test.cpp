@@ -1,5 +1,5 @@
-// The kernels whose recurrent weights stay in registers, of one block (lstm_resident.cu), of clusters (lstm_cluster.cu) and of all blocks of a
-// launch (lstm_grid.cu).
+// The kernels whose recurrent weights stay in registers, of one block (lstm_resident.cu), of clusters (lstm_cluster.cu) and of as many blocks
+// as the grid has (lstm_grid.cu).
 //
 // They round what they multiply to another type. So that this hides nothing, each step is compared with a reference that begins with what
 // the kernel itself has left of the step before, rounded as the type's numbers are: what is left between the two are sums of floats. A
@@ -44,13 +44,13 @@ struct Version {
     const char* name;
     Operand operand;
     int padded;
-    // Blocks that share a tile, as a cluster or by mail.
-    int sharers;
-    bool overGrid;
+    // Blocks that share a tile of sequences.
+    int cluster;
     int threads;
     int rows;
     size_t forwardShared;
     size_t backwardShared;
+    bool overGrid;
 
     std::string kernel(const std::string& what) const { return std::string("carousel_") + family + '_' + what + '_' + name; }
 
@@ -59,31 +59,44 @@ struct Version {
         return static_cast<size_t>(padded) * static_cast<size_t>(padded) / (operand == Operand::bf16 || operand == Operand::f16 ? 2 : 1);
     }
 
-    int tiles(int N) const { return (N + rows - 1) / rows; }
-    Grid grid(int tiles, int directions, size_t shared) const {
-        return {static_cast<unsigned>(tiles * sharers), static_cast<unsigned>(directions), shared, overGrid};
+    // Launches a kernel of it on all tiles; over the grid, where `apart`, on one after the other.
+    template <typename... A>
+    void launchOn(const std::string& what, uint64_t seed, int N, int directions, size_t shared, bool apart, A... arguments) const {
+        if (!overGrid) {
+            launch(kernel(what), Way{seed, 0}, grid(N, directions, shared), static_cast<unsigned>(threads), arguments...);
+            return;
+        }
+        int tiles = (N + rows - 1) / rows;
+        int together = apart ? 1 : tiles;
+        size_t letters = static_cast<size_t>(2 * together * directions * rows) * (what == "forward" ? 1 : 4) * padded / 2;
+        for (int first = 0; first < tiles; first += together) {
+            Buffer<unsigned long long> mail(std::vector<unsigned long long>(letters, 0));
+            launch(kernel(what), Way{seed, 0}, grid(together * rows, directions, shared), static_cast<unsigned>(threads), arguments...,
+                    first, mail.address());
+        }
     }
-    // Letters of a launch.
-    size_t letters(int tiles, int directions, int width) const {
-        return static_cast<size_t>(2 * tiles * directions * rows * width / (operand == Operand::bf16 || operand == Operand::f16 ? 2 : 1));
+
+    Grid grid(int N, int directions, size_t shared) const {
+        return {static_cast<unsigned>((N + rows - 1) / rows * cluster), static_cast<unsigned>(directions), shared, overGrid};
     }
 };
 
 // As the head of lstm_resident.cuh says it: tiles of 8 sequences, and warps that share a sum.
-Version tensor(const char* family, const char* name, Operand operand, int padded, int sharers, int tiles, int sharing, bool overGrid = false) {
-    int units = padded / sharers;
+Version tensor(const char* family, const char* name, Operand operand, int padded, int cluster, int tiles, int sharing,
+        bool overGrid = false) {
+    int units = padded / cluster;
     int perWord = operand == Operand::tf32 ? 1 : 2;
     int rows = 8 * tiles;
     auto matrices = [=](int width) { return 16 + (overGrid ? 1 : 2) * rows * (width / perWord + 4) * 4; };
     int forward = matrices(padded) + (sharing > 1 ? sharing * 4 * units * rows * 4 : 0);
     int backward = matrices(4 * padded) + 2 * sharing * units * rows * 4;
-    return {family, name, operand, padded, sharers, overGrid, 4 * units * sharing, rows, static_cast<size_t>(forward),
-            static_cast<size_t>(backward)};
+    return {family, name, operand, padded, cluster, 4 * units * sharing, rows, static_cast<size_t>(forward),
+            static_cast<size_t>(backward), overGrid};
 }
 
-Version exact(const char* family, const char* name, int padded, int sharers) {
+Version exact(const char* family, const char* name, int padded, int cluster) {
     auto matrices = [](int width) { return static_cast<size_t>(16 + 2 * 8 * (width + 4) * 4); };
-    return {family, name, Operand::f32, padded, sharers, false, 8 * padded / sharers, 8, matrices(padded), matrices(4 * padded)};
+    return {family, name, Operand::f32, padded, cluster, 8 * padded / cluster, 8, matrices(padded), matrices(4 * padded), false};
 }
 
 const Version versions[] = {
@@ -108,11 +121,9 @@ const Version versions[] = {
         exact("lstm_cluster", "f32_h128", 128, 4),
         exact("lstm_cluster", "f32_h256", 256, 8),
         tensor("lstm_grid", "bf16_h512", Operand::bf16, 512, 32, 2, 4, true),
-        tensor("lstm_grid", "bf16_h768", Operand::bf16, 768, 48, 2, 4, true),
-        tensor("lstm_grid", "bf16_h1024", Operand::bf16, 1024, 64, 2, 4, true),
         tensor("lstm_grid", "f16_h512", Operand::f16, 512, 32, 2, 4, true),
         tensor("lstm_grid", "f16_h768", Operand::f16, 768, 48, 2, 4, true),
-        tensor("lstm_grid", "f16_h1024", Operand::f16, 1024, 64, 2, 4, true),
+        tensor("lstm_grid", "bf16_h1024", Operand::bf16, 1024, 64, 2, 4, true),
 };
 
 struct Case {
@@ -140,11 +151,12 @@ struct Case {
 // Widths that fill the padded one and that do not, tiles that are full, that are not and that have nothing to do.
 std::vector<Case> casesOf(const Version& v) {
     int H = v.padded;
-    if (H > 512) {
-        return {{3, H - 3, 3, 2, 2, {0, 3, 2}, 0.4, 3}};
-    }
     std::vector<int> nothingAndSome(static_cast<size_t>(v.rows), 0);
     nothingAndSome.insert(nothingAndSome.end(), {3, 1, 2});
+    if (H > 512) {
+        // As many threads as tens of blocks have take their time here.
+        return {{v.rows + 3, H - 3, 3, 1, 1, nothingAndSome, 0.4, 0}};
+    }
     std::vector<Case> cases = {
             {5, H - 3, 4, 2, 2, {0, 4, 2, 1, 3}, 0.4, 3},
             {v.rows + 3, H, 3, 1, 1, nothingAndSome, 0, 0},
@@ -160,19 +172,17 @@ std::vector<Case> casesOf(const Version& v) {
     return cases;
 }
 
-// In which order threads run, and after which step a second launch goes on, 0 for never. Over the grid, whether each tile is launched by
-// itself.
+// In which order threads run, and after which step a second launch goes on, 0 for never.
 struct Plan {
     uint64_t seed;
     int cut;
-    bool byTile = false;
 };
 
 std::vector<Plan> plansOf(const Version& v, const Case& c) {
-    std::vector<Plan> plans = {{1, 0, false}, {2, c.T / 2, v.overGrid}};
+    std::vector<Plan> plans = {{1, 0}, {2, c.T / 2}};
     if (v.padded <= 128) {
-        plans.push_back({3, 0, false});
-        plans.push_back({4, 1, false});
+        plans.push_back({3, 0});
+        plans.push_back({4, 1});
     }
     return plans;
 }
@@ -215,23 +225,6 @@ std::unique_ptr<Buffer<Quad>> packedFor(const Version& v, const std::string& wha
 
 const unsigned* wordsOf(const std::unique_ptr<Buffer<Quad>>& packed) {
     return packed == nullptr ? nullptr : reinterpret_cast<const unsigned*>(packed->address());
-}
-
-// Calls kernel `what` for the steps of a call; `arguments` are those that all versions have.
-template <typename... A>
-void launchAll(const Version& v, const Case& c, const Plan& plan, const std::string& what, size_t shared, int width, A... arguments) {
-    std::string kernel = v.kernel(what);
-    unsigned threads = static_cast<unsigned>(v.threads);
-    int tiles = v.tiles(c.N);
-    if (!v.overGrid) {
-        launch(kernel, Way{plan.seed, 0}, v.grid(tiles, c.directions, shared), threads, arguments...);
-        return;
-    }
-    int each = plan.byTile ? 1 : tiles;
-    for (int first = 0; first < tiles; first += each) {
-        Buffer<unsigned long long> mail(std::vector<unsigned long long>(v.letters(each, c.directions, width), 0));
-        launch(kernel, Way{plan.seed, 0}, v.grid(each, c.directions, shared), threads, arguments..., first, mail.address());
-    }
 }
 
 // Of one direction; arrays by slot and time as the kernels take them.
@@ -288,7 +281,8 @@ std::vector<std::vector<float>> forward(const Version& v, const Case& c, const s
         addresses[d][3] = y.address() + d * static_cast<size_t>(c.H);
     }
     auto run = [&](int from, int to) {
-        launchAll(v, c, plan, "forward", v.forwardShared, v.padded, addresses[0][0], wordsOf(packed[0]), addresses[0][1], addresses[0][2], addresses[0][3], addresses[1][0],
+        v.launchOn("forward", plan.seed, c.N, c.directions, v.forwardShared, plan.cut > 0,
+                addresses[0][0], wordsOf(packed[0]), addresses[0][1], addresses[0][2], addresses[0][3], addresses[1][0],
                 wordsOf(packed[1]), addresses[1][1], addresses[1][2], addresses[1][3], c.pitch(),
                 static_cast<const int*>(c.lengths.empty() ? nullptr : lengths.address()), c.reversed, from, to, c.T, c.N, c.H, c.clip);
     };
@@ -320,8 +314,9 @@ struct Sum {
     double error() const { return (16 + terms / 8) * std::ldexp(1, -24) * size; }
 };
 
-// Functions are within a few units of the last place, and so is what is made of them.
-constexpr double functionError = 16 * 6e-8;
+// Functions are within a few units of the last place, or where operands are rounded within 2^-20 of their largest value, and so is what is
+// made of them.
+constexpr double functionError = 32 * 6e-8;
 
 // `what` is only said where it is wrong; false then.
 bool isNear(float actual, double expected, double error, const Case& c, const char* what, int t, int n, int unit) {
@@ -488,7 +483,8 @@ std::vector<std::vector<float>> backward(const Version& v, const Case& c, const 
         outputs[d] = c.extra < 0 ? nullptr : dy.address() + d * static_cast<size_t>(c.H);
     }
     auto run = [&](int from, int to) {
-        launchAll(v, c, plan, "backward", v.backwardShared, 4 * v.padded, addresses[0][0], wordsOf(packed[0]), cells[0], addresses[0][1], addresses[0][2], outputs[0], addresses[1][0],
+        v.launchOn("backward", plan.seed, c.N, c.directions, v.backwardShared, plan.cut > 0,
+                addresses[0][0], wordsOf(packed[0]), cells[0], addresses[0][1], addresses[0][2], outputs[0], addresses[1][0],
                 wordsOf(packed[1]), cells[1], addresses[1][1], addresses[1][2], outputs[1], c.pitch(),
                 static_cast<const int*>(c.lengths.empty() ? nullptr : lengths.address()), c.reversed, from, to, c.T, c.N, c.H, c.clip);
     };
@@ -589,7 +585,7 @@ TEST_P(LstmResident, IsAsAccurateAsItsOperands) {
     {
         std::vector<ForwardData> data;
         data.push_back(forwardData(c, 0));
-        auto results = forward(v, c, data, packed("forward", {&data[0].R}, c.H), {1, 0, false});
+        auto results = forward(v, c, data, packed("forward", {&data[0].R}, c.H), {1, 0});
         Vector h = doubles(data[0].h);
         Vector cells = doubles(data[0].c);
         Vector y(c.size(c.T, c.H));
@@ -619,7 +615,7 @@ TEST_P(LstmResident, IsAsAccurateAsItsOperands) {
     std::vector<BackwardData> data;
     data.push_back(backwardData(c, 0));
     std::vector<float> dy = outputGradients(c);
-    auto results = backward(v, c, data, dy, packed("backward", {&data[0].R}, c.H), {1, 0, false});
+    auto results = backward(v, c, data, dy, packed("backward", {&data[0].R}, c.H), {1, 0});
     Vector da(c.size(c.T, 4 * c.H));
     Vector dh = doubles(data[0].dh);
     Vector dc = doubles(data[0].dc);
