@@ -753,7 +753,10 @@ void Multiprocessor::releaseWarpIfComplete(unsigned index) {
         return;
     }
     Request* first = &requests[index * lanes];
+    size_t batch = SIZE_MAX;
     if (warp.operation >= WarpOperation::multiplyBf16) {
+        // Many products follow each other. Mostly the warp goes on at once, while its stacks are in the nearest cache.
+        batch = random.below(8) == 0 ? SIZE_MAX : ready.size();
         const Fragments* fragments[lanes];
         for (unsigned lane = 0; lane < lanes; lane++) {
             fragments[lane] = reinterpret_cast<const Fragments*>(first[lane].value);
@@ -770,7 +773,6 @@ void Multiprocessor::releaseWarpIfComplete(unsigned index) {
             ballot |= static_cast<unsigned>(first[lane].value & 1) << lane;
         }
     }
-    size_t batch = SIZE_MAX;
     for (unsigned lane = 0; lane < lanes; lane++) {
         if (warp.arrived >> lane & 1) {
             first[lane].value = warp.operation == WarpOperation::ballot ? ballot : given[first[lane].source];
