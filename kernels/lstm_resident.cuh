@@ -99,23 +99,46 @@ __device__ __forceinline__ unsigned transposedWord(const float* R, int unit, int
     }
 }
 
-// Gates of a cell whose h is rounded to fewer bits anyway: within 2^-20 of the exact ones, in four and five instructions where those take some
-// twelve and thirty, which is what a step would mostly consist of. F32 has the exact ones.
+// Functions of a cell whose h is rounded to fewer bits anyway: within 2^-20 of the exact ones, which take some twelve and thirty instructions
+// each, and would be most of a step. F32 has the exact ones.
 template <typename T>
-__device__ __forceinline__ float gateSigmoid(float x) {
-    if constexpr (std::is_same_v<T, F32>) {
-        return sigmoid(x);
-    } else {
-        return reciprocal(1 + power(-1.442695041f * x));
-    }
-}
-
-template <typename T>
-__device__ __forceinline__ float gateTanh(float x) {
+__device__ __forceinline__ float cellTanh(float x) {
     if constexpr (std::is_same_v<T, F32>) {
         return tanh(x);
     } else {
         return fmaf(-2.0f, reciprocal(1 + power(2.885390082f * x)), 1.0f);
+    }
+}
+
+// What is not a number passes.
+__device__ __forceinline__ float atLeast(float limit, float x) {
+    return x < limit ? limit : x;
+}
+
+// From pre-activations to i, f, g and o.
+template <typename T>
+__device__ __forceinline__ void gatesOf(float (&a)[kGates]) {
+    if constexpr (std::is_same_v<T, F32>) {
+        a[0] = sigmoid(a[0]);
+        a[1] = sigmoid(a[1]);
+        a[2] = tanh(a[2]);
+        a[3] = sigmoid(a[3]);
+    } else {
+        // One reciprocal, of the product, is all four: a multiprocessor makes 16 a clock. From -20 on all of them and the product are finite,
+        // and below a sigmoid is 0 to within 2^-28. tanh x = 2 sigmoid(2x) - 1.
+        float i = 1 + power(-1.442695041f * atLeast(-20.0f, a[0]));
+        float f = 1 + power(-1.442695041f * atLeast(-20.0f, a[1]));
+        float g = 1 + power(-2.885390082f * atLeast(-10.0f, a[2]));
+        float o = 1 + power(-1.442695041f * atLeast(-20.0f, a[3]));
+        float both = i * f;
+        float others = g * o;
+        float all = reciprocal(both * others);
+        float first = all * others;
+        float second = all * both;
+        a[0] = first * f;
+        a[1] = first * i;
+        a[2] = fmaf(2.0f, second * o, -1.0f);
+        a[3] = second * g;
     }
 }
 
@@ -663,16 +686,9 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
             CAROUSEL_UNROLL
             for (int cell = 0; cell < cells; cell++) {
                 if (t < length[cell]) {
-                    float i = gateSigmoid<T>(a[cell][0]);
-                    float f = gateSigmoid<T>(a[cell][1]);
-                    float g = gateTanh<T>(a[cell][2]);
-                    float o = gateSigmoid<T>(a[cell][3]);
-                    c[cell] = limited(unlimitedCell(f, c[cell], i, g), call.clip);
-                    h[cell] = o * gateTanh<T>(c[cell]);
-                    a[cell][0] = i;
-                    a[cell][1] = f;
-                    a[cell][2] = g;
-                    a[cell][3] = o;
+                    gatesOf<T>(a[cell]);
+                    c[cell] = limited(unlimitedCell(a[cell][1], c[cell], a[cell][0], a[cell][2]), call.clip);
+                    h[cell] = a[cell][3] * cellTanh<T>(c[cell]);
                 }
             }
             turn++;
@@ -780,7 +796,7 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
                 float g = gates[cell][2];
                 float o = gates[cell][3];
                 float dOutput = dh[cell] + dy[cell];
-                float tanhC = gateTanh<T>(c[cell]);
+                float tanhC = cellTanh<T>(c[cell]);
                 float dCell = dc[cell] + dOutput * o * (1 - tanhC * tanhC);
                 if (isBeyond(unlimitedCell(f, before[cell], i, g), call.clip)) {
                     dCell = 0;

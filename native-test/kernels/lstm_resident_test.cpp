@@ -429,6 +429,25 @@ TEST_P(LstmResident, ForwardEqualsTheReferenceAtEveryStep) {
     }
 }
 
+// What is not a number stays none, of its unit at once and of its whole sequence from the next step on; others never see it.
+TEST_P(LstmResident, WhatIsNotANumberShows) {
+    const Version& v = GetParam();
+    Case c{2, 5, 3, 1, 0, {}, 0, 0};
+    for (int gate = 0; gate < 4; gate++) {
+        std::vector<ForwardData> data;
+        data.push_back(forwardData(c, 0));
+        auto weights = packed("forward", {&data[0].R}, c.H);
+        data[0].a[c.at(0, 1, 4 * c.H, gate * c.H + 2)] = nan<float>();
+        std::vector<float> y = forward(v, c, data, weights, {1, 0}).back();
+        for (int t = 0; t < c.T; t++) {
+            for (int u = 0; u < c.H; u++) {
+                EXPECT_FALSE(std::isnan(y[c.at(t, 0, c.H, u)])) << t << ' ' << u;
+                EXPECT_EQ(t > 0 || u == 2, std::isnan(y[c.at(t, 1, c.H, u)])) << t << ' ' << u << ", gate " << gate;
+            }
+        }
+    }
+}
+
 // Gates and cells as some forward could have left them.
 BackwardData backwardData(const Case& c, int direction) {
     unsigned seed = 10 * static_cast<unsigned>(direction);
