@@ -154,13 +154,13 @@ std::vector<Case> casesOf(const Version& v) {
     std::vector<int> nothingAndSome(static_cast<size_t>(v.rows), 0);
     nothingAndSome.insert(nothingAndSome.end(), {3, 1, 2});
     if (H > 512) {
-        // As many threads as tens of blocks have take their time here.
+        // As many threads as tens of blocks have take their time here, and bf16 and f16 differ only in how they round.
         return {{v.rows + 3, H - 3, 3, 1, 1, nothingAndSome, 0.4, 0}};
     }
-    std::vector<Case> cases = {
-            {5, H - 3, 4, 2, 2, {0, 4, 2, 1, 3}, 0.4, 3},
-            {v.rows + 3, H, 3, 1, 1, nothingAndSome, 0, 0},
-    };
+    std::vector<Case> cases = {{5, H - 3, 4, 2, 2, {0, 4, 2, 1, 3}, 0.4, 3}};
+    if (H < 512 || v.operand == Operand::bf16) {
+        cases.push_back({v.rows + 3, H, 3, 1, 1, nothingAndSome, 0, 0});
+    }
     if (H <= 256) {
         cases.push_back({1, 1, 1, 1, 0, {}, 0, 0});
         cases.push_back({3, H - 1, 5, 1, 1, {2, 3, 0}, 0, -1});
@@ -433,8 +433,8 @@ TEST_P(LstmResident, ForwardEqualsTheReferenceAtEveryStep) {
 TEST_P(LstmResident, WhatIsNotANumberShows) {
     const Version& v = GetParam();
     Case c{2, 5, 3, 1, 0, {}, 0, 0};
-    // Large kernels have the same cells, and take their time here.
-    for (int gate = 0; gate < 4; gate += v.padded > 128 ? 3 : 1) {
+    // Larger kernels have the same cells, and take their time here.
+    for (int gate = 0; gate < 4 && v.padded <= 256; gate += v.padded == 256 ? 3 : 1) {
         std::vector<ForwardData> data;
         data.push_back(forwardData(c, 0));
         auto weights = packed("forward", {&data[0].R}, c.H);
@@ -604,7 +604,7 @@ TEST_P(LstmResident, BackwardEqualsTheReferenceAtEveryStep) {
 // Whole sequences against a reference that rounds nothing: a sum of many roundings is off by little more than one of them.
 TEST_P(LstmResident, IsAsAccurateAsItsOperands) {
     const Version& v = GetParam();
-    Case c{3, std::min(v.padded - 2, 200), v.padded <= 256 ? 6 : 3, 1, 0, {}, 0, 0};
+    Case c{3, std::min(v.padded - 2, 200), v.padded <= 256 ? 6 : 2, 1, 0, {}, 0, 0};
     double tolerance = 2 * unitOf(v.operand) + 4 * functionError;
     {
         std::vector<ForwardData> data;
