@@ -58,6 +58,7 @@ final class CommandQueue implements AutoCloseable {
         private int gridX;
         private int gridY;
         private int threads;
+        private int shared;
         private boolean varies;
 
         void add(long value) {
@@ -75,18 +76,25 @@ final class CommandQueue implements AutoCloseable {
             threads = newThreads;
         }
 
+        /** Says how many bytes of shared memory a block is given at the launch. */
+        void shared(int bytes) {
+            shared = bytes;
+        }
+
         private boolean same(Command other) {
             return kind == other.kind
                     && function == other.function
                     && gridX == other.gridX
                     && gridY == other.gridY
                     && threads == other.threads
+                    && shared == other.shared
                     && count == other.count
                     && Arrays.equals(values, 0, count, other.values, 0, count);
         }
 
         private long hash() {
             long hash = kind.ordinal() + 31L * System.identityHashCode(function) + 37L * gridX + 41L * gridY + threads;
+            hash += 43L * shared;
             for (int k = 0; k < count; k++) {
                 hash = 0x9E3779B97F4A7C15L * (hash ^ values[k]) + (hash >>> 29);
             }
@@ -103,6 +111,7 @@ final class CommandQueue implements AutoCloseable {
             copy.gridX = gridX;
             copy.gridY = gridY;
             copy.threads = threads;
+            copy.shared = shared;
             return copy;
         }
     }
@@ -164,6 +173,7 @@ final class CommandQueue implements AutoCloseable {
         command.count = 0;
         command.varies = false;
         command.grid(0, 0, 0);
+        command.shared(0);
         return command;
     }
 
@@ -334,7 +344,7 @@ final class CommandQueue implements AutoCloseable {
                                 command.threads,
                                 1,
                                 1,
-                                0,
+                                command.shared,
                                 context.plainStream(),
                                 arguments,
                                 DevicePointer.NULL),

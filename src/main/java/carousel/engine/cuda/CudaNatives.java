@@ -7,11 +7,7 @@ import java.net.URL;
 import java.net.URLConnection;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.PosixFilePermission;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
-import java.util.Set;
 import java.util.stream.Stream;
 
 /**
@@ -89,30 +85,18 @@ final class CudaNatives {
             if (Files.isRegularFile(file) && Arrays.equals(bytes, Files.readAllBytes(file))) {
                 return;
             }
-            Path fresh =
-                    Files.createTempFile(file.getParent(), file.getFileName().toString(), ".new");
-            try {
-                Files.write(fresh, bytes);
-                Files.move(fresh, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            } finally {
-                Files.deleteIfExists(fresh);
-            }
+            UserCache.put(file, bytes);
         }
     }
 
-    /** In the user's cache, where nobody else may write; a new folder where there is none. */
+    /** In the user's cache; a new folder where there is none. */
     private static Path folder() throws IOException {
-        String cache = System.getenv("XDG_CACHE_HOME");
-        Path base =
-                cache != null && !cache.isBlank() ? Path.of(cache) : Path.of(System.getProperty("user.home"), ".cache");
-        Set<PosixFilePermission> mine = PosixFilePermissions.fromString("rwx------");
         try {
-            Path folder = base.resolve("carousel").resolve("jcuda-" + VERSION);
-            Files.createDirectories(folder, PosixFilePermissions.asFileAttribute(mine));
+            Path folder = UserCache.folder("jcuda-" + VERSION);
             if (Files.isWritable(folder)) {
                 return folder;
             }
-        } catch (IOException | UnsupportedOperationException readOnly) {
+        } catch (IOException readOnly) {
             // A home that cannot be written to, as in some containers.
         }
         return Files.createTempDirectory("carousel-jcuda-");

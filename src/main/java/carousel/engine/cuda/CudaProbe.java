@@ -50,6 +50,11 @@ public final class CudaProbe {
         return "CUDA driver " + Driver.version / 1000 + "." + Driver.version % 1000 / 10;
     }
 
+    /** The driver's CUDA version in its own numbers, 12060 for 12.6; only where {@link #unavailable} is empty. */
+    public static int driverVersion() {
+        return Driver.version;
+    }
+
     /** Each library is a class of its own, so that it is touched when it is asked for and not before. */
     private static final class Driver {
         private static int version;

@@ -2,9 +2,8 @@ package carousel.engine.cuda.cudnn;
 
 import carousel.engine.EngineException;
 import carousel.engine.LstmSpec;
-import java.util.Arrays;
+import carousel.engine.cuda.Pinned;
 import java.util.Optional;
-import java.util.stream.Collectors;
 import jcuda.jcudnn.cudnnRNNAlgo;
 
 /**
@@ -21,10 +20,8 @@ enum Algorithm {
     /** The same for few hidden units. */
     SMALL_H("small-h", cudnnRNNAlgo.CUDNN_RNN_ALGO_PERSIST_STATIC_SMALL_H);
 
-    /** Which algorithm runs every stack; left out or {@value #AUTO}, the fastest one of each shape does. */
+    /** Which algorithm runs every stack; left out or {@value Pinned#AUTO}, the fastest one of each shape does. */
     static final String PROPERTY = "carousel.cudnn.algorithm";
-
-    private static final String AUTO = "auto";
 
     /** Beyond it cuDNN itself, and PyTorch with it, keep away from {@link #SMALL_H}. */
     private static final int SMALL = 192;
@@ -49,16 +46,7 @@ enum Algorithm {
 
     /** What the property {@value #PROPERTY} asks for; nothing for the fastest. */
     static Optional<Algorithm> pinned() {
-        String asked = System.getProperty(PROPERTY, AUTO).strip();
-        if (asked.equals(AUTO)) {
-            return Optional.empty();
-        }
-        return Optional.of(Arrays.stream(values())
-                .filter(algorithm -> algorithm.word.equals(asked))
-                .findFirst()
-                .orElseThrow(() -> new EngineException("the property " + PROPERTY + " should be one of " + AUTO + ", "
-                        + Arrays.stream(values()).map(Algorithm::word).collect(Collectors.joining(", ")) + " but got '"
-                        + asked + "': leave it out for the fastest")));
+        return Pinned.by(PROPERTY, values(), Algorithm::word);
     }
 
     /**
@@ -83,6 +71,6 @@ enum Algorithm {
     /** Where this is what the property asks for and cannot be: one sentence. */
     EngineException refused(String why) {
         return new EngineException("cuDNN's algorithm " + word + ", which the property " + PROPERTY + " asks for, "
-                + why + ": set it to " + AUTO + " or leave it out");
+                + why + ": set it to " + Pinned.AUTO + " or leave it out");
     }
 }

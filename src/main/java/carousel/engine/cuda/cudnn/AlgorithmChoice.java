@@ -2,11 +2,10 @@ package carousel.engine.cuda.cudnn;
 
 import carousel.engine.EngineException;
 import carousel.engine.LstmSpec;
-import carousel.tensor.OutOfTensorMemoryException;
+import carousel.engine.cuda.Race;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import org.slf4j.Logger;
@@ -81,16 +80,6 @@ final class AlgorithmChoice {
         return chosen;
     }
 
-    /** Whether the device goes on after a failure: some, such as of a kernel that finds no room, are of the algorithm alone. */
-    private boolean worksOn(Shape shape) {
-        try {
-            trial.milliseconds(shape, Algorithm.STANDARD);
-            return true;
-        } catch (EngineException broken) {
-            return false;
-        }
-    }
-
     private Algorithm asAsked(Shape shape, StringBuilder why) {
         Algorithm algorithm = pinned.orElseThrow();
         algorithm.limit(shape.stack(), wide, shape.whole()).ifPresent(limit -> {
@@ -111,39 +100,24 @@ final class AlgorithmChoice {
             why.append(", the only one that takes it");
             return candidates.get(0);
         }
-        Map<Algorithm, Float> times = new LinkedHashMap<>();
-        List<String> others = new ArrayList<>();
-        for (Algorithm algorithm : candidates) {
-            try {
-                times.put(algorithm, trial.milliseconds(shape, algorithm));
-            } catch (EngineException failure) {
-                if (algorithm == Algorithm.STANDARD || !Dnn.notTaken(failure) && !worksOn(shape)) {
-                    throw failure;
-                }
-                LOG.debug("cuDNN does not take {} for {}", algorithm.word(), shape, failure);
-                others.add(algorithm.word() + " not taken");
-            } catch (OutOfTensorMemoryException tooLarge) {
-                LOG.debug("no memory to measure {} for {}", algorithm.word(), shape, tooLarge);
-                others.add(algorithm.word() + " not measured for want of memory");
-            }
-        }
-        Algorithm best = Algorithm.STANDARD;
-        for (Map.Entry<Algorithm, Float> time : times.entrySet()) {
-            if (time.getValue() < times.getOrDefault(best, Float.MAX_VALUE)) {
-                best = time.getKey();
-            }
-        }
-        Float least = times.remove(best);
-        if (least != null) {
-            why.append(String.format(Locale.ROOT, ", %.3f ms", least));
-        }
-        List<String> against = new ArrayList<>();
-        times.forEach(
-                (algorithm, time) -> against.add(String.format(Locale.ROOT, "%s %.3f ms", algorithm.word(), time)));
-        against.addAll(others);
-        if (!against.isEmpty()) {
-            why.append(" against ").append(String.join(", ", against));
-        }
-        return best;
+        Race.Result<Algorithm> result = new Race<>(Algorithm.STANDARD, Algorithm::word, new Race.Course<Algorithm>() {
+                    @Override
+                    public float milliseconds(Algorithm algorithm) {
+                        return trial.milliseconds(shape, algorithm);
+                    }
+
+                    @Override
+                    public boolean harmless(EngineException failure) {
+                        return Dnn.notTaken(failure);
+                    }
+
+                    @Override
+                    public String reason(EngineException failure) {
+                        return "not taken";
+                    }
+                })
+                .run(candidates);
+        why.append(result.times());
+        return result.best();
     }
 }

@@ -15,6 +15,7 @@ import carousel.engine.Shapes;
 import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.DeviceStorage;
 import carousel.engine.cuda.Release;
+import carousel.engine.cuda.Stopwatch;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
@@ -242,7 +243,7 @@ final class CudnnEngine extends CudaEngine {
         return space;
     }
 
-    /** One pass over numbers that are all zero, and the backward pass where it is for training: the least of several. */
+    /** One pass over numbers that are all zero, and the backward pass where it is for training. */
     private float milliseconds(AlgorithmChoice.Shape shape, Algorithm algorithm) {
         Network network = networks.get(shape.stack(), algorithm, shape.timeSteps(), shape.batchSize(), null);
         boolean training = shape.training();
@@ -263,18 +264,13 @@ final class CudnnEngine extends CudaEngine {
                     ? new Network.Backward(zeros(rooms, "dy", yBytes), address(space(rooms, "dx", xBytes)), 0, 0, 0, 0)
                     : null;
             long gradients = training ? zeros(rooms, "weight gradients", network.weightBytes()) : 0;
-            float least = Float.MAX_VALUE;
-            for (int k = 0; k <= REPETITIONS; k++) {
-                float time = stopwatch.time(() -> {
-                    network.forward(training, forward, spaces);
-                    if (training) {
-                        network.backwardData(forward, backward, spaces);
-                        network.backwardWeights(forward, gradients, spaces);
-                    }
-                });
-                least = k == 0 ? least : Math.min(least, time);
-            }
-            return least;
+            return stopwatch.median(1, REPETITIONS, () -> {
+                network.forward(training, forward, spaces);
+                if (training) {
+                    network.backwardData(forward, backward, spaces);
+                    network.backwardWeights(forward, gradients, spaces);
+                }
+            });
         }
     }
 

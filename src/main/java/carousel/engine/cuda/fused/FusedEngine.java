@@ -1,5 +1,6 @@
 package carousel.engine.cuda.fused;
 
+import carousel.engine.Direction;
 import carousel.engine.EngineOptions;
 import carousel.engine.Gate;
 import carousel.engine.LstmFeature;
@@ -13,9 +14,14 @@ import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomKey;
+import carousel.engine.RandomSequence;
 import carousel.engine.Shapes;
 import carousel.engine.cuda.CudaEngine;
+import carousel.engine.cuda.CudaProbe;
 import carousel.engine.cuda.DeviceStorage;
+import carousel.engine.cuda.Kernels;
+import carousel.engine.cuda.Release;
+import carousel.engine.cuda.Stopwatch;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
@@ -23,15 +29,24 @@ import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
 /**
  * The LSTM by products and fused pointwise kernels. Forward, for each cell: {@code W x + b} of all time steps in one product; then for
  * each step {@code += R h_prev} in one product, and one kernel for gates, cell and output. Backward, for each step one kernel, and {@code
  * dh_prev = R^T da} in one product; then {@code dW, dR, dx} of all time steps in one product each. No sum depends on anything but sizes:
  * the same inputs give the same bits. A cell that is more than the plain one has kernels of its own, see {@link VariedCell}.
+ *
+ * <p>Where a layer's recurrent weights fit the registers of a block or a cluster of blocks, one {@link ResidentKernel} may take the place of
+ * all that is done for each step, for both directions at once: {@link PathChoice} says where it does.
  *
  * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
  * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:
@@ -43,15 +58,36 @@ final class FusedEngine extends CudaEngine {
     private static final Set<LstmFeature> PLAIN = Set.copyOf(EnumSet.of(
             LstmFeature.PROJECTION, LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
 
-    private final Map<WeightsKey, Weights> narrowWeights = new HashMap<>();
+    /** What kernels with resident weights compute: they have no room for anything between a step's product and its cell. */
+    private static final Set<LstmFeature> RESIDENT =
+            Set.copyOf(EnumSet.of(LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
 
-    /** So many parameters that lie at an address. */
-    private record WeightsKey(long address, long elements) {}
+    /** Passes of each path before those that are measured: in the second one commands become a graph, in the third it is new. */
+    private static final int WARM_UP = 3;
+    /** Passes measured for each path. */
+    private static final int REPETITIONS = 5;
 
-    /** A copy of parameters; it lives as long as they do. */
+    private static final long REHEARSAL_SEED = 9;
+    /** Numbers that are looked at in one go. */
+    private static final int COMPARED = 1 << 20;
+
+    private final PathChoice choice;
+    private final Map<WeightsKey, Weights> weights = new HashMap<>();
+
+    /**
+     * So many parameters that lie at an address, in a form.
+     *
+     * @param form a {@link Packing}, or null for all of them in the type of operands
+     */
+    private record WeightsKey(long address, long elements, Packing form) {}
+
+    /** The recurrent weights of all cells as the forward kernel reads them. */
+    private record Packing(LstmSpec spec, ResidentKernel kernel) {}
+
+    /** What is made of parameters; it lives as long as they do. */
     private static final class Weights {
         private final Tensor copy;
-        /** Of the parameters that were copied. */
+        /** Of the parameters that it was made of. */
         private long version = -1;
 
         Weights(Tensor copy) {
@@ -59,29 +95,52 @@ final class FusedEngine extends CudaEngine {
         }
     }
 
-    FusedEngine(EngineOptions options, Precision precision) {
+    /** @param pinned the path for all layers that it fits; nothing for the fastest of each */
+    FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned) {
         super(options, precision, precision.operands());
+        this.choice = new PathChoice(pinned, precision, context().capability(), this::memoryOfPaths, Rehearsal::new);
+    }
+
+    /** What was measured before with this device, this driver and these kernels. */
+    private PathMemory memoryOfPaths() {
+        return PathMemory.of(context().name() + ", driver " + CudaProbe.driverVersion() + ", kernels "
+                + Kernels.digest(ResidentKernel.FILES.toArray(String[]::new)));
+    }
+
+    /** For each shape so far, a line that says which path runs it and why. */
+    @Override
+    public List<String> notes() {
+        return choice.lines();
+    }
+
+    /** Parameters in another form, made anew where they may have changed since. */
+    private Tensor made(Tensor parameters, Packing form, ElementType type, Shape shape, Consumer<Tensor> making) {
+        WeightsKey key = new WeightsKey(input(parameters), parameters.elements(), form);
+        Weights known = weights.get(key);
+        if (known == null || known.copy.scope().isClosed()) {
+            weights.values().removeIf(other -> other.copy.scope().isClosed());
+            known = new Weights(parameters.scope().allocate("parameters in another form", type, shape));
+            weights.put(key, known);
+        }
+        long version = DeviceStorage.version(parameters);
+        if (known.version != version) {
+            making.accept(known.copy);
+            // What fails is not to count as made.
+            context().handOver();
+            known.version = version;
+        }
+        return known.copy;
     }
 
     /** The parameters in the type of operands. */
     private Tensor narrowWeights(Tensor parameters) {
-        long address = input(parameters);
-        long elements = parameters.elements();
-        WeightsKey key = new WeightsKey(address, elements);
-        Weights weights = narrowWeights.get(key);
-        if (weights == null || weights.copy.scope().isClosed()) {
-            narrowWeights.values().removeIf(other -> other.copy.scope().isClosed());
-            weights = new Weights(parameters.scope().allocate("narrow parameters", operands(), parameters.shape()));
-            narrowWeights.put(key, weights);
-        }
-        long version = DeviceStorage.version(parameters);
-        if (weights.version != version) {
-            narrow(address, DeviceStorage.address(weights.copy, operands()), elements, operands());
-            // A copy that fails is not to count as made.
-            context().handOver();
-            weights.version = version;
-        }
-        return weights.copy;
+        return made(
+                parameters,
+                null,
+                operands(),
+                parameters.shape(),
+                copy -> narrow(
+                        input(parameters), DeviceStorage.address(copy, operands()), parameters.elements(), operands()));
     }
 
     @Override
@@ -106,14 +165,16 @@ final class FusedEngine extends CudaEngine {
         Shapes.requireForward(spec, parameters, input, output, tape);
         int timeSteps = input.x().shape().extent(0);
         int batchSize = input.x().shape().extent(1);
+        ResidentKernel kernel = kernel(spec, input, timeSteps, batchSize, tape != null);
         if (tape != null) {
-            new Pass(spec, parameters, input, timeSteps, batchSize, ((FusedTape) tape).trace).forward(output);
+            new Pass(spec, parameters, input, timeSteps, batchSize, ((FusedTape) tape).trace, kernel).forward(output);
             tape.record(parameters, input, output);
             return;
         }
         try (Scope workspace = openScope("forward workspace")) {
-            FusedTape.Trace trace = new FusedTape.Trace(spec, workspace, timeSteps, batchSize, false);
-            new Pass(spec, parameters, input, timeSteps, batchSize, trace).forward(output);
+            FusedTape.Kept kept = kernel == null ? FusedTape.Kept.CELL : FusedTape.Kept.LAYER;
+            FusedTape.Trace trace = new FusedTape.Trace(spec, workspace, timeSteps, batchSize, kept);
+            new Pass(spec, parameters, input, timeSteps, batchSize, trace, kernel).forward(output);
         }
     }
 
@@ -123,14 +184,196 @@ final class FusedEngine extends CudaEngine {
         context().enter();
         Shapes.requireBackward(tape, outputGradient, parameterGradients, inputGradient);
         tape.consume();
-        new Pass(
-                        tape.spec(),
-                        tape.parameters(),
-                        tape.input(),
-                        tape.timeSteps(),
-                        tape.batchSize(),
-                        ((FusedTape) tape).trace)
+        LstmSpec spec = tape.spec();
+        LstmInput input = tape.input();
+        int timeSteps = tape.timeSteps();
+        int batchSize = tape.batchSize();
+        ResidentKernel kernel = kernel(spec, input, timeSteps, batchSize, true);
+        new Pass(spec, tape.parameters(), input, timeSteps, batchSize, ((FusedTape) tape).trace, kernel)
                 .backward(outputGradient, parameterGradients, inputGradient);
+    }
+
+    /** What of a specification counts in a call. Without a key nothing is drawn: of the options that are random only zoneout counts. */
+    private static LstmSpec inCall(LstmSpec spec, LstmInput input) {
+        return input.dropout() != null
+                ? spec
+                : spec.withDropout(0)
+                        .withRecurrentDropout(0)
+                        .withCandidateDropout(0)
+                        .withRecurrentWeightDropout(0);
+    }
+
+    /** The kernel that runs the layers of a stack, all of which have one shape; null for the pointwise path. */
+    private ResidentKernel kernel(LstmSpec whole, LstmInput input, int timeSteps, int batchSize, boolean training) {
+        LstmSpec spec = inCall(whole, input);
+        return choice.of(new PathChoice.Shape(
+                        spec.hiddenSize(),
+                        timeSteps,
+                        batchSize,
+                        spec.direction().cells(),
+                        input.lengths() == null && input.deviceLengths() == null,
+                        training,
+                        spec.beyond(RESIDENT).orElse(null)))
+                .orElse(null);
+    }
+
+    /**
+     * Paths tried on one layer of a shape, with numbers that are drawn the same every time. Its input has a single column, so that the
+     * product with it, which all paths share, takes hardly any time.
+     */
+    private final class Rehearsal implements PathChoice.Attempts {
+        private final PathChoice.Shape shape;
+        private final LstmSpec spec;
+        private final RandomSequence random = new RandomSequence(REHEARSAL_SEED, 0, 0);
+        private final Scope scope;
+        private final Tensor parameters;
+        private final LstmInput input;
+        private final LstmOutput gradient;
+        private final Map<Optional<ResidentKernel>, Attempt> attempts = new HashMap<>();
+
+        Rehearsal(PathChoice.Shape shape) {
+            this.shape = shape;
+            this.spec = LstmSpec.of(1, shape.hidden())
+                    .withDirection(shape.cells() > 1 ? Direction.BIDIRECTIONAL : Direction.FORWARD);
+            this.scope = openScope("rehearsal");
+            try {
+                int elements = Math.toIntExact(LstmLayout.of(spec).elements());
+                // As large as LSTMs begin with: larger ones would let roundings grow from step to step.
+                parameters = drawn("parameters", 1 / Math.sqrt(shape.hidden()), elements);
+                LstmInput whole = LstmInput.of(drawn("x", 1, shape.timeSteps(), shape.batchSize(), 1))
+                        .withInitial(states("initial", true));
+                input = shape.whole() ? whole : whole.withLengths(lengths());
+                gradient = new LstmOutput(
+                        drawn("dy", 1, shape.timeSteps(), shape.batchSize(), spec.sequenceWidth()),
+                        states("last gradient", true));
+            } catch (RuntimeException | Error failure) {
+                Release.after(failure, scope::close);
+                throw failure;
+            }
+        }
+
+        /** Numbers in [-size, size]. */
+        private Tensor drawn(String name, double size, int... extents) {
+            Tensor tensor = scope.allocate(name, extents);
+            float[] values = new float[Math.toIntExact(tensor.elements())];
+            for (int e = 0; e < values.length; e++) {
+                values[e] = (float) random.uniform(-size, size);
+            }
+            write(tensor, values);
+            return tensor;
+        }
+
+        private LstmState states(String name, boolean drawn) {
+            int[] extents = {shape.cells(), shape.batchSize(), shape.hidden()};
+            return drawn
+                    ? new LstmState(drawn(name, 1, extents), drawn(name, 1, extents))
+                    : new LstmState(scope.allocate(name, extents), scope.allocate(name, extents));
+        }
+
+        /** One has all steps, one none, where there are so many. */
+        private int[] lengths() {
+            int[] lengths = new int[shape.batchSize()];
+            for (int n = 0; n < lengths.length; n++) {
+                lengths[n] = n == 0 ? shape.timeSteps() : n == 1 ? 0 : random.nextInt(shape.timeSteps() + 1);
+            }
+            return lengths;
+        }
+
+        /** One path and what it computes. */
+        private final class Attempt {
+            private final ResidentKernel kernel;
+            private final FusedTape.Trace trace = new FusedTape.Trace(
+                    spec,
+                    scope,
+                    shape.timeSteps(),
+                    shape.batchSize(),
+                    shape.training() ? FusedTape.Kept.ALL : FusedTape.Kept.LAYER);
+            private final LstmOutput output = new LstmOutput(
+                    scope.allocate("y", shape.timeSteps(), shape.batchSize(), spec.sequenceWidth()), null);
+            private final LstmInputGradient initialGradient =
+                    new LstmInputGradient(null, shape.training() ? states("initial gradient", false) : null);
+
+            Attempt(ResidentKernel kernel) {
+                this.kernel = kernel;
+            }
+
+            void run() {
+                Pass pass = new Pass(spec, parameters, input, shape.timeSteps(), shape.batchSize(), trace, kernel);
+                pass.forward(output);
+                if (shape.training()) {
+                    pass.backward(gradient, null, initialGradient);
+                }
+            }
+
+            Map<String, List<Tensor>> results() {
+                Map<String, List<Tensor>> results = new LinkedHashMap<>();
+                results.put("y", List.of(output.y()));
+                results.put("c", cells(FusedTape.Cell::c));
+                if (shape.training()) {
+                    results.put("da", cells(FusedTape.Cell::gates));
+                    results.put("dh", List.of(initialGradient.initial().h()));
+                    results.put("dc", List.of(initialGradient.initial().c()));
+                }
+                return results;
+            }
+
+            private List<Tensor> cells(Function<FusedTape.Cell, Tensor> tensor) {
+                return IntStream.range(0, shape.cells())
+                        .mapToObj(k -> tensor.apply(trace.cell(k)))
+                        .toList();
+            }
+        }
+
+        private Attempt attempt(ResidentKernel kernel) {
+            return attempts.computeIfAbsent(Optional.ofNullable(kernel), missing -> new Attempt(kernel));
+        }
+
+        @Override
+        public float milliseconds(ResidentKernel kernel) {
+            Attempt attempt = attempt(kernel);
+            try (Stopwatch stopwatch = new Stopwatch(context())) {
+                return stopwatch.median(WARM_UP, REPETITIONS, attempt::run);
+            }
+        }
+
+        @Override
+        public Map<String, Double> deviations(ResidentKernel kernel) {
+            Attempt expected = attempt(null);
+            Attempt actual = attempt(kernel);
+            expected.run();
+            actual.run();
+            synchronize();
+            Map<String, List<Tensor>> right = expected.results();
+            Map<String, Double> deviations = new LinkedHashMap<>();
+            actual.results().forEach((what, tensors) -> deviations.put(what, deviation(right.get(what), tensors)));
+            return deviations;
+        }
+
+        private double deviation(List<Tensor> right, List<Tensor> tensors) {
+            double largest = 0;
+            double apart = 0;
+            for (int k = 0; k < tensors.size(); k++) {
+                long elements = tensors.get(k).elements();
+                for (long from = 0; from < elements; from += COMPARED) {
+                    int count = (int) Math.min(COMPARED, elements - from);
+                    float[] one = new float[count];
+                    float[] other = new float[count];
+                    read(right.get(k).view("expected", from, Shape.of(count)), one);
+                    read(tensors.get(k).view("actual", from, Shape.of(count)), other);
+                    for (int e = 0; e < count; e++) {
+                        largest = Math.max(largest, Math.abs(one[e]));
+                        // One that is not a number stays.
+                        apart = Math.max(apart, Math.abs((double) one[e] - other[e]));
+                    }
+                }
+            }
+            return apart == 0 ? 0 : apart / largest;
+        }
+
+        @Override
+        public void close() {
+            scope.close();
+        }
     }
 
     /** One call's sizes and addresses. */
@@ -158,9 +401,21 @@ final class FusedEngine extends CudaEngine {
         private final boolean dropsRecurrent;
 
         private final Operands operands;
+        /** Runs all steps of a layer; null where that is done step by step. */
+        private final ResidentKernel kernel;
+        /** Where the packed recurrent weights of all cells lie; 0 where each pass packs them itself. */
+        private final long packed;
 
-        Pass(LstmSpec whole, Tensor parameters, LstmInput input, int timeSteps, int batchSize, FusedTape.Trace trace) {
-            this.spec = input.dropout() == null ? withoutDropout(whole) : whole;
+        Pass(
+                LstmSpec whole,
+                Tensor parameters,
+                LstmInput input,
+                int timeSteps,
+                int batchSize,
+                FusedTape.Trace trace,
+                ResidentKernel kernel) {
+            this.spec = inCall(whole, input);
+            this.kernel = kernel;
             this.layout = LstmLayout.of(spec);
             this.input = input;
             this.trace = trace;
@@ -178,6 +433,7 @@ final class FusedEngine extends CudaEngine {
             this.varied = spec.beyond(PLAIN).isPresent();
             this.dropsWeights = spec.recurrentWeightDropout() > 0;
             this.dropsRecurrent = spec.recurrentDropout() > 0;
+            this.packed = packedForAll(parameters);
             boolean narrow = operands() != real();
             this.operands =
                     new Operands(narrow ? (from, to, elements) -> narrow(from, to, elements, operands()) : null);
@@ -197,6 +453,26 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /**
+         * Packs the recurrent weights of all cells, once for all passes. Training changes them between passes, and what is made outside
+         * of a pass cuts the run of commands that could be one graph.
+         */
+        private long packedForAll(Tensor tensor) {
+            if (kernel == null || dropsWeights || trace.kept() == FusedTape.Kept.ALL) {
+                return 0;
+            }
+            int states = spec.states();
+            int reals = Math.toIntExact(kernel.packedBytes() / real().bytes());
+            return input(made(tensor, new Packing(spec, kernel), real(), Shape.of(states, reals), copy -> {
+                for (int state = 0; state < states; state++) {
+                    pack(
+                            true,
+                            weight(layout.cell(state).recurrentWeights()),
+                            output(copy) + bytes((long) state * reals));
+                }
+            }));
+        }
+
         /** Lets products find what lies at an address in a copy. */
         private void copyInto(Tensor copy, long address) {
             operands.copy(address, copy.elements(), DeviceStorage.address(copy, copy.type()));
@@ -213,14 +489,6 @@ final class FusedEngine extends CudaEngine {
         private void product(
                 boolean transposeA, boolean transposeB, int m, int n, int k, long a, long b, boolean add, long c) {
             FusedEngine.this.product(transposeA, transposeB, m, n, k, operands.of(a), operands.of(b), add, c);
-        }
-
-        /** What draws nothing: of the options that are random only zoneout counts without random numbers. */
-        private static LstmSpec withoutDropout(LstmSpec spec) {
-            return spec.withDropout(0)
-                    .withRecurrentDropout(0)
-                    .withCandidateDropout(0)
-                    .withRecurrentWeightDropout(0);
         }
 
         private boolean drops() {
@@ -261,15 +529,30 @@ final class FusedEngine extends CudaEngine {
                         .over((long) rows * spec.inputSize());
             }
             try (Scope workspace = openScope("masks")) {
-                Masks masks = new Masks(workspace);
+                List<Masks> masks = eachCell(() -> new Masks(workspace));
+                List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
                 for (int layer = 0; layer < spec.layers(); layer++) {
                     boolean top = layer == spec.layers() - 1;
                     operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
                     long y = output(top ? output.y() : trace.layerInput(layer + 1));
-                    for (int k = 0; k < cells; k++) {
-                        int state = layer * cells + k;
-                        masks.draw(state);
-                        forward(state, layer, y + bytes((long) k * outputs), output.last(), masks);
+                    if (kernel == null) {
+                        for (int k = 0; k < cells; k++) {
+                            int state = layer * cells + k;
+                            masks.get(k).draw(state);
+                            begin(state, layer, masks.get(k));
+                            steps(state, outputOf(y, k), masks.get(k));
+                            deliver(state, output.last());
+                        }
+                    } else {
+                        for (int k = 0; k < cells; k++) {
+                            int state = layer * cells + k;
+                            masks.get(k).draw(state);
+                            begin(state, layer, masks.get(k));
+                        }
+                        sweep(layer, y, masks, packingRooms);
+                        for (int k = 0; k < cells; k++) {
+                            deliver(layer * cells + k, output.last());
+                        }
                     }
                     if (!top && drops()) {
                         dropout(y, spec.dropout(), input.dropout().substream(layer), y, (long) rows * width);
@@ -278,29 +561,39 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
-        private void forward(int state, int layer, long y, LstmState last, Masks masks) {
+        /** What each cell of a layer has for itself: the same for all of them where one is done with it before the next begins. */
+        private <R> List<R> eachCell(Supplier<R> room) {
+            R first = room.get();
+            return cells == 1 ? List.of(first) : List.of(first, kernel == null ? first : room.get());
+        }
+
+        /** Where the outputs of cell k of a layer begin in those of all. */
+        private long outputOf(long y, int k) {
+            return y == 0 ? 0 : y + bytes((long) k * outputs);
+        }
+
+        private boolean reversed(int state) {
+            return spec.direction().reversed(state % cells);
+        }
+
+        /** Brings what a cell's steps begin with: the inputs' share of all gates, and the initial state. */
+        private void begin(int state, int layer, Masks masks) {
             LstmLayout.Cell weights = layout.cell(state);
-            boolean reversed = spec.direction().reversed(state % cells);
             int inputs = spec.layerInputSize(layer);
             FusedTape.Cell cell = trace.cell(state);
             long a = output(cell.gates());
             long h = output(cell.h());
             long c = output(cell.c());
-            long m = optionalOutput(cell.m());
-            VariedCell variation = variation(cell, weights, masks);
-            boolean normal = cell.normal() != null;
-            long share = normal ? output(cell.normal().v()) : a;
-            if (normal) {
+            if (cell.normal() != null) {
                 long u = output(cell.normal().u());
                 product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), false, u);
-                variation.normalizeInputs(rows);
+                variation(cell, weights, masks).normalizeInputs(rows);
             } else {
                 setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
                 product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
             }
-            int firstSlot = reversed ? timeSteps : 0;
-            boolean fromZero = input.initial() == null;
-            if (fromZero) {
+            int firstSlot = reversed(state) ? timeSteps : 0;
+            if (input.initial() == null) {
                 clear(at(h, firstSlot, outputs), (long) batchSize * outputs);
                 clear(at(c, firstSlot, hidden), (long) batchSize * hidden);
             } else {
@@ -313,6 +606,142 @@ final class FusedEngine extends CudaEngine {
                         at(c, firstSlot, hidden),
                         (long) batchSize * hidden);
             }
+        }
+
+        /** Copies a cell's last state to where it is wanted. */
+        private void deliver(int state, LstmState last) {
+            if (last != null) {
+                FusedTape.Cell cell = trace.cell(state);
+                int lastSlot = reversed(state) ? 0 : timeSteps;
+                copyState(at(input(cell.h()), lastSlot, outputs), last.h(), state, outputs);
+                copyState(at(input(cell.c()), lastSlot, hidden), last.c(), state, hidden);
+            }
+        }
+
+        /** Room for what {@link #pack} makes of a cell's recurrent weights; 0 where none is needed. */
+        private long packingRoom(Scope workspace) {
+            return kernel == null || packed != 0
+                    ? 0
+                    : output(workspace.allocate(
+                            "packed weights", Math.toIntExact(kernel.packedBytes() / real().bytes())));
+        }
+
+        /** Brings a cell's recurrent weights into the order in which the kernel reads them. */
+        private void pack(boolean forward, long from, long to) {
+            kernels()
+                    .launchExactly(kernel.packing(forward))
+                    .address(from)
+                    .address(to)
+                    .integer(hidden)
+                    .over(kernel.packedBytes() / Integer.BYTES);
+        }
+
+        /** Where the packed recurrent weights of the cells of a layer lie, in rooms unless they are packed already. */
+        private long[] packed(int layer, boolean forward, List<Masks> masks, List<Long> rooms) {
+            long[] places = new long[cells];
+            for (int k = 0; k < cells; k++) {
+                int state = layer * cells + k;
+                if (packed == 0) {
+                    pack(forward, recurrentWeights(layout.cell(state), masks.get(k)), rooms.get(k));
+                    places[k] = rooms.get(k);
+                } else {
+                    places[k] = packed + state * kernel.packedBytes();
+                }
+            }
+            return places;
+        }
+
+        /** Goes through time, for all cells of a layer at once. */
+        private void sweep(int layer, long y, List<Masks> masks, List<Long> rooms) {
+            long[] weights = packed(layer, true, masks, rooms);
+            Kernels.Launch launch = kernels().launchExactly(kernel.name(true));
+            for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
+                if (k < cells) {
+                    FusedTape.Cell cell = trace.cell(layer * cells + k);
+                    launch.address(output(cell.gates()))
+                            .address(weights[k])
+                            .address(output(cell.h()))
+                            .address(output(cell.c()))
+                            .address(outputOf(y, k));
+                } else {
+                    launch.address(0).address(0).address(0).address(0).address(0);
+                }
+            }
+            finish(launch, true);
+            if (trace.kept() == FusedTape.Kept.ALL) {
+                for (int k = 0; k < cells; k++) {
+                    // The products of the way back read them; none of this pass does.
+                    int state = layer * cells + k;
+                    operands.changed(before(state), (long) rows * outputs);
+                }
+            }
+        }
+
+        /** The same on the way back: leaves {@code da} where the gates were. */
+        private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> rooms) {
+            long[] weights = packed(layer, false, masks, rooms);
+            Kernels.Launch launch = kernels().launchExactly(kernel.name(false));
+            for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
+                if (k < cells) {
+                    FusedTape.Cell cell = trace.cell(layer * cells + k);
+                    launch.address(output(cell.gates()))
+                            .address(weights[k])
+                            .address(input(cell.c()))
+                            .address(d.get(k).dh())
+                            .address(d.get(k).dc())
+                            .address(outputOf(dy, k));
+                } else {
+                    launch.address(0)
+                            .address(0)
+                            .address(0)
+                            .address(0)
+                            .address(0)
+                            .address(0);
+                }
+            }
+            finish(launch, false);
+        }
+
+        private void finish(Kernels.Launch launch, boolean forward) {
+            int reversed = 0;
+            for (int k = 0; k < cells; k++) {
+                reversed |= reversed(k) ? 1 << k : 0;
+            }
+            launch.integer(width)
+                    .address(lengths)
+                    .integer(reversed)
+                    .integer(0)
+                    .integer(timeSteps)
+                    .integer(timeSteps)
+                    .integer(batchSize)
+                    .integer(hidden)
+                    .real(spec.cellClip())
+                    .shared(kernel.shared(forward));
+            if (kernel.largeCluster()) {
+                launch.largeClusters();
+            }
+            launch.blocks(kernel.blocks(batchSize), cells, kernel.threads());
+        }
+
+        /** Where the states before all steps lie, in the order of time, as the products with the recurrent weights read them. */
+        private long before(int state) {
+            return at(seen(trace.cell(state)), reversed(state) ? 1 : 0, outputs);
+        }
+
+        /** Goes through time, a product and a kernel a step. */
+        private void steps(int state, long y, Masks masks) {
+            LstmLayout.Cell weights = layout.cell(state);
+            boolean reversed = reversed(state);
+            FusedTape.Cell cell = trace.cell(state);
+            long a = output(cell.gates());
+            long h = output(cell.h());
+            long c = output(cell.c());
+            long m = optionalOutput(cell.m());
+            VariedCell variation = variation(cell, weights, masks);
+            boolean normal = cell.normal() != null;
+            long share = normal ? output(cell.normal().v()) : a;
+            int firstSlot = reversed ? timeSteps : 0;
+            boolean fromZero = input.initial() == null;
             long seen = seen(cell);
             if (dropsRecurrent) {
                 masks.drop(LstmMask.RECURRENT, state, at(h, firstSlot, outputs), at(seen, firstSlot, outputs));
@@ -364,11 +793,6 @@ final class FusedEngine extends CudaEngine {
                     // No product reads the last one.
                     operands.changed(at(seen, after, outputs), (long) batchSize * outputs);
                 }
-            }
-            if (last != null) {
-                int lastSlot = reversed ? 0 : timeSteps;
-                copyState(at(h, lastSlot, outputs), last.h(), state, outputs);
-                copyState(at(c, lastSlot, hidden), last.c(), state, hidden);
             }
         }
 
@@ -433,8 +857,6 @@ final class FusedEngine extends CudaEngine {
         void backward(LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
             long gradients = optionalOutput(parameterGradients);
             try (Scope workspace = openScope("backward workspace")) {
-                long dh = output(workspace.allocate("dh", batchSize, outputs));
-                long dc = output(workspace.allocate("dc", batchSize, hidden));
                 long dm = spec.projected() ? output(workspace.allocate("dm", batchSize, hidden)) : 0;
                 long dhTotal = spec.projected()
                         ? output(workspace.allocate("dh of all steps", timeSteps, batchSize, outputs))
@@ -453,36 +875,34 @@ final class FusedEngine extends CudaEngine {
                 for (int k = 0; k < Math.min(2, spec.layers() - 1); k++) {
                     between[k] = output(workspace.allocate("layer gradient", timeSteps, batchSize, width));
                 }
-                VariedCell.Gradients varying = new VariedCell.Gradients(
-                        dh,
+                List<VariedCell.Gradients> d = eachCell(() -> new VariedCell.Gradients(
+                        output(workspace.allocate("dh", batchSize, outputs)),
                         dropsRecurrent ? output(workspace.allocate("dh after dropout", batchSize, outputs)) : 0,
-                        dc,
+                        output(workspace.allocate("dc", batchSize, hidden)),
                         dm,
                         dhTotal,
                         sums(workspace, spec.peepholes() && gradients != 0, "dp", (Gate.COUNT - 1) * hidden),
                         sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of gates", gates),
-                        sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of cells", 2 * hidden));
-                Masks masks = new Masks(workspace);
+                        sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of cells", 2 * hidden)));
+                List<Masks> masks = eachCell(() -> new Masks(workspace));
+                List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
                 long dy = optionalInput(outputGradient.y());
                 for (int layer = spec.layers() - 1; layer >= 0; layer--) {
                     long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];
+                    if (kernel != null) {
+                        for (int k = 0; k < cells; k++) {
+                            int state = layer * cells + k;
+                            loadStates(outputGradient.last(), state, d.get(k));
+                            masks.get(k).draw(state);
+                        }
+                        sweepBack(layer, dy, d, masks, packingRooms);
+                    }
                     for (int k = 0; k < cells; k++) {
                         int state = layer * cells + k;
-                        loadState(
-                                outputGradient.last() == null
-                                        ? null
-                                        : outputGradient.last().h(),
-                                state,
-                                outputs,
-                                dh);
-                        loadState(
-                                outputGradient.last() == null
-                                        ? null
-                                        : outputGradient.last().c(),
-                                state,
-                                hidden,
-                                dc);
                         FusedTape.Cell cell = trace.cell(state);
+                        if (kernel == null) {
+                            loadStates(outputGradient.last(), state, d.get(k));
+                        }
                         if (narrowGates != null) {
                             copyInto(
                                     narrowGates,
@@ -494,12 +914,16 @@ final class FusedEngine extends CudaEngine {
                         if (narrowInputs != null) {
                             copyInto(narrowInputs, input(cell.normal().u()));
                         }
-                        masks.draw(state);
-                        steps(state, dy == 0 ? 0 : dy + bytes((long) k * outputs), varying, masks);
-                        products(state, layer, k == 0, gradients, varying, dx, masks);
+                        if (kernel == null) {
+                            masks.get(k).draw(state);
+                            stepsBack(state, outputOf(dy, k), d.get(k), masks.get(k));
+                        } else {
+                            operands.changed(input(cell.gates()), (long) rows * gates);
+                        }
+                        products(state, layer, k == 0, gradients, d.get(k), dx, masks.get(k));
                         if (inputGradient.initial() != null) {
-                            copyState(dh, inputGradient.initial().h(), state, outputs);
-                            copyState(dc, inputGradient.initial().c(), state, hidden);
+                            copyState(d.get(k).dh(), inputGradient.initial().h(), state, outputs);
+                            copyState(d.get(k).dc(), inputGradient.initial().c(), state, hidden);
                         }
                     }
                     if (layer > 0 && drops()) {
@@ -508,6 +932,12 @@ final class FusedEngine extends CudaEngine {
                     dy = dx;
                 }
             }
+        }
+
+        /** One cell's part of the gradient with respect to the last states. */
+        private void loadStates(LstmState last, int state, VariedCell.Gradients d) {
+            loadState(last == null ? null : last.h(), state, outputs, d.dh());
+            loadState(last == null ? null : last.c(), state, hidden, d.dc());
         }
 
         /** One cell's part of a gradient with respect to states; zeros where there is none. */
@@ -520,9 +950,9 @@ final class FusedEngine extends CudaEngine {
         }
 
         /** Goes back through time: leaves {@code da} where the gates were. */
-        private void steps(int state, long dy, VariedCell.Gradients d, Masks masks) {
+        private void stepsBack(int state, long dy, VariedCell.Gradients d, Masks masks) {
             LstmLayout.Cell weights = layout.cell(state);
-            boolean reversed = spec.direction().reversed(state % cells);
+            boolean reversed = reversed(state);
             FusedTape.Cell cell = trace.cell(state);
             long a = output(cell.gates());
             long c = input(cell.c());
@@ -627,7 +1057,6 @@ final class FusedEngine extends CudaEngine {
         private void products(
                 int state, int layer, boolean firstCell, long gradients, VariedCell.Gradients d, long dx, Masks masks) {
             LstmLayout.Cell weights = layout.cell(state);
-            boolean reversed = spec.direction().reversed(state % cells);
             int inputs = spec.layerInputSize(layer);
             FusedTape.Cell cell = trace.cell(state);
             long da = output(cell.gates());
@@ -648,7 +1077,7 @@ final class FusedEngine extends CudaEngine {
             if (gradients == 0) {
                 return;
             }
-            long before = at(seen(cell), reversed ? 1 : 0, outputs);
+            long before = before(state);
             addProduct(gates, inputs, du, layerInput(layer), gradients, weights.inputWeights());
             if (dropsWeights) {
                 product(true, false, gates, outputs, rows, dv, before, false, masks.weights);

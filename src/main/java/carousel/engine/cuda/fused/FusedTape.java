@@ -19,11 +19,21 @@ final class FusedTape extends LstmTape {
 
     FusedTape(LstmSpec spec, Scope scope, int timeSteps, int batchSize) {
         super(spec, scope, timeSteps, batchSize);
-        this.trace = new Trace(spec, scope, timeSteps, batchSize, true);
+        this.trace = new Trace(spec, scope, timeSteps, batchSize, Kept.ALL);
+    }
+
+    /** Which cells have tensors of their own. */
+    enum Kept {
+        /** Each one, for a backward pass to come. */
+        ALL,
+        /** The cells of one layer, which shares them with the next: they are run together. */
+        LAYER,
+        /** One, which shares them with all others. */
+        CELL
     }
 
     /**
-     * The tensors of one pass. Without a backward pass to come, the cells of a layer share theirs with those of the next.
+     * The tensors of one pass.
      *
      * <p>A cell's states have T + 1 slots: one that reads forwards goes from slot t to slot t + 1, one that reads in reverse from slot
      * t + 1 to slot t. So the states before time t lie in the order of t, for either.
@@ -33,6 +43,7 @@ final class FusedTape extends LstmTape {
         private final Scope scope;
         private final int timeSteps;
         private final int batchSize;
+        private final Kept kept;
         private final Cell[] cells;
         private final Tensor[] layerInputs;
         /** By what they are copies of. */
@@ -42,19 +53,25 @@ final class FusedTape extends LstmTape {
         private Tensor validInput;
         private Tensor lengths;
 
-        Trace(LstmSpec spec, Scope scope, int timeSteps, int batchSize, boolean kept) {
+        Trace(LstmSpec spec, Scope scope, int timeSteps, int batchSize, Kept kept) {
             this.spec = spec;
             this.scope = scope;
             this.timeSteps = timeSteps;
             this.batchSize = batchSize;
+            this.kept = kept;
             this.cells = new Cell[spec.states()];
             this.layerInputs = new Tensor[spec.layers()];
+            int own = switch (kept) {
+                case ALL -> cells.length;
+                case LAYER -> spec.direction().cells();
+                case CELL -> 1;
+            };
             for (int state = 0; state < cells.length; state++) {
-                cells[state] = kept || state == 0 ? newCell() : cells[0];
+                cells[state] = state < own ? newCell() : cells[state % own];
             }
             for (int layer = 1; layer < spec.layers(); layer++) {
                 // Of the ones not kept, a layer reads one and writes the other.
-                layerInputs[layer] = kept || layer <= 2
+                layerInputs[layer] = kept == Kept.ALL || layer <= 2
                         ? scope.allocate("layer output", timeSteps, batchSize, spec.sequenceWidth())
                         : layerInputs[layer - 2];
             }
@@ -79,6 +96,10 @@ final class FusedTape extends LstmTape {
                                     scope.allocate("deviations of v and c", timeSteps, batchSize, DEVIATIONS),
                                     scope.allocate("normalised c", timeSteps, batchSize, hidden))
                             : null);
+        }
+
+        Kept kept() {
+            return kept;
         }
 
         Cell cell(int state) {

@@ -1,19 +1,17 @@
-package carousel.engine.cuda.cudnn;
+package carousel.engine.cuda;
 
-import carousel.engine.cuda.CudaContext;
-import carousel.engine.cuda.Release;
-import carousel.engine.cuda.Status;
+import java.util.Arrays;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUevent_flags;
 import jcuda.driver.JCudaDriver;
 
 /** Measures on the device how long something takes there. */
-final class Stopwatch implements AutoCloseable {
+public final class Stopwatch implements AutoCloseable {
     private final CudaContext context;
     private final CUevent begin = new CUevent();
     private final CUevent end = new CUevent();
 
-    Stopwatch(CudaContext context) {
+    public Stopwatch(CudaContext context) {
         this.context = context;
         create(begin);
         try {
@@ -24,8 +22,25 @@ final class Stopwatch implements AutoCloseable {
         }
     }
 
-    /** The milliseconds that the device takes for what is asked for meanwhile. */
-    float time(Runnable work) {
+    /**
+     * The milliseconds that the device takes for some work: the median of some runs.
+     *
+     * @param before runs that do not count, after which everything is in place: the first loads kernels, and a run of commands that
+     *     comes up again becomes a graph
+     */
+    public float median(int before, int runs, Runnable work) {
+        float[] times = new float[runs];
+        for (int k = -before; k < runs; k++) {
+            float time = time(work);
+            if (k >= 0) {
+                times[k] = time;
+            }
+        }
+        Arrays.sort(times);
+        return times[runs / 2];
+    }
+
+    private float time(Runnable work) {
         record(begin);
         work.run();
         record(end);

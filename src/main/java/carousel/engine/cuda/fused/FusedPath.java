@@ -1,0 +1,39 @@
+package carousel.engine.cuda.fused;
+
+import carousel.engine.cuda.Pinned;
+import java.util.Arrays;
+import java.util.Optional;
+
+/** The ways in which the steps of a layer of plain cells are run. Each gives the same but for the last bits. */
+enum FusedPath {
+    /** A product and a kernel a step: takes everything. */
+    POINTWISE("pointwise"),
+    /** One kernel for all steps, whose blocks hold the recurrent weights in their registers. */
+    RESIDENT("resident"),
+    /** The same with the weights spread over the blocks of a cluster. */
+    CLUSTER("cluster");
+
+    /** Which one runs every layer that it fits; left out or {@value Pinned#AUTO}, the fastest one of each shape does. */
+    static final String PROPERTY = "carousel.fused.path";
+
+    private final String word;
+
+    FusedPath(String word) {
+        this.word = word;
+    }
+
+    /** As the property has it. */
+    String word() {
+        return word;
+    }
+
+    /** What the property {@value #PROPERTY} asks for; nothing for the fastest. */
+    static Optional<FusedPath> pinned() {
+        return Pinned.by(PROPERTY, values(), FusedPath::word);
+    }
+
+    /** The path that is so called. */
+    static Optional<FusedPath> of(String word) {
+        return Arrays.stream(values()).filter(path -> path.word.equals(word)).findFirst();
+    }
+}

@@ -1,0 +1,163 @@
+package carousel.engine.cuda.fused;
+
+import carousel.engine.cuda.UserCache;
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import com.google.gson.Strictness;
+import com.google.gson.stream.JsonReader;
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Which path was the fastest for which shape, on a disk: measured once on a machine and not in every process. The file
+ *
+ * <pre>
+ *   {"version": 1, "machines": {MACHINE: {SHAPE: PATH, ...}, ...}}
+ * </pre>
+ *
+ * holds nothing that cannot be measured again: what cannot be read is measured and written anew, and where nothing can be written the
+ * program goes on without.
+ */
+final class PathMemory {
+    /** Which file; {@value #OFF} for none, left out for {@value #FILE} in the user's cache. */
+    static final String PROPERTY = "carousel.fused.cache";
+
+    static final String OFF = "off";
+    static final String FILE = "fused-paths.json";
+
+    private static final Logger LOG = LoggerFactory.getLogger(PathMemory.class);
+    private static final int VERSION = 1;
+    private static final String MACHINES = "machines";
+    private static final int DEPTH = 4;
+    /** A file that is larger was written by something else. */
+    private static final long MOST_BYTES = 16 << 20;
+    /** Shapes of one machine; the one that was remembered first is forgotten beyond. */
+    static final int MOST_SHAPES = 4096;
+
+    private final Path file;
+    private final String machine;
+    private boolean failed;
+
+    private PathMemory(Path file, String machine) {
+        this.file = file;
+        this.machine = machine;
+    }
+
+    /**
+     * As the property {@value #PROPERTY} has it.
+     *
+     * @param machine all that the times depend on besides the shape
+     */
+    static PathMemory of(String machine) {
+        String asked = System.getProperty(PROPERTY, "").strip();
+        if (asked.equals(OFF)) {
+            return new PathMemory(null, machine);
+        }
+        try {
+            return new PathMemory(asked.isEmpty() ? UserCache.place().resolve(FILE) : Path.of(asked), machine);
+        } catch (InvalidPathException noPath) {
+            LOG.warn("the property {} should be a file or {} but is '{}': nothing is remembered", PROPERTY, OFF, asked);
+            return new PathMemory(null, machine);
+        }
+    }
+
+    /** The path that was the fastest for a shape. */
+    Optional<FusedPath> recall(String shape) {
+        if (file == null || !Files.exists(file)) {
+            return Optional.empty();
+        }
+        JsonElement word = shapes(read()).get(shape);
+        return word != null && word.isJsonPrimitive() ? FusedPath.of(word.getAsString()) : Optional.empty();
+    }
+
+    /** Where it is remembered, for a sentence. */
+    String place() {
+        return String.valueOf(file);
+    }
+
+    /** Keeps the fastest path of a shape for later processes. */
+    void remember(String shape, FusedPath path) {
+        if (file == null) {
+            return;
+        }
+        // Read again: another process may have added to it.
+        JsonObject all = Files.exists(file) ? read() : empty();
+        JsonObject shapes = shapes(all);
+        shapes.remove(shape);
+        shapes.addProperty(shape, path.word());
+        while (shapes.size() > MOST_SHAPES) {
+            shapes.remove(shapes.keySet().iterator().next());
+        }
+        all.getAsJsonObject(MACHINES).add(machine, shapes);
+        String text = new GsonBuilder()
+                        .disableHtmlEscaping()
+                        .setPrettyPrinting()
+                        .create()
+                        .toJson(all) + "\n";
+        try {
+            UserCache.put(file, text.getBytes(StandardCharsets.UTF_8));
+        } catch (IOException unwritable) {
+            if (!failed) {
+                failed = true;
+                LOG.warn(
+                        "the fastest paths cannot be remembered in {} ({}) and are measured again next time; name another file with -D{}",
+                        file,
+                        unwritable.toString(),
+                        PROPERTY);
+            }
+        }
+    }
+
+    private JsonObject shapes(JsonObject all) {
+        JsonElement mine = all.getAsJsonObject(MACHINES).get(machine);
+        return mine != null && mine.isJsonObject() ? mine.getAsJsonObject() : new JsonObject();
+    }
+
+    private static JsonObject empty() {
+        JsonObject all = new JsonObject();
+        all.addProperty("version", VERSION);
+        all.add(MACHINES, new JsonObject());
+        return all;
+    }
+
+    /** What the file says; nothing where that is not what this class writes. */
+    private JsonObject read() {
+        try {
+            if (Files.size(file) > MOST_BYTES) {
+                throw new JsonParseException("it has more than " + MOST_BYTES + " bytes");
+            }
+            JsonReader reader = new JsonReader(new StringReader(Files.readString(file)));
+            reader.setStrictness(Strictness.STRICT);
+            reader.setNestingLimit(DEPTH);
+            JsonElement json = JsonParser.parseReader(reader);
+            if (json.isJsonObject()) {
+                JsonObject all = json.getAsJsonObject();
+                JsonElement version = all.get("version");
+                JsonElement machines = all.get(MACHINES);
+                if (version != null
+                        && version.toString().equals(String.valueOf(VERSION))
+                        && machines != null
+                        && machines.isJsonObject()) {
+                    return all;
+                }
+            }
+            throw new JsonParseException("it holds something else");
+        } catch (JsonParseException | IOException unreadable) {
+            LOG.warn(
+                    "the fastest paths in {} cannot be read ({}): they are measured and written again",
+                    file,
+                    unreadable.toString().lines().findFirst().orElse(""));
+            return empty();
+        }
+    }
+}

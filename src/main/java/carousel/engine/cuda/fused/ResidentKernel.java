@@ -1,0 +1,159 @@
+package carousel.engine.cuda.fused;
+
+import carousel.tensor.Precision;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * A kernel that runs all steps of a layer with the recurrent weights in registers, forward or backward, and how it is launched. The
+ * table below is what {@code kernels/lstm_resident.cu} and {@code kernels/lstm_cluster.cu} have, and the only place that says so here.
+ *
+ * @param path {@link FusedPath#RESIDENT} or {@link FusedPath#CLUSTER}
+ * @param precision of its products
+ * @param units hidden units that it has room for; with fewer it is right too
+ * @param cluster blocks that share the units of one batch tile
+ * @param tile sequences of a batch tile
+ * @param parts into which a sum is divided among warps
+ */
+record ResidentKernel(FusedPath path, Precision precision, int units, int cluster, int tile, int parts) {
+    /** Where their PTX is, without its ending. */
+    static final List<String> FILES = List.of("lstm_resident", "lstm_cluster");
+
+    /** Larger clusters run only where the GPU takes them. */
+    private static final int PORTABLE_CLUSTER = 8;
+
+    private static final int GATES = 4;
+    /** Bytes that keep rows of shared memory, and what is before them, apart. */
+    private static final int PAD = 16;
+
+    private static final List<ResidentKernel> ALL = all();
+
+    private static List<ResidentKernel> all() {
+        List<ResidentKernel> all = new ArrayList<>();
+        for (Precision half : List.of(Precision.BF16, Precision.FP16)) {
+            all.add(new ResidentKernel(FusedPath.RESIDENT, half, 32, 1, 8, 1));
+            all.add(new ResidentKernel(FusedPath.RESIDENT, half, 64, 1, 8, 1));
+            all.add(new ResidentKernel(FusedPath.RESIDENT, half, 128, 1, 8, 1));
+            all.add(new ResidentKernel(FusedPath.CLUSTER, half, 128, 4, 8, 1));
+            all.add(new ResidentKernel(FusedPath.CLUSTER, half, 256, 8, 8, 2));
+            all.add(new ResidentKernel(FusedPath.CLUSTER, half, 512, 16, 16, 4));
+        }
+        all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.TF32, 32, 1, 8, 1));
+        all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.TF32, 64, 1, 8, 1));
+        all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.TF32, 128, 4, 8, 2));
+        all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.TF32, 256, 8, 16, 4));
+        all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.FP32, 32, 1, 8, 1));
+        all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.FP32, 64, 1, 8, 1));
+        all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.FP32, 128, 4, 8, 1));
+        all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.FP32, 256, 8, 8, 1));
+        return List.copyOf(all);
+    }
+
+    /** Every one there is. */
+    static List<ResidentKernel> table() {
+        return ALL;
+    }
+
+    /**
+     * For each path at most one: that with the least room that is enough.
+     *
+     * @param capability ten times the GPU's compute capability
+     */
+    static List<ResidentKernel> candidates(Precision precision, int hidden, int capability) {
+        List<ResidentKernel> candidates = new ArrayList<>();
+        for (FusedPath path : FusedPath.values()) {
+            smallest(path, precision, hidden)
+                    .filter(kernel -> kernel.capability() <= capability)
+                    .ifPresent(candidates::add);
+        }
+        return candidates;
+    }
+
+    private static Optional<ResidentKernel> smallest(FusedPath path, Precision precision, int hidden) {
+        // The table lists those of a path and a precision by their room.
+        return ALL.stream()
+                .filter(kernel -> kernel.path == path && kernel.precision == precision && kernel.units >= hidden)
+                .findFirst();
+    }
+
+    /**
+     * Why a path has no candidate, as in "takes 64 hidden units at most in FP32".
+     *
+     * @param capability ten times the GPU's compute capability
+     */
+    static String limit(FusedPath path, Precision precision, int capability) {
+        List<ResidentKernel> mine = ALL.stream()
+                .filter(kernel -> kernel.path == path && kernel.precision == precision)
+                .toList();
+        if (mine.isEmpty()) {
+            return "has no kernels in " + precision;
+        }
+        ResidentKernel largest = mine.get(mine.size() - 1);
+        if (largest.capability() > capability) {
+            return "needs compute capability " + largest.capability() / 10 + "." + largest.capability() % 10;
+        }
+        return "takes " + largest.units + " hidden units at most in " + precision;
+    }
+
+    /** Ten times the compute capability that it needs. */
+    int capability() {
+        return path == FusedPath.CLUSTER ? 90 : 80;
+    }
+
+    /** Of its function. */
+    String name(boolean forward) {
+        return name(forward ? "_forward_" : "_backward_");
+    }
+
+    /** Of the function that brings the recurrent weights into the order in which it reads them. */
+    String packing(boolean forward) {
+        return name(forward ? "_pack_forward_" : "_pack_backward_");
+    }
+
+    private String name(String what) {
+        return "carousel_lstm_" + path.word() + what
+                + (isSingle()
+                        ? "f32"
+                        : precision.name().toLowerCase(Locale.ROOT).replace("fp", "f")) + "_h" + units;
+    }
+
+    /** Whether it multiplies floats as they are, without tensor cores. */
+    private boolean isSingle() {
+        return precision == Precision.FP32;
+    }
+
+    private int unitsOfABlock() {
+        return units / cluster;
+    }
+
+    int threads() {
+        return isSingle() ? 2 * GATES * unitsOfABlock() : GATES * unitsOfABlock() * parts;
+    }
+
+    /** Blocks for each direction of a batch of this size. */
+    int blocks(int batchSize) {
+        return (batchSize + tile - 1) / tile * cluster;
+    }
+
+    /** Bytes of dynamic shared memory. */
+    int shared(boolean forward) {
+        int operandBytes = precision.operands().bytes();
+        int sums = parts * unitsOfABlock() * tile * Float.BYTES;
+        if (forward) {
+            return PAD + 2 * tile * (units * operandBytes + PAD) + (parts > 1 ? GATES * sums : 0);
+        }
+        return PAD + 2 * tile * (GATES * units * operandBytes + PAD) + (isSingle() ? 0 : 2 * sums);
+    }
+
+    /** Bytes of the recurrent weights of a cell in that order. */
+    long packedBytes() {
+        return (long) GATES * units * units * precision.operands().bytes();
+    }
+
+    /** Whether its cluster is larger than every GPU with clusters takes. */
+    boolean largeCluster() {
+        return cluster > PORTABLE_CLUSTER;
+    }
+}

@@ -1,0 +1,150 @@
+package carousel.engine.cuda.fused;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import carousel.tensor.Precision;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.MatchResult;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The table of kernels, against numbers worked out by hand and against the kernels as they are shipped. */
+class ResidentKernelTest {
+    private static final Pattern ENTRY = Pattern.compile("\\.entry\\s+(\\w+)\\((.*?)\\)([^{]*)\\{", Pattern.DOTALL);
+    private static final Pattern THREADS = Pattern.compile("\\.(?:max|req)ntid\\s+(\\d+)");
+    private static final Pattern CLUSTER = Pattern.compile("\\.reqnctapercluster\\s+(\\d+)");
+
+    private static ResidentKernel kernel(FusedPath path, Precision precision, int units) {
+        return ResidentKernel.table().stream()
+                .filter(each -> each.path() == path && each.precision() == precision && each.units() == units)
+                .findFirst()
+                .orElseThrow();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        // threads; blocks of 9 sequences; bytes forward and backward; bytes of packed weights
+        "RESIDENT, BF16,  32, 128,  2,  1296,   6416,    8192",
+        "RESIDENT, FP16, 128, 512,  2,  4368,  24848,  131072",
+        "RESIDENT, TF32,  64, 256,  2,  4368,  20752,   65536",
+        "RESIDENT, FP32,  64, 512,  2,  4368,  16656,   65536",
+        "CLUSTER,  BF16, 128, 128,  8,  4368,  18704,  131072",
+        "CLUSTER,  FP16, 256, 256, 16, 16656,  37136,  524288",
+        "CLUSTER,  BF16, 512, 512, 16, 66064, 147984, 2097152",
+        "CLUSTER,  TF32, 128, 256,  8, 16656,  37136,  262144",
+        "CLUSTER,  TF32, 256, 512,  8, 66064, 147984, 1048576",
+        "CLUSTER,  FP32, 256, 256, 16, 16656,  65808, 1048576"
+    })
+    void launchesAreThoseOfTheKernels(
+            FusedPath path,
+            Precision precision,
+            int units,
+            int threads,
+            int blocks,
+            int forward,
+            int backward,
+            long packed) {
+        ResidentKernel kernel = kernel(path, precision, units);
+        assertEquals(threads, kernel.threads());
+        assertEquals(blocks, kernel.blocks(9));
+        assertEquals(forward, kernel.shared(true));
+        assertEquals(backward, kernel.shared(false));
+        assertEquals(packed, kernel.packedBytes());
+        assertEquals(units == 512, kernel.largeCluster());
+    }
+
+    @Test
+    void namesSayWhatTheyCompute() {
+        ResidentKernel kernel = kernel(FusedPath.CLUSTER, Precision.BF16, 256);
+        assertEquals("carousel_lstm_cluster_forward_bf16_h256", kernel.name(true));
+        assertEquals("carousel_lstm_cluster_pack_backward_bf16_h256", kernel.packing(false));
+        assertEquals(
+                "carousel_lstm_resident_backward_f16_h32",
+                kernel(FusedPath.RESIDENT, Precision.FP16, 32).name(false));
+        assertEquals(
+                "carousel_lstm_resident_pack_forward_tf32_h64",
+                kernel(FusedPath.RESIDENT, Precision.TF32, 64).packing(true));
+        assertEquals(
+                "carousel_lstm_cluster_forward_f32_h128",
+                kernel(FusedPath.CLUSTER, Precision.FP32, 128).name(true));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "FP32, 1, 90, resident 32 cluster 128",
+        "FP32, 32, 90, resident 32 cluster 128",
+        "FP32, 33, 90, resident 64 cluster 128",
+        "FP32, 65, 90, cluster 128",
+        "FP32, 256, 120, cluster 256",
+        "FP32, 257, 90, ''",
+        "FP32, 33, 89, resident 64",
+        "FP32, 65, 89, ''",
+        "FP32, 33, 75, ''",
+        "BF16, 128, 90, resident 128 cluster 128",
+        "BF16, 129, 90, cluster 256",
+        "FP16, 512, 90, cluster 512",
+        "FP16, 513, 90, ''",
+        "TF32, 65, 90, cluster 128",
+        "TF32, 257, 90, ''",
+        "FP64, 5, 90, ''"
+    })
+    void candidatesHaveTheLeastRoomThatIsEnough(Precision precision, int hidden, int capability, String expected) {
+        assertEquals(
+                expected,
+                ResidentKernel.candidates(precision, hidden, capability).stream()
+                        .map(kernel -> kernel.path().word() + " " + kernel.units())
+                        .collect(Collectors.joining(" ")));
+    }
+
+    @Test
+    void limitsAreSaid() {
+        assertEquals(
+                "takes 64 hidden units at most in FP32", ResidentKernel.limit(FusedPath.RESIDENT, Precision.FP32, 90));
+        assertEquals("has no kernels in FP64", ResidentKernel.limit(FusedPath.CLUSTER, Precision.FP64, 90));
+        assertEquals("needs compute capability 9.0", ResidentKernel.limit(FusedPath.CLUSTER, Precision.BF16, 89));
+    }
+
+    /** Every kernel that is shipped is in the table, with its threads and its cluster, and the other way round. */
+    @Test
+    void tableIsThatOfTheKernels() throws IOException {
+        Set<String> shipped = new TreeSet<>();
+        for (String file : ResidentKernel.FILES) {
+            for (MatchResult entry : ENTRY.matcher(ptx(file)).results().toList()) {
+                String packs = entry.group(1).contains("_pack_") ? " packs" : threadsAndCluster(entry.group(3));
+                shipped.add(entry.group(1) + packs);
+            }
+        }
+        Set<String> listed = new TreeSet<>();
+        for (ResidentKernel kernel : ResidentKernel.table()) {
+            for (boolean forward : List.of(true, false)) {
+                listed.add(kernel.name(forward) + " " + kernel.threads() + " " + kernel.cluster());
+                listed.add(kernel.packing(forward) + " packs");
+            }
+        }
+        assertTrue(listed.size() >= 4 * 20, listed::toString);
+        assertEquals(listed, shipped);
+    }
+
+    private static String threadsAndCluster(String directives) {
+        Matcher threads = THREADS.matcher(directives);
+        assertTrue(threads.find(), directives);
+        Matcher cluster = CLUSTER.matcher(directives);
+        return " " + threads.group(1) + " " + (cluster.find() ? cluster.group(1) : "1");
+    }
+
+    private static String ptx(String file) throws IOException {
+        try (InputStream in = ResidentKernel.class.getResourceAsStream("/carousel/engine/cuda/" + file + ".ptx")) {
+            return new String(in.readAllBytes(), StandardCharsets.US_ASCII);
+        }
+    }
+}
