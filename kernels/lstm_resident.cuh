@@ -46,6 +46,10 @@ namespace carousel {
 
 constexpr int kGates = 4;
 
+constexpr int larger(int a, int b) {
+    return a > b ? a : b;
+}
+
 __device__ __forceinline__ unsigned operandBits(Bf16, float value) {
     return bitsOf(__float2bfloat16_rn(value));
 }
@@ -72,50 +76,81 @@ __device__ __forceinline__ float loadIf(bool condition, const float* from, long 
     return condition ? value : 0.0f;
 }
 
-// R[row][column] as an operand, 0 where there is none. `row` is gate H + unit.
+// Weights as they are given: R [4H, H], or W [4H, C].
+struct Matrix {
+    const float* values;
+    int H;
+    int columns;
+};
+
+// Row gate H + unit and column k of one, as an operand, 0 where there is none.
 template <typename T>
-__device__ __forceinline__ unsigned weightBits(const float* R, int gate, int unit, int k, int H) {
-    return operandBits(T(), loadIf(unit < H && k < H, R, (static_cast<long long>(gate) * H + unit) * H + k));
+__device__ __forceinline__ unsigned weightBits(Matrix m, int gate, int unit, int k) {
+    long long at = (static_cast<long long>(gate) * m.H + unit) * m.columns + k;
+    return operandBits(T(), loadIf(unit < m.H && k < m.columns, m.values, at));
 }
 
-// The word of R at row (gate, unit) and columns k, k + 1.
+// The word of that row at columns k, k + 1.
 template <typename T>
-__device__ __forceinline__ unsigned weightWord(const float* R, int gate, int unit, int k, int H) {
+__device__ __forceinline__ unsigned weightWord(Matrix m, int gate, int unit, int k) {
     if constexpr (kBytesOf<T> == 2) {
-        return weightBits<T>(R, gate, unit, k, H) | weightBits<T>(R, gate, unit, k + 1, H) << 16;
+        return weightBits<T>(m, gate, unit, k) | weightBits<T>(m, gate, unit, k + 1) << 16;
     } else {
-        return weightBits<T>(R, gate, unit, k, H);
+        return weightBits<T>(m, gate, unit, k);
     }
 }
 
 // The word of R^T at row `unit` and columns k, k + 1 of those that are counted as 4 u + gate.
 template <typename T>
-__device__ __forceinline__ unsigned transposedWord(const float* R, int unit, int k, int H) {
-    unsigned low = weightBits<T>(R, k % kGates, k / kGates, unit, H);
+__device__ __forceinline__ unsigned transposedWord(Matrix R, int unit, int k) {
+    unsigned low = weightBits<T>(R, k % kGates, k / kGates, unit);
     if constexpr (kBytesOf<T> == 2) {
-        return low | weightBits<T>(R, (k + 1) % kGates, (k + 1) / kGates, unit, H) << 16;
+        return low | weightBits<T>(R, (k + 1) % kGates, (k + 1) / kGates, unit) << 16;
     } else {
         return low;
     }
 }
 
-// Gates of a cell whose h is rounded to fewer bits anyway: within 2^-20 of the exact ones, in four and five instructions where those take some
-// twelve and thirty, which is what a step would mostly consist of. F32 has the exact ones.
+// Functions of a cell whose h is rounded to fewer bits anyway: within 2^-20 of the exact ones, which take some twelve and thirty instructions
+// each, and would be most of a step. F32 has the exact ones.
 template <typename T>
-__device__ __forceinline__ float gateSigmoid(float x) {
-    if constexpr (std::is_same_v<T, F32>) {
-        return sigmoid(x);
-    } else {
-        return reciprocal(1 + power(-1.442695041f * x));
-    }
-}
-
-template <typename T>
-__device__ __forceinline__ float gateTanh(float x) {
+__device__ __forceinline__ float cellTanh(float x) {
     if constexpr (std::is_same_v<T, F32>) {
         return tanh(x);
     } else {
         return fmaf(-2.0f, reciprocal(1 + power(2.885390082f * x)), 1.0f);
+    }
+}
+
+// What is not a number passes.
+__device__ __forceinline__ float atLeast(float limit, float x) {
+    return x < limit ? limit : x;
+}
+
+// From pre-activations to i, f, g and o.
+template <typename T>
+__device__ __forceinline__ void gatesOf(float (&a)[kGates]) {
+    if constexpr (std::is_same_v<T, F32>) {
+        a[0] = sigmoid(a[0]);
+        a[1] = sigmoid(a[1]);
+        a[2] = tanh(a[2]);
+        a[3] = sigmoid(a[3]);
+    } else {
+        // One reciprocal, of the product, is all four: a multiprocessor makes 16 a clock. From -20 on all of them and the product are finite,
+        // and below a sigmoid is 0 to within 2^-28. tanh x = 2 sigmoid(2x) - 1.
+        float i = 1 + power(-1.442695041f * atLeast(-20.0f, a[0]));
+        float f = 1 + power(-1.442695041f * atLeast(-20.0f, a[1]));
+        float g = 1 + power(-2.885390082f * atLeast(-10.0f, a[2]));
+        float o = 1 + power(-1.442695041f * atLeast(-20.0f, a[3]));
+        float both = i * f;
+        float others = g * o;
+        float all = reciprocal(both * others);
+        float first = all * others;
+        float second = all * both;
+        a[0] = first * f;
+        a[1] = first * i;
+        a[2] = fmaf(2.0f, second * o, -1.0f);
+        a[3] = second * g;
     }
 }
 
@@ -141,7 +176,7 @@ struct Layout {
 };
 
 // On tensor cores.
-template <typename T, int HP, int S, int NT, int WK, bool overGrid = false>
+template <typename T, int HP, int S, int NT, int WK, bool overGrid = false, int CP = 0>
 struct Tensor : Layout<T, HP, S, overGrid> {
     using Base = Layout<T, HP, S, overGrid>;
     static constexpr int kGroups = Base::kUnits / 8;
@@ -151,6 +186,8 @@ struct Tensor : Layout<T, HP, S, overGrid> {
     // Words of k that one product takes.
     static constexpr int kStep = 8;
     static constexpr int kForwardSteps = Base::kHidden / kStep / WK;
+    // Of x, 0 where the gates hold W x + b already.
+    static constexpr int kInputSteps = CP / Base::kPerWord / kStep;
     static constexpr int kParts = 2 * WK;
     static constexpr int kBackwardSteps = Base::kGate / kStep / kParts;
     static constexpr int kForwardShared =
@@ -158,7 +195,8 @@ struct Tensor : Layout<T, HP, S, overGrid> {
     static constexpr int kBackwardShared =
             Base::kBarriers + Base::kMatrices * kRows * Base::kGatePitch * 4 + kParts * Base::kUnits * kRows * 4;
     static_assert(Base::kUnits % 16 == 0 && kForwardSteps * kStep * WK == Base::kHidden && kCells * WK == 2 * NT
-                    && kBackwardSteps * kStep * kParts == Base::kGate,
+                    && kBackwardSteps * kStep * kParts == Base::kGate && kInputSteps * kStep * Base::kPerWord == CP
+                    && (CP == 0 || WK == 1),
             "tiles fit");
 
     static __device__ __forceinline__ int warp() { return threadIdx.x / kWarp; }
@@ -182,12 +220,12 @@ struct Tensor : Layout<T, HP, S, overGrid> {
         unsigned weights[kQuads][4];
 
         // Word e of quad q of a thread's weights.
-        static __device__ __forceinline__ unsigned word(const float* R, int rank, int thread, int q, int e, int H) {
+        static __device__ __forceinline__ unsigned word(Matrix R, int rank, int thread, int q, int e) {
             int warp = thread / kWarp;
             int lane = thread % kWarp;
             int k = (warp / kGroups * kForwardSteps + q % kForwardSteps) * kStep + lane % 4 + e / 2 * 4;
             int unit = rank * Base::kUnits + warp % kGroups * 8 + lane / 4;
-            return weightWord<T>(R, q / kForwardSteps * 2 + e % 2, unit, k * Base::kPerWord, H);
+            return weightWord<T>(R, q / kForwardSteps * 2 + e % 2, unit, k * Base::kPerWord);
         }
 
         // Adds the products to the four gates' sums of this thread's cells.
@@ -247,17 +285,94 @@ struct Tensor : Layout<T, HP, S, overGrid> {
         }
     };
 
+    // W, for x of this thread's sequences.
+    struct Inputs {
+        static constexpr int kQuads = larger(2 * kInputSteps, 1);
+        unsigned weights[kQuads][4];
+        // This thread's share of x of a step.
+        unsigned x[NT][larger(kInputSteps, 1)][2];
+        // The steps of the sequences that it is of.
+        int length[NT];
+        float bias[kGates];
+
+        static __device__ __forceinline__ unsigned word(Matrix W, int rank, int thread, int q, int e) {
+            int warp = thread / kWarp;
+            int lane = thread % kWarp;
+            int k = q % kInputSteps * kStep + lane % 4 + e / 2 * 4;
+            int unit = rank * Base::kUnits + warp % kGroups * 8 + lane / 4;
+            return weightWord<T>(W, q / kInputSteps * 2 + e % 2, unit, k * Base::kPerWord);
+        }
+
+        __device__ __forceinline__ void begin(const float* b, int u, int firstRow, const int* lengths, int T_, int N, int H) {
+            CAROUSEL_UNROLL
+            for (int gate = 0; gate < kGates; gate++) {
+                bias[gate] = b == nullptr ? 0.0f : loadIf(u < H, b, gate * H + u);
+            }
+            CAROUSEL_UNROLL
+            for (int tile = 0; tile < NT; tile++) {
+                int n = firstRow + tile * 8 + lane() / 4;
+                length[tile] = n >= N ? 0 : lengths == nullptr ? T_ : lengths[n];
+            }
+        }
+
+        // x [T, N, C] of time t; what is past the end of a sequence is not looked at.
+        __device__ __forceinline__ void fetch(const float* from, int t, int firstRow, int N, int C) {
+            CAROUSEL_UNROLL
+            for (int tile = 0; tile < NT; tile++) {
+                int n = firstRow + tile * 8 + lane() / 4;
+                long long row = (static_cast<long long>(t) * N + n) * C;
+                CAROUSEL_UNROLL
+                for (int step = 0; step < kInputSteps; step++) {
+                    CAROUSEL_UNROLL
+                    for (int e = 0; e < 2; e++) {
+                        int k = (step * kStep + lane() % 4 + e * 4) * Base::kPerWord;
+                        bool valid = t < length[tile];
+                        x[tile][step][e] = operandBits(T(), loadIf(valid && k < C, from, row + k));
+                        if constexpr (Base::kPerWord == 2) {
+                            x[tile][step][e] |= operandBits(T(), loadIf(valid && k + 1 < C, from, row + k + 1)) << 16;
+                        }
+                    }
+                }
+            }
+        }
+
+        // W x + b for this thread's cells.
+        __device__ __forceinline__ void multiplied(float (&sums)[kCells][kGates]) const {
+            float d[2][NT][4];
+            CAROUSEL_UNROLL
+            for (int e = 0; e < kCells * kGates; e++) {
+                int cell = e / kGates;
+                int gate = e % kGates;
+                d[gate / 2][cell / 2][gate % 2 * 2 + cell % 2] = bias[gate];
+            }
+            CAROUSEL_UNROLL
+            for (int step = 0; step < kInputSteps; step++) {
+                CAROUSEL_UNROLL
+                for (int tile = 0; tile < NT; tile++) {
+                    multiply(T(), d[0][tile], weights[step], x[tile][step]);
+                    multiply(T(), d[1][tile], weights[kInputSteps + step], x[tile][step]);
+                }
+            }
+            CAROUSEL_UNROLL
+            for (int e = 0; e < kCells * kGates; e++) {
+                int cell = e / kGates;
+                int gate = e % kGates;
+                sums[cell][gate] = d[gate / 2][cell / 2][gate % 2 * 2 + cell % 2];
+            }
+        }
+    };
+
     struct Backward {
         static constexpr int kTiles = Base::kUnits / 16;
         static constexpr int kQuads = kBackwardSteps;
         unsigned weights[kQuads][4];
 
-        static __device__ __forceinline__ unsigned word(const float* R, int rank, int thread, int q, int e, int H) {
+        static __device__ __forceinline__ unsigned word(Matrix R, int rank, int thread, int q, int e) {
             int warp = thread / kWarp;
             int lane = thread % kWarp;
             int k = (warp / kTiles * kBackwardSteps + q) * kStep + lane % 4 + e / 2 * 4;
             int unit = rank * Base::kUnits + warp % kTiles * 16 + lane / 4 + e % 2 * 8;
-            return transposedWord<T>(R, unit, k * Base::kPerWord, H);
+            return transposedWord<T>(R, unit, k * Base::kPerWord);
         }
 
         // R^T da of this thread's cells.
@@ -299,6 +414,7 @@ struct Tensor : Layout<T, HP, S, overGrid> {
 template <int HP, int S>
 struct Float : Layout<F32, HP, S, false> {
     using Base = Layout<F32, HP, S, false>;
+    static constexpr int kInputSteps = 0;
     static constexpr int kRows = 8;
     static constexpr int kThreads = kRows * Base::kUnits;
     static constexpr int kCells = 1;
@@ -343,9 +459,9 @@ struct Float : Layout<F32, HP, S, false> {
         static constexpr int kQuads = kForwardSteps * 4;
         unsigned weights[kQuads][4];
 
-        static __device__ __forceinline__ unsigned word(const float* R, int rank, int thread, int q, int e, int H) {
+        static __device__ __forceinline__ unsigned word(Matrix R, int rank, int thread, int q, int e) {
             int k = q / 4 * 32 + thread % 8 * 4 + q % 4;
-            return weightBits<F32>(R, e, rank * Base::kUnits + thread / 8, k, H);
+            return weightBits<F32>(R, e, rank * Base::kUnits + thread / 8, k);
         }
 
         __device__ __forceinline__ void multiplyBy(const unsigned* h, float*, float (&sums)[kCells][kGates]) const {
@@ -379,8 +495,8 @@ struct Float : Layout<F32, HP, S, false> {
         static constexpr int kQuads = kBackwardSteps;
         unsigned weights[kQuads][4];
 
-        static __device__ __forceinline__ unsigned word(const float* R, int rank, int thread, int q, int e, int H) {
-            return weightBits<F32>(R, e, q * 8 + thread % 8, rank * Base::kUnits + thread / 8, H);
+        static __device__ __forceinline__ unsigned word(Matrix R, int rank, int thread, int q, int e) {
+            return weightBits<F32>(R, e, q * 8 + thread % 8, rank * Base::kUnits + thread / 8);
         }
 
         __device__ __forceinline__ void multiplyBy(const unsigned* da, float*, float (&sums)[kCells]) const {
@@ -403,19 +519,32 @@ struct Float : Layout<F32, HP, S, false> {
     };
 };
 
-// R as the threads of a product hold it: [S][kQuads][kThreads][4] words, so that a load of 16 bytes from each thread of a warp is one row of
+// R, or W, as the threads of a product hold it: [S][kQuads][kThreads][4] words, so that a load of 16 bytes from each thread of a warp is one row of
 // 512. Made once for a version of the parameters. Any grid.
 template <typename P, typename Product>
-__device__ __forceinline__ void resident_pack(const float* R, unsigned* packed, int H) {
+__device__ __forceinline__ void resident_pack(Matrix from, unsigned* packed) {
     long long words = 4LL * P::kSharers * Product::kQuads * P::kThreads;
     for (long long at = firstElement(); at < words; at += elementStride()) {
         int e = static_cast<int>(at % 4);
         int thread = static_cast<int>(at / 4 % P::kThreads);
         int q = static_cast<int>(at / 4 / P::kThreads % Product::kQuads);
         int rank = static_cast<int>(at / 4 / P::kThreads / Product::kQuads);
-        packed[at] = Product::word(R, rank, thread, q, e, H);
+        packed[at] = Product::word(from, rank, thread, q, e);
     }
 }
+
+// What multiplies x, if anything.
+struct NoInputs {};
+template <typename P, bool has = (P::kInputSteps > 0)>
+struct InputsOfType {
+    using Type = NoInputs;
+};
+template <typename P>
+struct InputsOfType<P, true> {
+    using Type = typename P::Inputs;
+};
+template <typename P>
+using InputsOf = typename InputsOfType<P>::Type;
 
 template <typename P, typename Product>
 __device__ __forceinline__ void unpack(Product& product, const unsigned* packed, int rank) {
@@ -436,6 +565,9 @@ struct ForwardArrays {
     float* h;
     float* c;
     float* y;
+    // Where gates do not hold W x + b: W as it was packed, and b, null for zeros.
+    const unsigned* W;
+    const float* b;
 };
 
 struct BackwardArrays {
@@ -461,6 +593,9 @@ struct Steps {
     // Only over the grid: the tile that blockIdx.x begins with, and where it puts what others are to have.
     int firstTile;
     unsigned long long* mail;
+    // Where gates do not hold W x + b: x [T, N, C].
+    const float* x;
+    int C;
 
     // The first sequence of this block's tile.
     template <typename P>
@@ -636,14 +771,23 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
         c[cell] = loadIf(exists[cell], d.c, call.at(firstSlot, n, H) + u);
         h[cell] = loadIf(exists[cell], d.h, call.at(firstSlot, n, H) + u);
     }
-    // W x + b, a step ahead of its use.
+    InputsOf<P> inputs;
+    if constexpr (P::kInputSteps > 0) {
+        unpack<P>(inputs, d.W, rank);
+        inputs.begin(d.b, u, firstRow, call.lengths, call.T, call.N, H);
+    }
+    // W x + b, or x, a step ahead of its use.
     auto fetch = [&](int t) {
-        CAROUSEL_UNROLL
-        for (int cell = 0; cell < cells; cell++) {
-            long long at = call.at(t, firstRow + P::row(cell), kGates * H) + u;
+        if constexpr (P::kInputSteps > 0) {
+            inputs.fetch(call.x, t, firstRow, call.N, call.C);
+        } else {
             CAROUSEL_UNROLL
-            for (int gate = 0; gate < kGates; gate++) {
-                a[cell][gate] = loadIf(t < length[cell], d.gates, at + gate * H);
+            for (int cell = 0; cell < cells; cell++) {
+                long long at = call.at(t, firstRow + P::row(cell), kGates * H) + u;
+                CAROUSEL_UNROLL
+                for (int gate = 0; gate < kGates; gate++) {
+                    a[cell][gate] = loadIf(t < length[cell], d.gates, at + gate * H);
+                }
             }
         }
     };
@@ -656,6 +800,10 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
         const bool more = step + 1 < call.to;
         // Where no sequence of the tile has this step, its matrix is that of the next one.
         if (t < live) {
+            if constexpr (P::kInputSteps > 0) {
+                // In the time that h takes to come.
+                inputs.multiplied(a);
+            }
             if (turn > 0) {
                 matrices.await(turn, (turn - 1) / 2);
             }
@@ -663,16 +811,9 @@ __device__ __forceinline__ void resident_forward(ForwardArrays d0, ForwardArrays
             CAROUSEL_UNROLL
             for (int cell = 0; cell < cells; cell++) {
                 if (t < length[cell]) {
-                    float i = gateSigmoid<T>(a[cell][0]);
-                    float f = gateSigmoid<T>(a[cell][1]);
-                    float g = gateTanh<T>(a[cell][2]);
-                    float o = gateSigmoid<T>(a[cell][3]);
-                    c[cell] = limited(unlimitedCell(f, c[cell], i, g), call.clip);
-                    h[cell] = o * gateTanh<T>(c[cell]);
-                    a[cell][0] = i;
-                    a[cell][1] = f;
-                    a[cell][2] = g;
-                    a[cell][3] = o;
+                    gatesOf<T>(a[cell]);
+                    c[cell] = limited(unlimitedCell(a[cell][1], c[cell], a[cell][0], a[cell][2]), call.clip);
+                    h[cell] = a[cell][3] * cellTanh<T>(c[cell]);
                 }
             }
             turn++;
@@ -780,7 +921,7 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
                 float g = gates[cell][2];
                 float o = gates[cell][3];
                 float dOutput = dh[cell] + dy[cell];
-                float tanhC = gateTanh<T>(c[cell]);
+                float tanhC = cellTanh<T>(c[cell]);
                 float dCell = dc[cell] + dOutput * o * (1 - tanhC * tanhC);
                 if (isBeyond(unlimitedCell(f, before[cell], i, g), call.clip)) {
                     dCell = 0;
@@ -850,17 +991,18 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
 #define CAROUSEL_MORE(...) __VA_OPT__(, ) __VA_ARGS__
 #define CAROUSEL_RESIDENT_WITH(entry, family, name, more, firstTile, mail, ...) \
     CAROUSEL_ENTRY(kBlock, carousel_##family##_pack_forward_##name, (const float* R, unsigned* packed, int H)) { \
-        resident_pack<__VA_ARGS__, __VA_ARGS__::Forward>(R, packed, H); \
+        resident_pack<__VA_ARGS__, __VA_ARGS__::Forward>({R, H, H}, packed); \
     } \
     CAROUSEL_ENTRY(kBlock, carousel_##family##_pack_backward_##name, (const float* R, unsigned* packed, int H)) { \
-        resident_pack<__VA_ARGS__, __VA_ARGS__::Backward>(R, packed, H); \
+        resident_pack<__VA_ARGS__, __VA_ARGS__::Backward>({R, H, H}, packed); \
     } \
     entry((__VA_ARGS__::kThreads), carousel_##family##_forward_##name, \
             (float* gates0, const unsigned* R0, float* h0, float* c0, float* y0, float* gates1, const unsigned* R1, \
                     float* h1, float* c1, float* y1, int yPitch, const int* lengths, int reversed, int from, int to, \
                     int T, int N, int H, double clip CAROUSEL_MORE more)) { \
-        resident_forward<__VA_ARGS__>({gates0, R0, h0, c0, y0}, {gates1, R1, h1, c1, y1}, \
-                {yPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip), firstTile, mail}); \
+        resident_forward<__VA_ARGS__>({gates0, R0, h0, c0, y0, nullptr, nullptr}, \
+                {gates1, R1, h1, c1, y1, nullptr, nullptr}, \
+                {yPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip), firstTile, mail, nullptr, 0}); \
     } \
     entry((__VA_ARGS__::kThreads), carousel_##family##_backward_##name, \
             (float* gates0, const unsigned* R0, const float* c0, float* dh0, float* dc0, const float* dy0, \
@@ -868,7 +1010,23 @@ __device__ __forceinline__ void resident_backward(BackwardArrays d0, BackwardArr
                     int dyPitch, const int* lengths, int reversed, int from, int to, int T, int N, int H, \
                     double clip CAROUSEL_MORE more)) { \
         resident_backward<__VA_ARGS__>({gates0, R0, c0, dh0, dc0, dy0}, {gates1, R1, c1, dh1, dc1, dy1}, \
-                {dyPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip), firstTile, mail}); \
+                {dyPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip), firstTile, mail, nullptr, 0}); \
+    }
+
+// The kernels carousel_<family>_inputs_forward_<name> and ..._inputs_pack_<name>: forward with the product W x + b in it, for C up to the
+// padded one, and what packs W [4H, C] for it. Further arguments: x [T, N, C]; W_d as it was packed and b_d [4H] or null of each direction; C.
+// x past the end of a sequence is not looked at. R_d is what pack_forward of the same kernel without inputs made.
+#define CAROUSEL_RESIDENT_INPUTS(entry, family, name, ...) \
+    CAROUSEL_ENTRY(kBlock, carousel_##family##_inputs_pack_##name, (const float* W, unsigned* packed, int H, int C)) { \
+        resident_pack<__VA_ARGS__, __VA_ARGS__::Inputs>({W, H, C}, packed); \
+    } \
+    entry((__VA_ARGS__::kThreads), carousel_##family##_inputs_forward_##name, \
+            (float* gates0, const unsigned* R0, float* h0, float* c0, float* y0, float* gates1, const unsigned* R1, \
+                    float* h1, float* c1, float* y1, int yPitch, const int* lengths, int reversed, int from, int to, \
+                    int T, int N, int H, double clip, const float* x, const unsigned* W0, const float* b0, \
+                    const unsigned* W1, const float* b1, int C)) { \
+        resident_forward<__VA_ARGS__>({gates0, R0, h0, c0, y0, W0, b0}, {gates1, R1, h1, c1, y1, W1, b1}, \
+                {yPitch, lengths, reversed, from, to, T, N, H, static_cast<float>(clip), 0, nullptr, x, C}); \
     }
 
 #endif

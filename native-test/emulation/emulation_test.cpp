@@ -140,7 +140,7 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
                  "lstm_resident", "lstm_cluster", "lstm_grid"}) {
         all += emulation::kernels(file).size();
     }
-    EXPECT_EQ(all, 191u);
+    EXPECT_EQ(all, 215u);
 }
 
 TEST(Emulation, DrawsTheOrderOfThreadsFromTheSeed) {

@@ -51,12 +51,24 @@ struct Version {
     size_t forwardShared;
     size_t backwardShared;
     bool overGrid;
+    // Of x, for which it has room beside h; 0 where W x + b is given.
+    int columns = 0;
 
-    std::string kernel(const std::string& what) const { return std::string("carousel_") + family + '_' + what + '_' + name; }
+    std::string kernel(const std::string& what) const {
+        std::string whole = std::string("carousel_") + family + '_' + what + '_' + name;
+        return columns == 0 ? whole : whole + "_c" + std::to_string(columns);
+    }
 
-    // Of R, as the kernels want it, in pieces of 16 bytes.
-    size_t packed() const {
-        return static_cast<size_t>(padded) * static_cast<size_t>(padded) / (operand == Operand::bf16 || operand == Operand::f16 ? 2 : 1);
+    // The same with W x + b in it.
+    Version with(int inputs) const {
+        Version more = *this;
+        more.columns = inputs;
+        return more;
+    }
+
+    // Of R or W, as the kernels want it, in pieces of 16 bytes.
+    size_t packed(int width) const {
+        return static_cast<size_t>(padded) * static_cast<size_t>(width) / (operand == Operand::bf16 || operand == Operand::f16 ? 2 : 1);
     }
 
     // Launches a kernel of it on all tiles; over the grid, where `apart`, on one after the other.
@@ -124,6 +136,30 @@ const Version versions[] = {
         tensor("lstm_grid", "f16_h512", Operand::f16, 512, 32, 2, 4, true),
         tensor("lstm_grid", "f16_h768", Operand::f16, 768, 48, 2, 4, true),
         tensor("lstm_grid", "bf16_h1024", Operand::bf16, 1024, 64, 2, 4, true),
+};
+
+const Version& plain(const std::string& family, const std::string& name) {
+    for (const Version& v : versions) {
+        if (v.family == family && v.name == name) {
+            return v;
+        }
+    }
+    throw std::invalid_argument(name);
+}
+
+const Version withInputs[] = {
+        plain("lstm_resident", "bf16_h32").with(32),
+        plain("lstm_resident", "bf16_h64").with(32),
+        plain("lstm_resident", "bf16_h64").with(64),
+        plain("lstm_resident", "f16_h32").with(32),
+        plain("lstm_resident", "f16_h64").with(32),
+        plain("lstm_resident", "f16_h64").with(64),
+        plain("lstm_resident", "tf32_h32").with(32),
+        plain("lstm_resident", "tf32_h64").with(32),
+        plain("lstm_cluster", "bf16_h128").with(32),
+        plain("lstm_cluster", "bf16_h128").with(64),
+        plain("lstm_cluster", "f16_h128").with(32),
+        plain("lstm_cluster", "f16_h128").with(64),
 };
 
 struct Case {
@@ -208,13 +244,14 @@ struct Quad {
 };
 
 // R as the kernel wants it. A grid does not change it.
-std::unique_ptr<Buffer<Quad>> packedFor(const Version& v, const std::string& what, const std::vector<float>& R, int H) {
+template <typename... Width>
+std::unique_ptr<Buffer<Quad>> packedBy(const std::string& kernel, size_t quads, const std::vector<float>& R, int H, Width... width) {
     Input<float> from(R);
     std::unique_ptr<Buffer<Quad>> packed;
     std::vector<Quad> first;
     for (Grid grid : {Grid{3}, Grid{16}}) {
-        packed = std::make_unique<Buffer<Quad>>(v.packed());
-        launch(v.kernel("pack_" + what), Way{grid.x, 0}, grid, 256, from.address(), reinterpret_cast<unsigned*>(packed->address()), H);
+        packed = std::make_unique<Buffer<Quad>>(quads);
+        launch(kernel, Way{grid.x, 0}, grid, 256, from.address(), reinterpret_cast<unsigned*>(packed->address()), H, width...);
         std::vector<Quad> now = packed->values();
         EXPECT_TRUE(first.empty() || std::memcmp(first.data(), now.data(), now.size() * sizeof(Quad)) == 0);
         first = now;
@@ -230,6 +267,8 @@ const unsigned* wordsOf(const std::unique_ptr<Buffer<Quad>>& packed) {
 // Of one direction; arrays by slot and time as the kernels take them.
 struct ForwardData {
     std::vector<float> a, R, h, c;
+    // In the place of a, where there is something; x is the same for all directions.
+    std::vector<float> x{}, W{}, b{};
 };
 
 struct BackwardData {
@@ -251,6 +290,11 @@ void spoil(std::vector<float>& values, const Case& c, int width) {
     }
 }
 
+// Fewer than there is room for, and an odd number.
+int widthOf(const Version& v) {
+    return v.columns - 5;
+}
+
 ForwardData forwardData(const Case& c, int direction) {
     unsigned seed = 10 * static_cast<unsigned>(direction);
     ForwardData data{numbers<float>(c.size(c.T, 4 * c.H), seed + 1, 2),
@@ -263,6 +307,17 @@ ForwardData forwardData(const Case& c, int direction) {
     std::copy(h.begin(), h.end(), data.h.begin() + static_cast<long>(first));
     std::copy(cell.begin(), cell.end(), data.c.begin() + static_cast<long>(first));
     return data;
+}
+
+// Takes a away, and gives what it comes from.
+void addInputs(const Version& v, const Case& c, int direction, ForwardData& data) {
+    int C = widthOf(v);
+    unsigned seed = 10 * static_cast<unsigned>(direction);
+    data.a.assign(data.a.size(), nan<float>());
+    data.x = numbers<float>(c.size(c.T, C), 77);
+    spoil(data.x, c, C);
+    data.W = numbers<float>(static_cast<size_t>(4 * c.H * C), seed + 78, weightScale(C));
+    data.b = numbers<float>(static_cast<size_t>(4 * c.H), seed + 79);
 }
 
 // Gates, h and c of each direction, then y.
@@ -280,7 +335,27 @@ std::vector<std::vector<float>> forward(const Version& v, const Case& c, const s
         }
         addresses[d][3] = y.address() + d * static_cast<size_t>(c.H);
     }
+    std::unique_ptr<Buffer<Quad>> weights[2];
+    std::unique_ptr<Input<float>> x;
+    std::vector<std::unique_ptr<Input<float>>> biases;
+    for (size_t d = 0; v.columns > 0 && d < data.size(); d++) {
+        weights[d] = packedBy(v.kernel("inputs_pack"), v.packed(v.columns), data[d].W, c.H, widthOf(v));
+        x = std::make_unique<Input<float>>(data[d].x);
+        biases.push_back(std::make_unique<Input<float>>(data[d].b));
+    }
+    auto runWithInputs = [&](int from, int to) {
+        launch(v.kernel("inputs_forward"), Way{plan.seed, 0}, v.grid(c.N, c.directions, v.forwardShared), static_cast<unsigned>(v.threads),
+                addresses[0][0], wordsOf(packed[0]), addresses[0][1], addresses[0][2], addresses[0][3], addresses[1][0],
+                wordsOf(packed[1]), addresses[1][1], addresses[1][2], addresses[1][3], c.pitch(),
+                static_cast<const int*>(c.lengths.empty() ? nullptr : lengths.address()), c.reversed, from, to, c.T, c.N, c.H, c.clip,
+                x->address(), wordsOf(weights[0]), static_cast<const float*>(biases[0]->address()), wordsOf(weights[1]),
+                static_cast<const float*>(biases.size() > 1 ? biases[1]->address() : nullptr), widthOf(v));
+    };
     auto run = [&](int from, int to) {
+        if (v.columns > 0) {
+            runWithInputs(from, to);
+            return;
+        }
         v.launchOn("forward", plan.seed, c.N, c.directions, v.forwardShared, plan.cut > 0,
                 addresses[0][0], wordsOf(packed[0]), addresses[0][1], addresses[0][2], addresses[0][3], addresses[1][0],
                 wordsOf(packed[1]), addresses[1][1], addresses[1][2], addresses[1][3], c.pitch(),
@@ -331,7 +406,7 @@ bool isNear(float actual, double expected, double error, const Case& c, const ch
 class LstmResident : public testing::TestWithParam<Version> {
 protected:
     void SetUp() override {
-        if (!device::runs(GetParam().kernel("forward"))) {
+        if (!device::runs(GetParam().kernel(GetParam().columns > 0 ? "inputs_forward" : "forward"))) {
             GTEST_SKIP() << "this GPU has no clusters";
         }
     }
@@ -339,7 +414,9 @@ protected:
     std::vector<std::unique_ptr<Buffer<Quad>>> packed(const std::string& what, const std::vector<const std::vector<float>*>& R, int H) {
         std::vector<std::unique_ptr<Buffer<Quad>>> all(2);
         for (size_t d = 0; d < R.size(); d++) {
-            all[d] = packedFor(GetParam(), what, *R[d], H);
+            Version plain = GetParam();
+            plain.columns = 0;
+            all[d] = packedBy(plain.kernel("pack_" + what), plain.packed(plain.padded), *R[d], H);
         }
         return all;
     }
@@ -354,13 +431,18 @@ protected:
     }
 };
 
-TEST_P(LstmResident, ForwardEqualsTheReferenceAtEveryStep) {
+class LstmResidentForward : public LstmResident {};
+
+TEST_P(LstmResidentForward, EqualsTheReferenceAtEveryStep) {
     const Version& v = GetParam();
     for (const Case& c : casesOf(v)) {
         std::vector<ForwardData> data;
         std::vector<const std::vector<float>*> R;
         for (int d = 0; d < c.directions; d++) {
             data.push_back(forwardData(c, d));
+            if (v.columns > 0) {
+                addInputs(v, c, d, data.back());
+            }
         }
         for (const ForwardData& d : data) {
             R.push_back(&d.R);
@@ -375,6 +457,10 @@ TEST_P(LstmResident, ForwardEqualsTheReferenceAtEveryStep) {
             const std::vector<float>& a = data[static_cast<size_t>(d)].a;
             std::vector<double> rounded = narrowed(data[static_cast<size_t>(d)].R);
             std::vector<double> operands = narrowed(h);
+            std::vector<double> x = narrowed(data[static_cast<size_t>(d)].x);
+            std::vector<double> W = narrowed(data[static_cast<size_t>(d)].W);
+            const std::vector<float>& b = data[static_cast<size_t>(d)].b;
+            int C = v.columns > 0 ? widthOf(v) : 0;
             bool good = true;
             for (int step = 0; step < c.T && good; step++) {
                 int t = c.time(d, step);
@@ -396,7 +482,10 @@ TEST_P(LstmResident, ForwardEqualsTheReferenceAtEveryStep) {
                         double error = functionError;
                         for (int gate = 0; gate < 4; gate++) {
                             Sum sum;
-                            sum.add(a[c.at(t, n, 4 * c.H, gate * c.H + u)]);
+                            sum.add(C > 0 ? b[static_cast<size_t>(gate * c.H + u)] : a[c.at(t, n, 4 * c.H, gate * c.H + u)]);
+                            for (int k = 0; k < C; k++) {
+                                sum.add(W[static_cast<size_t>((gate * c.H + u) * C + k)] * x[c.at(t, n, C, k)]);
+                            }
                             const double* row = rounded.data() + static_cast<size_t>(gate * c.H + u) * c.H;
                             for (int k = 0; k < c.H; k++) {
                                 sum.add(row[k] * operands[before + static_cast<size_t>(k)]);
@@ -420,6 +509,25 @@ TEST_P(LstmResident, ForwardEqualsTheReferenceAtEveryStep) {
         for (int row = 0; row < c.T * c.N; row++) {
             for (int k = c.directions * c.H; k < c.pitch(); k++) {
                 EXPECT_TRUE(std::isnan(y[static_cast<size_t>(row * c.pitch() + k)])) << "a column of y that is nobody's was written";
+            }
+        }
+    }
+}
+
+// What is not a number stays none, of its unit at once and of its whole sequence from the next step on; others never see it.
+TEST_P(LstmResident, WhatIsNotANumberShows) {
+    const Version& v = GetParam();
+    Case c{2, 5, 3, 1, 0, {}, 0, 0};
+    for (int gate = 0; gate < 4; gate++) {
+        std::vector<ForwardData> data;
+        data.push_back(forwardData(c, 0));
+        auto weights = packed("forward", {&data[0].R}, c.H);
+        data[0].a[c.at(0, 1, 4 * c.H, gate * c.H + 2)] = nan<float>();
+        std::vector<float> y = forward(v, c, data, weights, {1, 0}).back();
+        for (int t = 0; t < c.T; t++) {
+            for (int u = 0; u < c.H; u++) {
+                EXPECT_FALSE(std::isnan(y[c.at(t, 0, c.H, u)])) << t << ' ' << u;
+                EXPECT_EQ(t > 0 || u == 2, std::isnan(y[c.at(t, 1, c.H, u)])) << t << ' ' << u << ", gate " << gate;
             }
         }
     }
@@ -646,9 +754,14 @@ TEST_P(LstmResident, IsAsAccurateAsItsOperands) {
     expectNear(results[2], dc, epsilons, 1, "dc");
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, LstmResident, testing::ValuesIn(versions), [](const testing::TestParamInfo<Version>& info) {
-    return std::string(info.param.family) + '_' + info.param.name;
-});
+std::string nameOf(const testing::TestParamInfo<Version>& info) {
+    std::string inputs = info.param.columns > 0 ? "_c" + std::to_string(info.param.columns) : "";
+    return std::string(info.param.family) + '_' + info.param.name + inputs;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, LstmResident, testing::ValuesIn(versions), nameOf);
+INSTANTIATE_TEST_SUITE_P(Kernels, LstmResidentForward, testing::ValuesIn(versions), nameOf);
+INSTANTIATE_TEST_SUITE_P(KernelsWithInputs, LstmResidentForward, testing::ValuesIn(withInputs), nameOf);
 
 }  // namespace
 }  // namespace carousel::test
