@@ -11,6 +11,7 @@ import carousel.fixture.AvailableEngines;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
 import carousel.fixture.LstmResult;
+import carousel.fixture.Property;
 import carousel.fixture.StandIn;
 import carousel.fixture.StandIn.Count;
 import carousel.fixture.StandIn.Kind;
@@ -34,6 +35,8 @@ class CudaForgottenCallTest {
     /** Outputs that the bench fills with NaN before a pass writes them: launches, but not the engine's. */
     private static final int BLANKS = 6;
 
+    private static final String PATH = "carousel.fused.path";
+
     private Optional<StandIn> standIn = Optional.empty();
 
     @AfterEach
@@ -46,22 +49,38 @@ class CudaForgottenCallTest {
         Stream<DynamicTest> usual = Stream.of("fused", "cudnn")
                 .flatMap(name -> Stream.of(Kind.LAUNCH, Kind.COPY, Kind.CUBLAS, Kind.CUDNN)
                         .filter(kind -> name.equals("cudnn") ? kind != Kind.CUBLAS : kind != Kind.CUDNN)
-                        .map(kind -> test(name, Precision.FP32, kind)));
-        return Stream.concat(usual, Stream.of(test("fused", Precision.FP16, Kind.LAUNCH)));
+                        .map(kind -> test(name, "pointwise", Precision.FP32, kind)));
+        Stream<DynamicTest> resident = Stream.of(Kind.LAUNCH, Kind.COPY, Kind.CUBLAS)
+                .map(kind -> test("fused", "resident", Precision.FP32, kind));
+        Stream<DynamicTest> narrow =
+                Stream.of("pointwise", "resident").map(path -> test("fused", path, Precision.FP16, Kind.LAUNCH));
+        return Stream.of(usual, resident, narrow).flatMap(tests -> tests);
     }
 
-    private DynamicTest test(String name, Precision precision, Kind kind) {
+    private DynamicTest test(String name, String path, Precision precision, Kind kind) {
         return DynamicTest.dynamicTest(
-                name + " in " + precision + ", " + kind, () -> forgetEach(name, precision, kind));
+                name + (path.equals("resident") ? ", resident," : "") + " in " + precision + ", " + kind,
+                () -> Property.with(PATH, path, () -> {
+                    forgetEach(name, path, precision, kind);
+                    return null;
+                }));
     }
 
-    private void forgetEach(String name, Precision precision, Kind kind) {
+    private void forgetEach(String name, String path, Precision precision, Kind kind) {
         EngineProvider provider = AvailableEngines.assume(name);
         standIn = StandIn.find();
         Assumptions.assumeTrue(standIn.isPresent(), "real libraries forget nothing");
         StandIn faults = standIn.get();
         faults.poisonPadding(true);
         LstmCase lstm = LstmCases.everything();
+        if (path.equals("resident")) {
+            lstm = lstm.withSpec(lstm.spec().withProjectionSize(0));
+        }
+        forgetEach(provider, lstm, faults, precision, kind);
+    }
+
+    private static void forgetEach(
+            EngineProvider provider, LstmCase lstm, StandIn faults, Precision precision, Kind kind) {
         LstmData data = LstmData.of(lstm);
         LstmResult expected;
         try (Engine reference = Engines.open("reference")) {

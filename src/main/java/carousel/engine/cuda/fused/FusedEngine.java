@@ -1123,7 +1123,7 @@ final class FusedEngine extends CudaEngine {
                 hiddenState = room(scope, LstmMask.ZONEOUT_HIDDEN, draws && spec.zoneoutHidden() > 0, rows, outputs);
                 recurrent = room(scope, LstmMask.RECURRENT, dropsRecurrent, batchSize, outputs);
                 weights = room(scope, LstmMask.RECURRENT_WEIGHTS, dropsWeights, gates, outputs);
-                if (dropsWeights) {
+                if (dropsWeights && kernel == null) {
                     copyInto(scope, "narrow weights", 1, gates, outputs, weights);
                 }
             }

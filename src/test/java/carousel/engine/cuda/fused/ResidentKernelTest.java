@@ -114,12 +114,18 @@ class ResidentKernelTest {
         assertEquals("needs compute capability 9.0", ResidentKernel.limit(FusedPath.CLUSTER, Precision.BF16, 89));
     }
 
-    /** Every kernel that is shipped is in the table, with its threads and its cluster, and the other way round. */
+    /**
+     * Every kernel that is shipped is in the table, with its threads and its cluster, and the other way round. Those that have the product
+     * with the inputs in them are not launched yet.
+     */
     @Test
     void tableIsThatOfTheKernels() throws IOException {
         Set<String> shipped = new TreeSet<>();
         for (String file : ResidentKernel.FILES) {
             for (MatchResult entry : ENTRY.matcher(ptx(file)).results().toList()) {
+                if (entry.group(1).contains("_inputs_")) {
+                    continue;
+                }
                 String packs = entry.group(1).contains("_pack_") ? " packs" : threadsAndCluster(entry.group(3));
                 shipped.add(entry.group(1) + packs);
             }
