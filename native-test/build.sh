@@ -15,10 +15,17 @@ done
 
 if [ "${2:-}" = test ]; then
     log=$folder/test.log
+    passed=$folder/passed
+    if [ -e "$passed" ] && [ -z "$(find "$folder" -type f -newer "$passed" \( -perm -u+x -o -name '*.a' \) -print -quit)" ]; then
+        echo "native-test: all tests have passed, and nothing was built since"
+        exit
+    fi
+    rm -f "$passed"
     ctest --test-dir "$folder" --output-on-failure --no-tests=ignore --parallel 2 >"$log" 2>&1 || {
         cat "$log" >&2
         exit 1
     }
+    touch "$passed"
     grep 'tests passed' "$log" || echo "native-test: no tests here (Debian: apt-get install libgtest-dev)"
     exit
 fi
