@@ -117,6 +117,45 @@ void exchange(unsigned* y, int steps) {
     clusterSync();
 }
 
+enum LetterDefect { TAGGED, ANY_TAG, ONE_SET, NO_MEETING_OF_READERS };
+
+// The same exchange between all blocks of a launch, by letters in global memory, of which there are two sets in turns.
+template <int threads, LetterDefect defect>
+void exchangeByMail(unsigned* y, unsigned long long* letters, int steps) {
+    unsigned rank = blockIdx.y * gridDim.x + blockIdx.x;
+    unsigned all = gridDim.x * gridDim.y * threads;
+    unsigned thread = threadIdx.x;
+    requireShared(all * sizeof(unsigned));
+    CAROUSEL_DYNAMIC_SHARED(unsigned, words);
+    unsigned value = firstValue(rank, thread);
+    for (int step = 0; step < steps; step++) {
+        unsigned long long* set = letters + (defect == ONE_SET ? 0 : step % 2) * all;
+        unsigned tag = static_cast<unsigned>(step) + 1;
+        post(set + rank * threads + thread, value, tag);
+        for (unsigned k = thread; k < all; k += threads) {
+            unsigned long long come;
+            do {
+                come = collect(set + k, tag);
+            } while (defect != ANY_TAG && come >> 32 != tag);
+            words[k] = static_cast<unsigned>(come);
+        }
+        __syncthreads();
+        value = nextValue(value, words[takenFrom(rank, thread, all, step)], step);
+        if (defect != NO_MEETING_OF_READERS) {
+            __syncthreads();
+        }
+    }
+    y[rank * threads + thread] = value;
+}
+
+void waitForNobody(unsigned long long* letters) {
+    if (threadIdx.x == 3) {
+        post(letters, 1, 1);
+    }
+    while (collect(letters, 2) >> 32 != 2) {
+    }
+}
+
 // Both blocks of the cluster write where they are, and read where the other one is.
 void places(unsigned* y) {
     CAROUSEL_DYNAMIC_SHARED(unsigned, word);
@@ -287,6 +326,18 @@ CAROUSEL_TEST_EXCHANGE(no_meeting, 4, 2, 32, NO_MEETING)
 CAROUSEL_TEST_EXCHANGE(one_buffer, 4, 2, 32, ONE_BUFFER)
 CAROUSEL_TEST_EXCHANGE(no_expect, 4, 2, 32, NO_EXPECT)
 CAROUSEL_TEST_EXCHANGE(wrong_parity, 4, 2, 32, WRONG_PARITY)
+
+#define CAROUSEL_TEST_MAIL(name, defect) \
+    CAROUSEL_GRID_ENTRY(40, test_mail_##name, (unsigned* y, unsigned long long* letters, int steps)) { \
+        exchangeByMail<40, defect>(y, letters, steps); \
+    }
+CAROUSEL_TEST_MAIL(tagged, TAGGED)
+CAROUSEL_TEST_MAIL(any_tag, ANY_TAG)
+CAROUSEL_TEST_MAIL(one_set, ONE_SET)
+CAROUSEL_TEST_MAIL(no_meeting_of_readers, NO_MEETING_OF_READERS)
+CAROUSEL_GRID_ENTRY(0, test_wait_for_nobody, (unsigned long long* letters)) {
+    waitForNobody(letters);
+}
 
 CAROUSEL_CLUSTER_ENTRY(0, 2, test_places, (unsigned* y)) {
     places(y);
@@ -459,6 +510,47 @@ TEST(Clusters, ShowRaces) {
         EXPECT_GE(caught, defect == "no_meeting" ? seeds / 4 : seeds) << defect;
         EXPECT_EQ(wrong > 0, defect == "no_wait" || defect == "one_buffer") << defect;
     }
+}
+
+// Gives "" or what went wrong.
+std::string exchangeByMailOf(const std::string& name, uint64_t seed, unsigned x, unsigned y) {
+    constexpr unsigned own = 40;
+    constexpr int steps = 7;
+    std::vector<unsigned> expected = exchanged(x * y, own, steps);
+    std::vector<unsigned> result(expected.size());
+    std::vector<unsigned long long> letters(2 * expected.size(), 0);
+    std::string error = launch("test_mail_" + name, {{x, y, 1}, {own, 1, 1}, expected.size() * sizeof(unsigned), seed}, result.data(),
+            letters.data(), steps);
+    return !error.empty() ? error : result == expected ? "" : "a wrong result";
+}
+
+TEST(Letters, AreExchangedByAllBlocks) {
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        ASSERT_EQ(exchangeByMailOf("tagged", seed, 3, 2), "") << seed;
+    }
+    ASSERT_EQ(exchangeByMailOf("tagged", 1, 1, 1), "");
+    ASSERT_EQ(exchangeByMailOf("tagged", 1, 12, 1), "");
+}
+
+TEST(Letters, ShowRaces) {
+    constexpr int seeds = 30;
+    for (const std::string defect : {"any_tag", "one_set", "no_meeting_of_readers"}) {
+        int caught = 0;
+        for (uint64_t seed = 1; seed <= seeds; seed++) {
+            caught += exchangeByMailOf(defect, seed, 3, 2).empty() ? 0 : 1;
+        }
+        EXPECT_GE(caught, seeds / 2) << defect;
+    }
+}
+
+TEST(Letters, ThatNobodyPostsAreADeadlock) {
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        unsigned long long letter = 0;
+        expectError(launch("test_wait_for_nobody", blocks(3, 32, seed), &letter), "deadlock: 96 waiting for a letter in line");
+    }
+    unsigned long long letter = 0;
+    expectError(launch("test_wait_for_nobody", blocks(193, 32), &letter), "at most 192 blocks that run at the same time but got 193");
+    EXPECT_EQ(emulation::clusterSize(*emulation::find("test_wait_for_nobody")), 0u);
 }
 
 TEST(Clusters, RunTheirBlocksTogether) {

@@ -171,6 +171,17 @@ struct Delivery {
     unsigned index;
 };
 
+// A word on its way to where others look for it.
+struct Letter {
+    unsigned long long* to;
+    unsigned long long whole;
+    // From where the launch's first letter goes: this is the same in every run of the program.
+    ptrdiff_t place;
+
+    // Another number for each place; the same for all that go there.
+    uint64_t drawn(uint64_t order) const { return Random(static_cast<uint64_t>(place) ^ order).next(); }
+};
+
 // A block of the cluster that a worker runs.
 struct Block {
     struct Piece {
@@ -241,6 +252,7 @@ private:
     void deliverOne(std::vector<Delivery>& from);
     bool isLate(unsigned rank);
     void lookAgain();
+    void deliverLetters();
     size_t offsetOf(const void* address, size_t bytes, const char* what);
     Phases& phasesAt(Block& block, unsigned long long* address);
     void note(const char* format, ...) __attribute__((format(printf, 2, 3)));
@@ -277,6 +289,9 @@ private:
     std::vector<Delivery> late;
     enum class Lateness { none, all, oneBlock, any } lateness = Lateness::none;
     unsigned lateRank = 0;
+    // Those that come when nothing else can go on, from the first posted to the last; the others lie where they belong at once.
+    std::vector<Letter> letters;
+    const unsigned long long* firstLetter = nullptr;
     // Threads that wait for letters, and whether some were posted since they looked.
     std::vector<unsigned> collectors;
     bool posted = false;
@@ -580,9 +595,36 @@ bool Multiprocessor::isLate(unsigned rank) {
     }
 }
 
-void Multiprocessor::post(unsigned long long* letter, unsigned word, unsigned tag) {
-    *letter = static_cast<unsigned long long>(tag) << 32 | word;
+void Multiprocessor::post(unsigned long long* to, unsigned word, unsigned tag) {
+    firstLetter = firstLetter == nullptr ? to : firstLetter;
+    Letter letter{to, static_cast<unsigned long long>(tag) << 32 | word, to - firstLetter};
+    // Letters for one place keep their order: all of them are late, or none.
+    if (lateness == Lateness::any ? letter.drawn(lateRank) % 2 == 0 : isLate(rank())) {
+        try {
+            letters.push_back(letter);
+        } catch (const std::exception& e) {
+            fail("%s", e.what());
+        }
+        attention = true;
+        return;
+    }
+    *to = letter.whole;
     posted = !collectors.empty();
+}
+
+// Those for about three of four places.
+void Multiprocessor::deliverLetters() {
+    uint64_t order = random.next();
+    size_t kept = 0;
+    for (const Letter& letter : letters) {
+        if (letter.drawn(order) % 4 == 0) {
+            letters[kept++] = letter;
+        } else {
+            *letter.to = letter.whole;
+            posted = !collectors.empty();
+        }
+    }
+    letters.resize(kept);
 }
 
 // A thread that finds nothing looks again at once, now and then, and else when no other can go on: it must not keep them from it.
@@ -619,12 +661,15 @@ void Multiprocessor::deliver(bool allWait) {
         while (ready.empty() && failure[0] == 0 && !(prompt.empty() && late.empty())) {
             deliverOne(prompt.empty() ? late : prompt);
         }
+        while (ready.empty() && failure[0] == 0 && !posted && !letters.empty()) {
+            deliverLetters();
+        }
     } else if (!prompt.empty() && random.below(4) == 0) {
         for (size_t count = 1 + random.below(static_cast<unsigned>(prompt.size())); count > 0 && failure[0] == 0; count--) {
             deliverOne(prompt);
         }
     }
-    attention = failure[0] != 0 || !prompt.empty() || !late.empty();
+    attention = failure[0] != 0 || !prompt.empty() || !late.empty() || !letters.empty();
 }
 
 void Multiprocessor::deliverOne(std::vector<Delivery>& from) {
@@ -753,7 +798,10 @@ void Multiprocessor::releaseWarpIfComplete(unsigned index) {
         return;
     }
     Request* first = &requests[index * lanes];
+    size_t batch = SIZE_MAX;
     if (warp.operation >= WarpOperation::multiplyBf16) {
+        // Many products follow each other. Mostly the warp goes on at once, while its stacks are in the nearest cache.
+        batch = random.below(8) == 0 ? SIZE_MAX : ready.size();
         const Fragments* fragments[lanes];
         for (unsigned lane = 0; lane < lanes; lane++) {
             fragments[lane] = reinterpret_cast<const Fragments*>(first[lane].value);
@@ -770,7 +818,6 @@ void Multiprocessor::releaseWarpIfComplete(unsigned index) {
             ballot |= static_cast<unsigned>(first[lane].value & 1) << lane;
         }
     }
-    size_t batch = SIZE_MAX;
     for (unsigned lane = 0; lane < lanes; lane++) {
         if (warp.arrived >> lane & 1) {
             first[lane].value = warp.operation == WarpOperation::ballot ? ballot : given[first[lane].source];
@@ -862,6 +909,8 @@ std::string Multiprocessor::runCluster(const Kernel& kernel, const Launch& launc
     gathering = {};
     prompt.clear();
     late.clear();
+    letters.clear();
+    firstLetter = nullptr;
     attention = false;
     failure[0] = 0;
     byBlock = cluster > 1 && random.below(2) == 0;
@@ -900,6 +949,9 @@ std::string Multiprocessor::runCluster(const Kernel& kernel, const Launch& launc
     if (failure[0] != 0) {
         forgetFibers();
         return failure;
+    }
+    for (const Letter& letter : letters) {
+        *letter.to = letter.whole;
     }
     for (unsigned member = 0; member < cluster; member++) {
         std::string text = blocks[member].checkShared();

@@ -23,6 +23,9 @@ function(defect name unit file filter from to)
       endif()
       string(REPLACE "${from}" "${to}" text "${text}")
     endif()
+    # Of the many kernels with resident weights those that the filters name: the others would only take their time to compile.
+    string(REGEX REPLACE "\n(CAROUSEL_KERNEL_PAIR|CAROUSEL_WITH_INPUTS|CAROUSEL_GRID)\\((bf16_h64|bf16_h128|bf16_h768|bf16_h1024|f16|tf32_h64|f32_h64)[^\n]*" "" text "${text}")
+    string(REGEX REPLACE "\n(CAROUSEL_RESIDENT|CAROUSEL_RESIDENT_INPUTS)\\(CAROUSEL_OF_[0-9]+, lstm_cluster, (bf16_h128|bf16_h512|f16|tf32|f32_h256)[^\n]*" "" text "${text}")
     set(changed ${folder}/${copied})
     file(CONFIGURE OUTPUT ${changed}.new CONTENT "@text@" @ONLY)
     # Only what is different is written: the rest need not be compiled again.
@@ -124,8 +127,8 @@ defect(bfloat_truncated elementwise elementwise.cu "BFloat*" "__float2bfloat16_r
 defect(scale_twice_at_the_end elementwise elementwise.cu "Elementwise*" "        x[e] *= rounded;" "        x[e] *= e + 1 == n ? rounded * rounded : rounded;")
 
 # Resident weights: what the threads of a block and the blocks of a cluster wait for.
-set(resident "*LstmResident*/lstm_resident_*")
-set(clusters "*LstmResident*/lstm_cluster_*")
+set(resident "*LstmResident*/lstm_resident_bf16_h32:*LstmResident*/lstm_resident_f32_h32")
+set(clusters "*LstmResident*/lstm_cluster_bf16_h256")
 defect(matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
   "fill & 1);\n        } else {\n            __syncthreads();" "fill & 1);\n        } else {")
 defect(first_matrix_without_barrier lstm_resident lstm_resident.cuh "${resident}"
@@ -141,18 +144,18 @@ defect(cluster_has_not_met lstm_cluster lstm_resident.cuh "${clusters}" "       
 defect(row_of_bytes_not_expected lstm_cluster lstm_resident.cuh "${clusters}" "kWords * 4);" "(kWords - 4) * 4);")
 defect(forward_parts_without_barrier lstm_cluster lstm_resident.cuh "${clusters}"
   "                }\n                __syncthreads();\n" "                }\n")
-defect(backward_parts_without_barrier lstm_cluster lstm_resident.cuh "*LstmResident.Backward*/lstm_cluster_*"
+defect(backward_parts_without_barrier lstm_cluster lstm_resident.cuh "*LstmResident.Backward*/lstm_cluster_bf16_h256"
   "d[1][e / 4][e % 4];\n            }\n            __syncthreads();" "d[1][e / 4][e % 4];\n            }")
 defect(padding_not_sent lstm_cluster lstm_resident.cuh "${clusters}"
   "                    matrices.put(turn, P::row(cell), u / P::kPerWord" "                    if (exists[cell])\n                    matrices.put(turn, P::row(cell), u / P::kPerWord")
-defect(padding_not_written lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*"
+defect(padding_not_written lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_bf16_h32:*LstmResident.Backward*/lstm_resident_f32_h32"
   "                matrices.put(turn, P::row(cell), u * kGates" "                if (exists[cell]) matrices.put(turn, P::row(cell), u * kGates")
 defect(sent_after_the_last_step lstm_cluster lstm_resident.cuh "${clusters}"
   "if (more && call.time(step + 1) < live)" "if (call.time(step + 1) < live)")
-defect(sent_to_half_of_the_cluster lstm_cluster lstm_resident.cuh "*LstmResident*/lstm_cluster_*f32_*" "u % P::kPerWord, P::kPerWord);" "u % P::kPerWord, 2);")
+defect(sent_to_half_of_the_cluster lstm_cluster lstm_resident.cuh "*LstmResident*/lstm_cluster_f32_h128" "u % P::kPerWord, P::kPerWord);" "u % P::kPerWord, 2);")
 
 # Over the grid: letters that are of another turn, and a matrix that is written while others still read it.
-set(grids "*LstmResident*/lstm_grid_*16_h512*")
+set(grids "*LstmResident*/lstm_grid_bf16_h512")
 defect(letters_of_any_turn lstm_grid lstm_resident.cuh "${grids}" "all && static_cast<unsigned>(come[e] >> 32)" "all || static_cast<unsigned>(come[e] >> 32)")
 defect(one_set_of_letters lstm_grid lstm_resident.cuh "${grids}" "post(letters + (turn & 1) * kWords" "post(letters + (turn & 0) * kWords")
 defect(letters_not_awaited_by_all lstm_grid lstm_resident.cuh "${grids}"
@@ -163,18 +166,18 @@ defect(first_tile_ignored lstm_grid lstm_resident.cuh "${grids}" "firstTile + st
 defect(neighbours_in_the_wrong_half lstm_resident lstm_resident.cuh "${resident}" "u % 2 == 0 ? word[0]" "u % 2 == 1 ? word[0]")
 defect(gate_pairs_swapped lstm_resident lstm_resident.cuh "${resident}" "q / kForwardSteps * 2 + e % 2" "(1 - q / kForwardSteps) * 2 + e % 2")
 defect(not_a_number_hidden lstm_resident lstm_resident.cuh "${resident}" "x < limit ? limit : x" "x >= limit ? x : limit")
-defect(bias_of_another_gate lstm_resident lstm_resident.cuh "*LstmResidentForward*/lstm_resident_*c32" "b, gate * H + u);" "b, (3 - gate) * H + u);")
-defect(input_gates_swapped lstm_resident lstm_resident.cuh "*LstmResidentForward*/lstm_resident_*c32" "q / kInputSteps * 2 + e % 2" "(1 - q / kInputSteps) * 2 + e % 2")
+defect(bias_of_another_gate lstm_resident lstm_resident.cuh "*LstmResidentForward*/lstm_resident_bf16_h32_c32" "b, gate * H + u);" "b, (3 - gate) * H + u);")
+defect(input_gates_swapped lstm_resident lstm_resident.cuh "*LstmResidentForward*/lstm_resident_bf16_h32_c32" "q / kInputSteps * 2 + e % 2" "(1 - q / kInputSteps) * 2 + e % 2")
 defect(parts_lost lstm_cluster lstm_resident.cuh "${clusters}" "part = 1; part < WK; part++" "part = 1; part < WK - 1; part++")
-defect(lanes_exchange_the_wrong_half lstm_resident lstm_resident.cuh "*LstmResident*/lstm_resident_f32_*"
+defect(lanes_exchange_the_wrong_half lstm_resident lstm_resident.cuh "*LstmResident*/lstm_resident_f32_h32"
   "half[n][k] = (upper ? d[n + 4][k] : d[n][k])" "half[n][k] = (upper ? d[n][k] : d[n + 4][k])")
-defect(tf32_truncated lstm_resident lstm_resident.cuh "*LstmResident*/lstm_resident_tf32_*" "return roundTf32(value);" "return bitsOf(value);")
+defect(tf32_truncated lstm_resident lstm_resident.cuh "*LstmResident*/lstm_resident_tf32_h32" "return roundTf32(value);" "return bitsOf(value);")
 defect(last_unit_forgotten lstm_resident lstm_resident.cuh "${resident}" "k + 1 < H, d.h, at + 1" "k + 2 < H, d.h, at + 1")
 defect(forward_begins_at_the_wrong_slot lstm_resident lstm_resident.cuh "${resident}"
   "call.before(call.time(call.from))" "call.after(call.time(call.from))")
 defect(directions_share_their_arrays lstm_resident lstm_resident.cuh "${resident}"
   "const ForwardArrays d = blockIdx.y == 0 ? d0 : d1;" "const ForwardArrays d = blockIdx.y < 2 ? d0 : d1;")
-defect(resident_limit_ignored_backward lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*" "dCell = 0;" "dCell *= 1;")
-defect(gradient_of_the_shorter_lost lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*" "t < length[cell] ? sums[cell] : dh[cell];" "sums[cell];")
+defect(resident_limit_ignored_backward lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_bf16_h32:*LstmResident.Backward*/lstm_resident_f32_h32" "dCell = 0;" "dCell *= 1;")
+defect(gradient_of_the_shorter_lost lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_bf16_h32:*LstmResident.Backward*/lstm_resident_f32_h32" "t < length[cell] ? sums[cell] : dh[cell];" "sums[cell];")
 defect(last_step_of_the_longest_skipped lstm_resident lstm_resident.cuh "${resident}" "int steps = lengths == nullptr ? T : lengths[n];" "int steps = lengths == nullptr ? T : lengths[n] - 1;")
-defect(cell_of_the_step_after lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_*" "c[cell] = before[cell];" "c[cell] = c[cell];")
+defect(cell_of_the_step_after lstm_resident lstm_resident.cuh "*LstmResident.Backward*/lstm_resident_bf16_h32:*LstmResident.Backward*/lstm_resident_f32_h32" "c[cell] = before[cell];" "c[cell] = c[cell];")

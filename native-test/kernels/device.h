@@ -18,6 +18,8 @@ struct Grid {
     unsigned y = 1;
     // Dynamic shared memory of each block.
     size_t sharedBytes = 0;
+    // Whether all blocks have to run at the same time.
+    bool together = false;
 };
 
 // What differs between the devices.

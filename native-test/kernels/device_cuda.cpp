@@ -137,7 +137,7 @@ private:
             throw std::runtime_error("CAROUSEL_PTX should name the folder of the PTX");
         }
         for (const char* unit : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied",
-                     "lstm_resident", "lstm_cluster"}) {
+                     "lstm_resident", "lstm_cluster", "lstm_grid"}) {
             std::string path = std::string(folder) + "/" + unit + ".ptx";
             std::ifstream file(path, std::ios::binary);
             std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -199,6 +199,13 @@ std::string launch(
         const std::string& kernel, Grid grid, unsigned block, uint64_t, void** params, const std::vector<size_t>&) {
     try {
         CUfunction function = Gpu::instance().function(kernel);
+        if (grid.together) {
+            check(CAROUSEL_DRIVER(cuLaunchCooperativeKernel)(function, grid.x, grid.y, 1, block, 1, 1,
+                          static_cast<unsigned>(grid.sharedBytes), nullptr, params),
+                    "cuLaunchCooperativeKernel");
+            check(CAROUSEL_DRIVER(cuCtxSynchronize)(), "cuCtxSynchronize");
+            return "";
+        }
         check(CAROUSEL_DRIVER(cuLaunchKernel)(function, grid.x, grid.y, 1, block, 1, 1,
                       static_cast<unsigned>(grid.sharedBytes), nullptr, params, nullptr),
                 "cuLaunchKernel");

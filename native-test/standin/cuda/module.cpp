@@ -592,11 +592,11 @@ STANDIN_EXPORT CUresult cuFuncGetAttribute(int* value, int attribute, void* hand
             *value = function->carveout;
             return SUCCESS;
         case 11:  // REQUIRED_CLUSTER_WIDTH, 0 where the launch says it
-            *value = clusterSize(function) == 1 ? 0 : static_cast<int>(clusterSize(function));
+            *value = clusterSize(function) <= 1 ? 0 : static_cast<int>(clusterSize(function));
             return SUCCESS;
         case 12:  // REQUIRED_CLUSTER_HEIGHT
         case 13:  // REQUIRED_CLUSTER_DEPTH
-            *value = clusterSize(function) == 1 ? 0 : 1;
+            *value = clusterSize(function) <= 1 ? 0 : 1;
             return SUCCESS;
         case 14:
             *value = function->largeCluster ? 1 : 0;
