@@ -27,6 +27,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -68,6 +69,8 @@ final class FusedEngine extends CudaEngine {
     private static final int REPETITIONS = 5;
 
     private static final long REHEARSAL_SEED = 9;
+    /** Numbers that are drawn before they come again: a prime, so that no two steps have the same ones. */
+    private static final int DRAWN = 1_000_003;
     /** Numbers that are looked at in one go. */
     private static final int COMPARED = 1 << 20;
 
@@ -229,7 +232,9 @@ final class FusedEngine extends CudaEngine {
         private final Tensor parameters;
         private final LstmInput input;
         private final LstmOutput gradient;
-        private final Map<Optional<ResidentKernel>, Attempt> attempts = new HashMap<>();
+        private Attempt pointwise;
+        /** With one kernel after the other, so that memory is needed for two paths only. */
+        private Attempt other;
 
         Rehearsal(PathChoice.Shape shape) {
             this.shape = shape;
@@ -241,33 +246,37 @@ final class FusedEngine extends CudaEngine {
                 // As large as LSTMs begin with: larger ones would let roundings grow from step to step.
                 parameters = drawn("parameters", 1 / Math.sqrt(shape.hidden()), elements);
                 LstmInput whole = LstmInput.of(drawn("x", 1, shape.timeSteps(), shape.batchSize(), 1))
-                        .withInitial(states("initial", true));
+                        .withInitial(states("initial"));
                 input = shape.whole() ? whole : whole.withLengths(lengths());
                 gradient = new LstmOutput(
                         drawn("dy", 1, shape.timeSteps(), shape.batchSize(), spec.sequenceWidth()),
-                        states("last gradient", true));
+                        states("last gradient"));
             } catch (RuntimeException | Error failure) {
                 Release.after(failure, scope::close);
                 throw failure;
             }
         }
 
-        /** Numbers in [-size, size]. */
+        /** Numbers in [-size, size], those of a block again and again. */
         private Tensor drawn(String name, double size, int... extents) {
             Tensor tensor = scope.allocate(name, extents);
-            float[] values = new float[Math.toIntExact(tensor.elements())];
-            for (int e = 0; e < values.length; e++) {
-                values[e] = (float) random.uniform(-size, size);
+            long elements = tensor.elements();
+            float[] block = new float[(int) Math.min(DRAWN, elements)];
+            for (int e = 0; e < block.length; e++) {
+                block[e] = (float) random.uniform(-size, size);
             }
-            write(tensor, values);
+            for (long from = 0; from < elements; from += block.length) {
+                int count = (int) Math.min(block.length, elements - from);
+                write(
+                        tensor.view(name, from, Shape.of(count)),
+                        count == block.length ? block : Arrays.copyOf(block, count));
+            }
             return tensor;
         }
 
-        private LstmState states(String name, boolean drawn) {
+        private LstmState states(String name) {
             int[] extents = {shape.cells(), shape.batchSize(), shape.hidden()};
-            return drawn
-                    ? new LstmState(drawn(name, 1, extents), drawn(name, 1, extents))
-                    : new LstmState(scope.allocate(name, extents), scope.allocate(name, extents));
+            return new LstmState(drawn(name, 1, extents), drawn(name, 1, extents));
         }
 
         /** One has all steps, one none, where there are so many. */
@@ -280,21 +289,34 @@ final class FusedEngine extends CudaEngine {
         }
 
         /** One path and what it computes. */
-        private final class Attempt {
+        private final class Attempt implements AutoCloseable {
             private final ResidentKernel kernel;
-            private final FusedTape.Trace trace = new FusedTape.Trace(
-                    spec,
-                    scope,
-                    shape.timeSteps(),
-                    shape.batchSize(),
-                    shape.training() ? FusedTape.Kept.ALL : FusedTape.Kept.LAYER);
-            private final LstmOutput output = new LstmOutput(
-                    scope.allocate("y", shape.timeSteps(), shape.batchSize(), spec.sequenceWidth()), null);
-            private final LstmInputGradient initialGradient =
-                    new LstmInputGradient(null, shape.training() ? states("initial gradient", false) : null);
+            private final Scope room = openScope("attempt");
+            private final FusedTape.Trace trace;
+            private final LstmOutput output;
+            private final LstmInputGradient initialGradient;
 
             Attempt(ResidentKernel kernel) {
                 this.kernel = kernel;
+                try {
+                    int timeSteps = shape.timeSteps();
+                    int batchSize = shape.batchSize();
+                    FusedTape.Kept kept = shape.training() ? FusedTape.Kept.ALL : FusedTape.Kept.LAYER;
+                    trace = new FusedTape.Trace(spec, room, timeSteps, batchSize, kept);
+                    output = new LstmOutput(room.allocate("y", timeSteps, batchSize, spec.sequenceWidth()), null);
+                    LstmState initial = new LstmState(
+                            room.allocate("dh", shape.cells(), batchSize, shape.hidden()),
+                            room.allocate("dc", shape.cells(), batchSize, shape.hidden()));
+                    initialGradient = new LstmInputGradient(null, initial);
+                } catch (RuntimeException | Error failure) {
+                    Release.after(failure, room::close);
+                    throw failure;
+                }
+            }
+
+            @Override
+            public void close() {
+                room.close();
             }
 
             void run() {
@@ -325,7 +347,23 @@ final class FusedEngine extends CudaEngine {
         }
 
         private Attempt attempt(ResidentKernel kernel) {
-            return attempts.computeIfAbsent(Optional.ofNullable(kernel), missing -> new Attempt(kernel));
+            if (kernel == null) {
+                pointwise = pointwise == null ? new Attempt(null) : pointwise;
+                return pointwise;
+            }
+            if (other == null || !other.kernel.equals(kernel)) {
+                closeOther();
+                other = new Attempt(kernel);
+            }
+            return other;
+        }
+
+        private void closeOther() {
+            if (other != null) {
+                Attempt done = other;
+                other = null;
+                done.close();
+            }
         }
 
         @Override
@@ -372,7 +410,11 @@ final class FusedEngine extends CudaEngine {
 
         @Override
         public void close() {
-            scope.close();
+            Release release = new Release().of(this::closeOther);
+            if (pointwise != null) {
+                release.of(pointwise::close);
+            }
+            release.of(scope::close).finish();
         }
     }
 
