@@ -59,6 +59,7 @@ final class CommandQueue implements AutoCloseable {
         private int gridY;
         private int threads;
         private int shared;
+        private boolean together;
         private boolean varies;
 
         void add(long value) {
@@ -81,6 +82,11 @@ final class CommandQueue implements AutoCloseable {
             shared = bytes;
         }
 
+        /** Says that all blocks have to run at the same time. */
+        void together() {
+            together = true;
+        }
+
         private boolean same(Command other) {
             return kind == other.kind
                     && function == other.function
@@ -88,13 +94,14 @@ final class CommandQueue implements AutoCloseable {
                     && gridY == other.gridY
                     && threads == other.threads
                     && shared == other.shared
+                    && together == other.together
                     && count == other.count
                     && Arrays.equals(values, 0, count, other.values, 0, count);
         }
 
         private long hash() {
             long hash = kind.ordinal() + 31L * System.identityHashCode(function) + 37L * gridX + 41L * gridY + threads;
-            hash += 43L * shared;
+            hash += 43L * shared + (together ? 1 : 0);
             for (int k = 0; k < count; k++) {
                 hash = 0x9E3779B97F4A7C15L * (hash ^ values[k]) + (hash >>> 29);
             }
@@ -112,6 +119,7 @@ final class CommandQueue implements AutoCloseable {
             copy.gridY = gridY;
             copy.threads = threads;
             copy.shared = shared;
+            copy.together = together;
             return copy;
         }
     }
@@ -174,6 +182,7 @@ final class CommandQueue implements AutoCloseable {
         command.varies = false;
         command.grid(0, 0, 0);
         command.shared(0);
+        command.together = false;
         return command;
     }
 
@@ -336,19 +345,8 @@ final class CommandQueue implements AutoCloseable {
                     values.putLong(Long.BYTES * k, command.values[k]);
                 }
                 Status.driver(
-                        JCudaDriver.cuLaunchKernel(
-                                command.function,
-                                command.gridX,
-                                command.gridY,
-                                1,
-                                command.threads,
-                                1,
-                                1,
-                                command.shared,
-                                context.plainStream(),
-                                arguments,
-                                DevicePointer.NULL),
-                        "cuLaunchKernel",
+                        command.together ? launchTogether(command) : launch(command),
+                        command.together ? "cuLaunchCooperativeKernel" : "cuLaunchKernel",
                         "%s on %d x %d blocks of %d threads",
                         command.name,
                         command.gridX,
@@ -374,6 +372,35 @@ final class CommandQueue implements AutoCloseable {
                         "%d bytes",
                         command.values[2]);
         }
+    }
+
+    private int launch(Command command) {
+        return JCudaDriver.cuLaunchKernel(
+                command.function,
+                command.gridX,
+                command.gridY,
+                1,
+                command.threads,
+                1,
+                1,
+                command.shared,
+                context.plainStream(),
+                arguments,
+                DevicePointer.NULL);
+    }
+
+    private int launchTogether(Command command) {
+        return JCudaDriver.cuLaunchCooperativeKernel(
+                command.function,
+                command.gridX,
+                command.gridY,
+                1,
+                command.threads,
+                1,
+                1,
+                command.shared,
+                context.plainStream(),
+                arguments);
     }
 
     @Override

@@ -26,6 +26,7 @@ public final class CudaContext implements AutoCloseable {
     private final cublasHandle blas = new cublasHandle();
     private final String name;
     private final int capability;
+    private final int multiprocessors;
     private final int ordinal;
     private CommandQueue queue;
     private boolean retained;
@@ -49,6 +50,7 @@ public final class CudaContext implements AutoCloseable {
             name = new String(bytes, 0, end, java.nio.charset.StandardCharsets.UTF_8).strip();
             capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
                     + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+            multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
             if (capability < 75) {
                 throw new EngineException("the GPU " + name + " has compute capability " + capability / 10 + "."
                         + capability % 10
@@ -102,6 +104,11 @@ public final class CudaContext implements AutoCloseable {
     /** The device's name, as its maker has it. */
     public String name() {
         return name;
+    }
+
+    /** How many multiprocessors the device has. */
+    public int multiprocessors() {
+        return multiprocessors;
     }
 
     /** Ten times the compute capability: 90 for Hopper. */

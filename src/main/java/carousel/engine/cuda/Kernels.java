@@ -39,7 +39,8 @@ public final class Kernels implements AutoCloseable {
     private static final List<Later> LATER = List.of(
             new Later("lstm_varied", 0, "carousel_lstm_varied_", "carousel_lstm_rows_", "carousel_lstm_normal_"),
             new Later("lstm_resident", 80, "carousel_lstm_resident_"),
-            new Later("lstm_cluster", 90, "carousel_lstm_cluster_"));
+            new Later("lstm_cluster", 90, "carousel_lstm_cluster_"),
+            new Later("lstm_grid", 80, "carousel_lstm_grid_"));
 
     /** Bytes of shared memory that a block may be given without a word before. */
     private static final int USUAL_SHARED = 48 << 10;
@@ -217,6 +218,12 @@ public final class Kernels implements AutoCloseable {
         /** Lets the kernel's clusters have more blocks than every GPU with clusters takes. */
         public Launch largeClusters() {
             allow(CUfunction_attribute.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1);
+            return this;
+        }
+
+        /** Has all blocks run at the same time, so that they may wait for each other; the driver refuses more than it has room for. */
+        public Launch together() {
+            command.together();
             return this;
         }
 

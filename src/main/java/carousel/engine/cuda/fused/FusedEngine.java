@@ -101,7 +101,13 @@ final class FusedEngine extends CudaEngine {
     /** @param pinned the path for all layers that it fits; nothing for the fastest of each */
     FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned) {
         super(options, precision, precision.operands());
-        this.choice = new PathChoice(pinned, precision, context().capability(), this::memoryOfPaths, Rehearsal::new);
+        this.choice = new PathChoice(
+                pinned,
+                precision,
+                context().capability(),
+                context().multiprocessors(),
+                this::memoryOfPaths,
+                Rehearsal::new);
     }
 
     /** What was measured before with this device, this driver and these kernels. */
@@ -445,6 +451,9 @@ final class FusedEngine extends CudaEngine {
         private final Operands operands;
         /** Runs all steps of a layer; null where that is done step by step. */
         private final ResidentKernel kernel;
+        /** See {@link #mailRoom}; that of the pass that runs. */
+        private long mail;
+
         /** Where the packed recurrent weights of all cells lie; 0 where each pass packs them itself. */
         private final long packed;
 
@@ -573,6 +582,7 @@ final class FusedEngine extends CudaEngine {
             try (Scope workspace = openScope("masks")) {
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
                 List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
+                mail = mailRoom(workspace, true);
                 for (int layer = 0; layer < spec.layers(); layer++) {
                     boolean top = layer == spec.layers() - 1;
                     operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
@@ -696,20 +706,20 @@ final class FusedEngine extends CudaEngine {
         /** Goes through time, for all cells of a layer at once. */
         private void sweep(int layer, long y, List<Masks> masks, List<Long> rooms) {
             long[] weights = packed(layer, true, masks, rooms);
-            Kernels.Launch launch = kernels().launchExactly(kernel.name(true));
-            for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
-                if (k < cells) {
-                    FusedTape.Cell cell = trace.cell(layer * cells + k);
-                    launch.address(output(cell.gates()))
-                            .address(weights[k])
-                            .address(output(cell.h()))
-                            .address(output(cell.c()))
-                            .address(outputOf(y, k));
-                } else {
-                    launch.address(0).address(0).address(0).address(0).address(0);
+            launch(true, launch -> {
+                for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
+                    if (k < cells) {
+                        FusedTape.Cell cell = trace.cell(layer * cells + k);
+                        launch.address(output(cell.gates()))
+                                .address(weights[k])
+                                .address(output(cell.h()))
+                                .address(output(cell.c()))
+                                .address(outputOf(y, k));
+                    } else {
+                        launch.address(0).address(0).address(0).address(0).address(0);
+                    }
                 }
-            }
-            finish(launch, true);
+            });
             if (trace.kept() == FusedTape.Kept.ALL) {
                 for (int k = 0; k < cells; k++) {
                     // The products of the way back read them; none of this pass does.
@@ -722,47 +732,71 @@ final class FusedEngine extends CudaEngine {
         /** The same on the way back: leaves {@code da} where the gates were. */
         private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> rooms) {
             long[] weights = packed(layer, false, masks, rooms);
-            Kernels.Launch launch = kernels().launchExactly(kernel.name(false));
-            for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
-                if (k < cells) {
-                    FusedTape.Cell cell = trace.cell(layer * cells + k);
-                    launch.address(output(cell.gates()))
-                            .address(weights[k])
-                            .address(input(cell.c()))
-                            .address(d.get(k).dh())
-                            .address(d.get(k).dc())
-                            .address(outputOf(dy, k));
-                } else {
-                    launch.address(0)
-                            .address(0)
-                            .address(0)
-                            .address(0)
-                            .address(0)
-                            .address(0);
+            launch(false, launch -> {
+                for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
+                    if (k < cells) {
+                        FusedTape.Cell cell = trace.cell(layer * cells + k);
+                        launch.address(output(cell.gates()))
+                                .address(weights[k])
+                                .address(input(cell.c()))
+                                .address(d.get(k).dh())
+                                .address(d.get(k).dc())
+                                .address(outputOf(dy, k));
+                    } else {
+                        launch.address(0)
+                                .address(0)
+                                .address(0)
+                                .address(0)
+                                .address(0)
+                                .address(0);
+                    }
                 }
-            }
-            finish(launch, false);
+            });
         }
 
-        private void finish(Kernels.Launch launch, boolean forward) {
+        /** Runs the kernel on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
+        private void launch(boolean forward, Consumer<Kernels.Launch> arrays) {
             int reversed = 0;
             for (int k = 0; k < cells; k++) {
                 reversed |= reversed(k) ? 1 << k : 0;
             }
-            launch.integer(width)
-                    .address(lengths)
-                    .integer(reversed)
-                    .integer(0)
-                    .integer(timeSteps)
-                    .integer(timeSteps)
-                    .integer(batchSize)
-                    .integer(hidden)
-                    .real(spec.cellClip())
-                    .shared(kernel.shared(forward));
-            if (kernel.largeCluster()) {
-                launch.largeClusters();
+            int tiles = kernel.tiles(batchSize);
+            int most = kernel.tilesOfALaunch(batchSize, context().multiprocessors() / cells);
+            for (int tile = 0; tile < tiles; tile += most) {
+                int count = Math.min(most, tiles - tile);
+                if (kernel.together()) {
+                    clear(mail, kernel.mailBytes(forward, count * cells) / real().bytes());
+                }
+                Kernels.Launch launch = kernels().launchExactly(kernel.name(forward));
+                arrays.accept(launch);
+                launch.integer(width)
+                        .address(lengths)
+                        .integer(reversed)
+                        .integer(0)
+                        .integer(timeSteps)
+                        .integer(timeSteps)
+                        .integer(batchSize)
+                        .integer(hidden)
+                        .real(spec.cellClip())
+                        .shared(kernel.shared(forward));
+                if (kernel.largeCluster()) {
+                    launch.largeClusters();
+                }
+                if (kernel.together()) {
+                    launch.integer(tile).address(mail).together();
+                }
+                launch.blocks(kernel.blocks(count), cells, kernel.threads());
             }
-            launch.blocks(kernel.blocks(batchSize), cells, kernel.threads());
+        }
+
+        /** Where the blocks of a launch leave what others are to have; 0 where they do not run together. */
+        private long mailRoom(Scope workspace, boolean forward) {
+            if (kernel == null || !kernel.together()) {
+                return 0;
+            }
+            int tiles = kernel.tilesOfALaunch(batchSize, context().multiprocessors() / cells);
+            long reals = kernel.mailBytes(forward, tiles * cells) / real().bytes();
+            return output(workspace.allocate("mail", Math.toIntExact(reals)));
         }
 
         /** Where the states before all steps lie, in the order of time, as the products with the recurrent weights read them. */
@@ -928,6 +962,7 @@ final class FusedEngine extends CudaEngine {
                         sums(workspace, spec.layerNormalization() && gradients != 0, "dgamma of cells", 2 * hidden)));
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
                 List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
+                mail = mailRoom(workspace, false);
                 long dy = optionalInput(outputGradient.y());
                 for (int layer = spec.layers() - 1; layer >= 0; layer--) {
                     long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];

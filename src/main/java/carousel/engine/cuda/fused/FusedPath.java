@@ -11,7 +11,9 @@ enum FusedPath {
     /** One kernel for all steps, whose blocks hold the recurrent weights in their registers. */
     RESIDENT("resident"),
     /** The same with the weights spread over the blocks of a cluster. */
-    CLUSTER("cluster");
+    CLUSTER("cluster"),
+    /** The same with the weights spread over as many blocks as it takes, all of which run at the same time. */
+    GRID("grid");
 
     /** Which one runs every layer that it fits; left out or {@value Pinned#AUTO}, the fastest one of each shape does. */
     static final String PROPERTY = "carousel.fused.path";

@@ -35,6 +35,7 @@ final class PathChoice {
     private final Optional<FusedPath> pinned;
     private final Precision precision;
     private final int capability;
+    private final int multiprocessors;
     private final Supplier<PathMemory> opening;
     private final Trial trial;
     private final Map<Shape, Optional<ResidentKernel>> choices = new LinkedHashMap<>();
@@ -81,13 +82,20 @@ final class PathChoice {
     /**
      * @param pinned the path of every layer that it fits; nothing for the fastest
      * @param capability ten times the GPU's compute capability
+     * @param multiprocessors how many it has; each has room for one block of every kernel
      * @param memory opened when it is needed
      */
     PathChoice(
-            Optional<FusedPath> pinned, Precision precision, int capability, Supplier<PathMemory> memory, Trial trial) {
+            Optional<FusedPath> pinned,
+            Precision precision,
+            int capability,
+            int multiprocessors,
+            Supplier<PathMemory> memory,
+            Trial trial) {
         this.pinned = pinned;
         this.precision = precision;
         this.capability = capability;
+        this.multiprocessors = multiprocessors;
         this.opening = memory;
         this.trial = trial;
     }
@@ -120,6 +128,11 @@ final class PathChoice {
         return chosen;
     }
 
+    /** Blocks that run at the same time, for each direction. */
+    private int room(Shape shape) {
+        return multiprocessors / shape.cells();
+    }
+
     private static FusedPath path(ResidentKernel kernel) {
         return kernel == null ? FusedPath.POINTWISE : kernel.path();
     }
@@ -129,9 +142,9 @@ final class PathChoice {
             why.append(", the only one that takes ").append(shape.beyond());
             return Optional.empty();
         }
-        List<ResidentKernel> candidates = ResidentKernel.candidates(precision, shape.hidden(), capability);
+        List<ResidentKernel> candidates = ResidentKernel.candidates(precision, shape.hidden(), capability, room(shape));
         if (pinned.isPresent()) {
-            return asAsked(candidates, why);
+            return asAsked(shape, candidates, why);
         }
         if (candidates.isEmpty()) {
             why.append(", the only one that takes it");
@@ -166,7 +179,7 @@ final class PathChoice {
         return result.best();
     }
 
-    private Optional<ResidentKernel> asAsked(List<ResidentKernel> candidates, StringBuilder why) {
+    private Optional<ResidentKernel> asAsked(Shape shape, List<ResidentKernel> candidates, StringBuilder why) {
         FusedPath asked = pinned.orElseThrow();
         Optional<ResidentKernel> kernel = candidates.stream()
                 .filter(candidate -> candidate.path() == asked)
@@ -176,7 +189,7 @@ final class PathChoice {
         } else {
             why.append(", for ").append(asked.word()).append(", which ");
             why.append(FusedPath.PROPERTY).append(" asks for, ");
-            why.append(ResidentKernel.limit(asked, precision, capability));
+            why.append(ResidentKernel.limit(asked, precision, shape.hidden(), capability, room(shape)));
         }
         return kernel;
     }

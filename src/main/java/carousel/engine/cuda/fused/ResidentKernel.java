@@ -8,18 +8,19 @@ import java.util.Optional;
 
 /**
  * A kernel that runs all steps of a layer with the recurrent weights in registers, forward or backward, and how it is launched. The
- * table below is what {@code kernels/lstm_resident.cu} and {@code kernels/lstm_cluster.cu} have, and the only place that says so here.
+ * table below is what {@code kernels/lstm_resident.cu}, {@code lstm_cluster.cu} and {@code lstm_grid.cu} have, and the only place that says
+ * so here.
  *
- * @param path {@link FusedPath#RESIDENT} or {@link FusedPath#CLUSTER}
+ * @param path any but {@link FusedPath#POINTWISE}
  * @param precision of its products
  * @param units hidden units that it has room for; with fewer it is right too
- * @param cluster blocks that share the units of one batch tile
+ * @param cluster blocks that share the units of one batch tile, a cluster or not
  * @param tile sequences of a batch tile
  * @param parts into which a sum is divided among warps
  */
 record ResidentKernel(FusedPath path, Precision precision, int units, int cluster, int tile, int parts) {
     /** Where their PTX is, without its ending. */
-    static final List<String> FILES = List.of("lstm_resident", "lstm_cluster");
+    static final List<String> FILES = List.of("lstm_resident", "lstm_cluster", "lstm_grid");
 
     /** Larger clusters run only where the GPU takes them. */
     private static final int PORTABLE_CLUSTER = 8;
@@ -39,6 +40,9 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
             all.add(new ResidentKernel(FusedPath.CLUSTER, half, 128, 4, 8, 1));
             all.add(new ResidentKernel(FusedPath.CLUSTER, half, 256, 8, 8, 2));
             all.add(new ResidentKernel(FusedPath.CLUSTER, half, 512, 16, 16, 4));
+            all.add(new ResidentKernel(FusedPath.GRID, half, 512, 32, 16, 4));
+            all.add(new ResidentKernel(FusedPath.GRID, half, 768, 48, 16, 4));
+            all.add(new ResidentKernel(FusedPath.GRID, half, 1024, 64, 16, 4));
         }
         all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.TF32, 32, 1, 8, 1));
         all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.TF32, 64, 1, 8, 1));
@@ -60,12 +64,14 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
      * For each path at most one: that with the least room that is enough.
      *
      * @param capability ten times the GPU's compute capability
+     * @param room blocks that the GPU has room for at the same time, for each direction
      */
-    static List<ResidentKernel> candidates(Precision precision, int hidden, int capability) {
+    static List<ResidentKernel> candidates(Precision precision, int hidden, int capability, int room) {
         List<ResidentKernel> candidates = new ArrayList<>();
         for (FusedPath path : FusedPath.values()) {
             smallest(path, precision, hidden)
-                    .filter(kernel -> kernel.capability() <= capability)
+                    .filter(kernel ->
+                            kernel.capability() <= capability && (!kernel.together() || kernel.cluster <= room))
                     .ifPresent(candidates::add);
         }
         return candidates;
@@ -82,8 +88,9 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
      * Why a path has no candidate, as in "takes 64 hidden units at most in FP32".
      *
      * @param capability ten times the GPU's compute capability
+     * @param room blocks that the GPU has room for at the same time, for each direction
      */
-    static String limit(FusedPath path, Precision precision, int capability) {
+    static String limit(FusedPath path, Precision precision, int hidden, int capability, int room) {
         List<ResidentKernel> mine = ALL.stream()
                 .filter(kernel -> kernel.path == path && kernel.precision == precision)
                 .toList();
@@ -93,6 +100,11 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
         ResidentKernel largest = mine.get(mine.size() - 1);
         if (largest.capability() > capability) {
             return "needs compute capability " + largest.capability() / 10 + "." + largest.capability() % 10;
+        }
+        Optional<ResidentKernel> fitting = smallest(path, precision, hidden);
+        if (fitting.isPresent() && fitting.get().together()) {
+            return "needs room for " + fitting.get().cluster
+                    + " blocks at the same time in each direction, and there is for " + room;
         }
         return "takes " + largest.units + " hidden units at most in " + precision;
     }
@@ -132,19 +144,42 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
         return isSingle() ? 2 * GATES * unitsOfABlock() : GATES * unitsOfABlock() * parts;
     }
 
-    /** Blocks for each direction of a batch of this size. */
-    int blocks(int batchSize) {
-        return (batchSize + tile - 1) / tile * cluster;
+    /** Whether all blocks of a launch have to run at the same time. */
+    boolean together() {
+        return path == FusedPath.GRID;
+    }
+
+    /** Batch tiles of a batch of this size. */
+    int tiles(int batchSize) {
+        return (batchSize + tile - 1) / tile;
+    }
+
+    /** How many of them one launch takes, where the GPU has room for so many blocks at the same time for each direction. */
+    int tilesOfALaunch(int batchSize, int room) {
+        return together() ? Math.min(tiles(batchSize), room / cluster) : tiles(batchSize);
+    }
+
+    /** Blocks for each direction of so many batch tiles. */
+    int blocks(int tiles) {
+        return tiles * cluster;
+    }
+
+    /** Bytes of what blocks that run together leave for each other, for so many batch tiles of all directions. */
+    long mailBytes(boolean forward, int tiles) {
+        long words = (long) (forward ? 1 : GATES) * units * precision.operands().bytes() / Integer.BYTES;
+        return together() ? 2 * tiles * tile * words * Long.BYTES : 0;
     }
 
     /** Bytes of dynamic shared memory. */
     int shared(boolean forward) {
         int operandBytes = precision.operands().bytes();
         int sums = parts * unitsOfABlock() * tile * Float.BYTES;
+        // Of the two that take turns, where blocks run together, the one that is not there yet is in the mail.
+        int operands = together() ? 1 : 2;
         if (forward) {
-            return PAD + 2 * tile * (units * operandBytes + PAD) + (parts > 1 ? GATES * sums : 0);
+            return PAD + operands * tile * (units * operandBytes + PAD) + (parts > 1 ? GATES * sums : 0);
         }
-        return PAD + 2 * tile * (GATES * units * operandBytes + PAD) + (isSingle() ? 0 : 2 * sums);
+        return PAD + operands * tile * (GATES * units * operandBytes + PAD) + (isSingle() ? 0 : 2 * sums);
     }
 
     /** Bytes of the recurrent weights of a cell in that order. */
@@ -154,6 +189,6 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
 
     /** Whether its cluster is larger than every GPU with clusters takes. */
     boolean largeCluster() {
-        return cluster > PORTABLE_CLUSTER;
+        return path == FusedPath.CLUSTER && cluster > PORTABLE_CLUSTER;
     }
 }

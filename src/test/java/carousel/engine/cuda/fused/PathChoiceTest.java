@@ -88,7 +88,7 @@ class PathChoiceTest {
 
     private PathChoice choice(FusedPath pinned, Precision precision, int capability) {
         return new PathChoice(
-                Optional.ofNullable(pinned), precision, capability, () -> PathMemory.of("a machine"), trial);
+                Optional.ofNullable(pinned), precision, capability, 132, () -> PathMemory.of("a machine"), trial);
     }
 
     private PathChoice choice(FusedPath pinned) {
@@ -221,13 +221,14 @@ class PathChoiceTest {
     @Test
     void nothingIsMeasuredOrOpenedWhereThereIsOneWay() {
         for (PathChoice choice : List.of(
-                new PathChoice(Optional.empty(), Precision.FP32, 75, () -> fail("opened"), trial),
-                new PathChoice(Optional.empty(), Precision.FP64, 90, () -> fail("opened"), trial))) {
+                new PathChoice(Optional.empty(), Precision.FP32, 75, 132, () -> fail("opened"), trial),
+                new PathChoice(Optional.empty(), Precision.FP64, 90, 132, () -> fail("opened"), trial))) {
             assertEquals(Optional.empty(), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + "pointwise, the only one that takes it"), choice.lines());
         }
         PathChoice.Shape peepholes = new PathChoice.Shape(40, 7, 9, 1, true, false, "peepholes");
-        PathChoice choice = new PathChoice(Optional.of(FusedPath.CLUSTER), Precision.FP32, 90, () -> fail(""), trial);
+        PathChoice choice =
+                new PathChoice(Optional.of(FusedPath.CLUSTER), Precision.FP32, 90, 132, () -> fail(""), trial);
         assertEquals(Optional.empty(), path(choice, peepholes));
         assertEquals(
                 List.of("H=40 T=7 N=9 with peepholes inference: pointwise, the only one that takes peepholes"),
@@ -238,7 +239,8 @@ class PathChoiceTest {
     @Test
     void pinnedPathRunsWhereItFits() {
         for (FusedPath pinned : FusedPath.values()) {
-            PathChoice choice = new PathChoice(Optional.of(pinned), Precision.FP32, 90, () -> fail("opened"), trial);
+            PathChoice choice =
+                    new PathChoice(Optional.of(pinned), Precision.BF16, 90, 132, () -> fail("opened"), trial);
             assertEquals(Optional.of(pinned).filter(path -> path != FusedPath.POINTWISE), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + pinned.word() + ", as carousel.fused.path asks for"), choice.lines());
         }

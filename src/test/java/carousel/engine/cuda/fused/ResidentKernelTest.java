@@ -43,7 +43,10 @@ class ResidentKernelTest {
         "CLUSTER,  BF16, 512, 512, 16, 66064, 147984, 2097152",
         "CLUSTER,  TF32, 128, 256,  8, 16656,  37136,  262144",
         "CLUSTER,  TF32, 256, 512,  8, 66064, 147984, 1048576",
-        "CLUSTER,  FP32, 256, 256, 16, 16656,  65808, 1048576"
+        "CLUSTER,  FP32, 256, 256, 16, 16656,  65808, 1048576",
+        "GRID,     FP16, 512, 256, 32, 33040,  74000, 2097152",
+        "GRID,     BF16, 768, 256, 48, 41232, 106768, 4718592",
+        "GRID,     BF16, 1024, 256, 64, 49424, 139536, 8388608"
     })
     void launchesAreThoseOfTheKernels(
             FusedPath path,
@@ -56,11 +59,11 @@ class ResidentKernelTest {
             long packed) {
         ResidentKernel kernel = kernel(path, precision, units);
         assertEquals(threads, kernel.threads());
-        assertEquals(blocks, kernel.blocks(9));
+        assertEquals(blocks, kernel.blocks(kernel.tiles(9)));
         assertEquals(forward, kernel.shared(true));
         assertEquals(backward, kernel.shared(false));
         assertEquals(packed, kernel.packedBytes());
-        assertEquals(units == 512, kernel.largeCluster());
+        assertEquals(path == FusedPath.CLUSTER && units == 512, kernel.largeCluster());
     }
 
     @Test
@@ -90,10 +93,13 @@ class ResidentKernelTest {
         "FP32, 33, 89, resident 64",
         "FP32, 65, 89, ''",
         "FP32, 33, 75, ''",
-        "BF16, 128, 90, resident 128 cluster 128",
-        "BF16, 129, 90, cluster 256",
-        "FP16, 512, 90, cluster 512",
-        "FP16, 513, 90, ''",
+        "BF16, 128, 90, resident 128 cluster 128 grid 512",
+        "BF16, 129, 90, cluster 256 grid 512",
+        "FP16, 512, 90, cluster 512 grid 512",
+        "FP16, 512, 80, grid 512",
+        "FP16, 513, 90, grid 768",
+        "BF16, 1000, 80, ''",
+        "BF16, 1025, 90, ''",
         "TF32, 65, 90, cluster 128",
         "TF32, 257, 90, ''",
         "FP64, 5, 90, ''"
@@ -101,7 +107,7 @@ class ResidentKernelTest {
     void candidatesHaveTheLeastRoomThatIsEnough(Precision precision, int hidden, int capability, String expected) {
         assertEquals(
                 expected,
-                ResidentKernel.candidates(precision, hidden, capability).stream()
+                ResidentKernel.candidates(precision, hidden, capability, 50).stream()
                         .map(kernel -> kernel.path().word() + " " + kernel.units())
                         .collect(Collectors.joining(" ")));
     }
@@ -109,9 +115,32 @@ class ResidentKernelTest {
     @Test
     void limitsAreSaid() {
         assertEquals(
-                "takes 64 hidden units at most in FP32", ResidentKernel.limit(FusedPath.RESIDENT, Precision.FP32, 90));
-        assertEquals("has no kernels in FP64", ResidentKernel.limit(FusedPath.CLUSTER, Precision.FP64, 90));
-        assertEquals("needs compute capability 9.0", ResidentKernel.limit(FusedPath.CLUSTER, Precision.BF16, 89));
+                "takes 64 hidden units at most in FP32",
+                ResidentKernel.limit(FusedPath.RESIDENT, Precision.FP32, 65, 90, 132));
+        assertEquals("has no kernels in FP64", ResidentKernel.limit(FusedPath.CLUSTER, Precision.FP64, 5, 90, 132));
+        assertEquals(
+                "needs compute capability 9.0", ResidentKernel.limit(FusedPath.CLUSTER, Precision.BF16, 5, 89, 132));
+        assertEquals(
+                "needs room for 64 blocks at the same time in each direction, and there is for 54",
+                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1000, 80, 54));
+        assertEquals(
+                "takes 1024 hidden units at most in BF16",
+                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1025, 80, 54));
+    }
+
+    @Test
+    void onlyBlocksThatRunTogetherNeedRoomAndMail() {
+        ResidentKernel grid = kernel(FusedPath.GRID, Precision.BF16, 768);
+        assertEquals(4, grid.tiles(50));
+        assertEquals(2, grid.tilesOfALaunch(50, 132));
+        assertEquals(1, grid.tilesOfALaunch(50, 66));
+        assertEquals(1, grid.tilesOfALaunch(16, 132));
+        // Two sets of letters of 8 bytes, one for two numbers of h, or of da of four gates.
+        assertEquals(2 * 3 * 16 * 384 * 8, grid.mailBytes(true, 3));
+        assertEquals(2 * 3 * 16 * 1536 * 8, grid.mailBytes(false, 3));
+        ResidentKernel cluster = kernel(FusedPath.CLUSTER, Precision.BF16, 256);
+        assertEquals(7, cluster.tilesOfALaunch(50, 8));
+        assertEquals(0, cluster.mailBytes(true, 3));
     }
 
     /**
@@ -133,11 +162,12 @@ class ResidentKernelTest {
         Set<String> listed = new TreeSet<>();
         for (ResidentKernel kernel : ResidentKernel.table()) {
             for (boolean forward : List.of(true, false)) {
-                listed.add(kernel.name(forward) + " " + kernel.threads() + " " + kernel.cluster());
+                int cluster = kernel.together() ? 1 : kernel.cluster();
+                listed.add(kernel.name(forward) + " " + kernel.threads() + " " + cluster);
                 listed.add(kernel.packing(forward) + " packs");
             }
         }
-        assertTrue(listed.size() >= 4 * 20, listed::toString);
+        assertTrue(listed.size() >= 4 * 26, listed::toString);
         assertEquals(listed, shipped);
     }
 
