@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.fixture.AvailableEngines;
+import carousel.fixture.Property;
 import carousel.fixture.StandIn;
 import carousel.fixture.StandIn.Count;
 import carousel.fixture.StandIn.Kind;
 import carousel.training.Checkpoint;
 import carousel.training.RunFolder;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -93,6 +95,14 @@ class CudaFaultTest {
                 .flatMap(engine -> Stream.of(Kind.values())
                         .filter(kind -> kind != Kind.CUDNN || engine.equals("cudnn"))
                         .map(kind -> DynamicTest.dynamicTest(engine + ", " + kind, () -> failEach(engine, kind, 0))));
+        // One kernel for all steps, from a module that is loaded when it is needed.
+        Stream<DynamicTest> resident = Stream.of(DynamicTest.dynamicTest(
+                "fused, resident, " + Kind.OTHER,
+                () -> Property.with("carousel.fused.path", "resident", () -> {
+                    failEach("fused", Kind.OTHER, 0);
+                    return null;
+                })));
+        failures = Stream.concat(failures, resident);
         // An algorithm that is not supported drops out; where the last is refused, or one that has been chosen is, the
         // run ends.
         return Stream.concat(
@@ -101,13 +111,21 @@ class CudaFaultTest {
                         "cudnn, not supported", () -> failEach("cudnn", Kind.CUDNN, DNN_NOT_SUPPORTED))));
     }
 
-    private void failEach(String engine, Kind kind, long dnnStatus) throws IOException {
+    private void failEach(String engine, Kind kind, long dnnStatus) {
+        try {
+            failEachOf(engine, kind, dnnStatus);
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
+        }
+    }
+
+    private void failEachOf(String engine, Kind kind, long dnnStatus) throws IOException {
         AvailableEngines.assume(engine);
         standIn = StandIn.find();
         Assumptions.assumeTrue(standIn.isPresent(), "real libraries cannot be told to fail");
         StandIn faults = standIn.get();
         faults.dnnStatus(dnnStatus);
-        Path begun = folder.resolve("begun-" + engine + "-" + kind + dnnStatus);
+        Path begun = Files.createTempDirectory(folder, "begun-").resolve("run");
         train(begun, engine, "--steps", 4).succeeds();
         assertEquals(4, step(begun));
         Path whole = copy(begun, "whole");
