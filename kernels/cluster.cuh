@@ -33,7 +33,7 @@
 
 #else
 
-// A block of such a kernel has a multiprocessor to itself: its registers hold the weights.
+// One block a multiprocessor is enough: registers are for the weights.
 #define CAROUSEL_CLUSTER_ENTRY(block, cluster, symbol, parameters) \
     extern "C" __global__ void __cluster_dims__(cluster, 1, 1) __launch_bounds__(block, 1) symbol parameters
 #define CAROUSEL_GRID_ENTRY(block, symbol, parameters) CAROUSEL_ENTRY(block, symbol, parameters)

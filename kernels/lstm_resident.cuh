@@ -7,12 +7,12 @@
 // reversed goes from slot t + 1 to slot t, another from t to t + 1. Backward: gates_d hold i, f, g, o and become da; c_d as forward left it;
 // dh_d, dc_d [N, H] are the gradients of the state after the last step and become those of the state before the first; dy_d or null.
 // R_d is what resident_pack made of R [4H, H] for the same kernel.
-// Steps `from` to `to` - 1 are taken, counted as they are processed: chunks one after the other give the same bits as all at once. Bit d of
+// Steps `from` to `to` - 1 are taken, at least one, counted as they are processed: chunks one after the other give the same bits as all at once. Bit d of
 // `reversed` is direction d's; d is blockIdx.y, and the pointers of one that is not launched may be null.
 //
 // Operands of products, h and da and R, are rounded to T, and summed as floats; all else is float. F32 are exact products, and exact gates.
 //
-// How: HP >= H is the padded width, a constant; units from H on have weights of zero. S blocks (a cluster; 1 without) share a tile of kRows
+// How: HP >= H is the padded width, a constant; units from H on have weights of zero. S blocks (one, a cluster, or those of a cooperative launch) share a tile of kRows
 // sequences; a block has the U = HP / S hidden units from rank U on, with all four gates. A thread has all four gates of one unit for kCells
 // sequences and keeps their c (and dh, dc) in registers.
 //   Tensor: a group of 8 units is two tiles of 16 gate rows, (i, f) and (g, o), so that D's rows g and g + 8 are two gates of one unit. WK
@@ -21,7 +21,7 @@
 //   Float:  eight neighbouring lanes share a unit, each with an eighth of k; they exchange their sums in a fixed tree, after which lane s has
 //           those of sequence s.
 // A step's h (da) is a matrix of rows by k in shared memory, [kRows][K] with 16 bytes between rows: no two lanes of a load meet in a bank.
-// There are two, in turns: who writes the next one may do so while others still read this one. In a cluster the blocks store their parts
+// There are two, in turns, over the grid as letters: who writes the next one may do so while others still read this one. In a cluster the blocks store their parts
 // into everybody's, and the barrier beside a matrix knows when all of it is there. A block cannot run ahead by more than one: its next step
 // needs a part from everybody, sent after everybody's last load from the matrix that the step after that overwrites.
 //
@@ -111,7 +111,7 @@ __device__ __forceinline__ unsigned transposedWord(Matrix R, int unit, int k) {
     }
 }
 
-// Functions of a cell whose h is rounded to fewer bits anyway: within 2^-20 of the exact ones, which take some twelve and thirty instructions
+// Functions of a cell whose h is rounded to fewer bits anyway: within 2^-20 of the exact ones, absolutely, which take some twelve and thirty instructions
 // each, and would be most of a step. F32 has the exact ones.
 template <typename T>
 __device__ __forceinline__ float cellTanh(float x) {
@@ -198,6 +198,8 @@ struct Tensor : Layout<T, HP, S, overGrid> {
                     && kBackwardSteps * kStep * kParts == Base::kGate && kInputSteps * kStep * Base::kPerWord == CP
                     && (CP == 0 || WK == 1),
             "tiles fit");
+    // It is where the parts meet that all have read the one matrix before it is filled again.
+    static_assert(!overGrid || WK > 1, "parts that meet");
 
     static __device__ __forceinline__ int warp() { return threadIdx.x / kWarp; }
     static __device__ __forceinline__ int lane() { return threadIdx.x % kWarp; }

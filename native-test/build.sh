@@ -16,8 +16,9 @@ done
 if [ "${2:-}" = test ]; then
     log=$folder/test.log
     passed=$folder/passed
-    if [ -e "$passed" ] && [ -z "$(find "$folder" -type f -newer "$passed" \( -perm -u+x -o -name '*.a' \) -print -quit)" ]; then
-        echo "native-test: all tests have passed, and nothing was built since"
+    if [ -e "$passed" ] && [ -z "$(find "$folder" -type f -newer "$passed" \( -perm -u+x -o -name '*.a' \) -print -quit)" ] \
+        && [ -z "$(find "$here" "$here/../kernels" "$here/../src/main/resources" -type f -newer "$passed" -print -quit)" ]; then
+        echo "native-test: all tests have passed, and nothing is newer"
         exit
     fi
     rm -f "$passed"
@@ -25,8 +26,11 @@ if [ "${2:-}" = test ]; then
         cat "$log" >&2
         exit 1
     }
-    touch "$passed"
-    grep 'tests passed' "$log" || echo "native-test: no tests here (Debian: apt-get install libgtest-dev)"
+    if grep 'tests passed' "$log"; then
+        touch "$passed"
+    else
+        echo "native-test: no tests here (Debian: apt-get install libgtest-dev)"
+    fi
     exit
 fi
 

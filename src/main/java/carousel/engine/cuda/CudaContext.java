@@ -27,6 +27,7 @@ public final class CudaContext implements AutoCloseable {
     private final String name;
     private final int capability;
     private final int multiprocessors;
+    private final int sharedBytes;
     private final int ordinal;
     private CommandQueue queue;
     private boolean retained;
@@ -51,6 +52,7 @@ public final class CudaContext implements AutoCloseable {
             capability = 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
                     + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
             multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+            sharedBytes = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
             if (capability < 75) {
                 throw new EngineException("the GPU " + name + " has compute capability " + capability / 10 + "."
                         + capability % 10
@@ -109,6 +111,11 @@ public final class CudaContext implements AutoCloseable {
     /** How many multiprocessors the device has. */
     public int multiprocessors() {
         return multiprocessors;
+    }
+
+    /** Bytes of shared memory that a block may be given where it is asked for. */
+    public int sharedBytes() {
+        return sharedBytes;
     }
 
     /** Ten times the compute capability: 90 for Hopper. */

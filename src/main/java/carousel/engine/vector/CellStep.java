@@ -65,7 +65,7 @@ final class CellStep {
     int[] bits;
 
     int bitsAt;
-    /** The record of gates, c and psi(s); null when not wanted. On the way back gates become gradients. */
+    /** The record of gates, c and psi(s); null when not wanted. On the way back gates, recorded or made again, become gradients. */
     float[] gates;
 
     int gatesAt;

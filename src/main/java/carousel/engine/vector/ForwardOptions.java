@@ -343,12 +343,12 @@ final class ForwardOptions {
     }
 
     /** Mean and deviation of the new c, and the record of all of them. */
-    void cellStatistics(int tile, int step, float[] into, int at, boolean records, WorkerBuffers buffer) {
+    void cellStatistics(int tile, int step, float[] into, int at, boolean keeps, WorkerBuffers buffer) {
         int rows = sequences.count(tile, step);
         int pitch = sequences.size(tile) * LANES;
         float[] lanes = buffer.lanes;
         kernels.statistics(rows, strips, fresh, carriedAt(tile, 0), pitch, LANES, valid, hidden, lanes, into, at + 4);
-        if (records && statistics != null) {
+        if (keeps && statistics != null) {
             int to = statisticsAt + sequences.row(tile, step) * CellStep.STATISTICS;
             System.arraycopy(into, at, statistics, to, rows * CellStep.STATISTICS);
         }

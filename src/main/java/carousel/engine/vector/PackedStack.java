@@ -314,7 +314,7 @@ final class PackedStack implements Workers.Task {
         }
     }
 
-    /** The bias, peepholes and gains of a strip, which both passes read. */
+    /** The bias, peepholes and gains of a strip; which of them the way back reads depends on the cell. */
     private void packRows(int strip, int first, int count) {
         if (views.bias() != null) {
             copyRows(views.bias(), Gate.COUNT, first, count, cell.bias, strip * BLOCK);

@@ -9,8 +9,8 @@ import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 
 /**
- * For each cell the gates (or, where it is normalised, what they follow from), the state and its hyperbolic tangent, strip by strip of hidden units and in a strip by row (see {@link
- * Sequences}), so that each pass reads and writes them in one direction; for each layer but the last its output, which is also the
+ * For each cell the gates (or, where it is normalised, what they follow from), the state and its hyperbolic tangent, strip by strip of
+ * hidden units and in a strip by row (see {@link Sequences}), so that each pass reads and writes them in one direction; for each layer but the last its output, which is also the
  * record of its h. The last layer's output is the caller's y. The backward pass overwrites the gates with the gradients of their
  * pre-activations.
  */

@@ -15,6 +15,7 @@ import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.regex.MatchResult;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import jcuda.nvptxcompiler.JNvPTXCompiler;
@@ -29,6 +30,7 @@ import org.slf4j.LoggerFactory;
 /** The kernels as they are shipped: NVIDIA's own assembler, which JCuda brings along, takes them on any machine. */
 class PtxTest {
     private static final List<String> ARCHITECTURES = List.of("sm_75", "sm_80", "sm_90");
+    private static final Pattern ARCHITECTURE = Pattern.compile("^// PTX for compute_(\\d+)", Pattern.MULTILINE);
     private static final Pattern ENTRY = Pattern.compile("\\.entry\\s+(\\w+)");
     private static final Pattern REPORT = Pattern.compile(
             "Compiling entry function '(\\w+)'.*?(\\d+) bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill loads.*?"
@@ -66,10 +68,15 @@ class PtxTest {
                 "the assembler's library is for x86-64 Linux");
         List<String> files = files();
         assertFalse(files.isEmpty());
-        return files.stream()
-                .flatMap(file -> ARCHITECTURES.stream()
-                        .filter(target -> target.compareTo(target(file)) >= 0)
-                        .map(target -> DynamicTest.dynamicTest(file + " for " + target, () -> assemble(file, target))));
+        List<DynamicTest> tests = new ArrayList<>();
+        for (String file : files) {
+            String oldest = target(file);
+            ARCHITECTURES.stream()
+                    .filter(target -> target.compareTo(oldest) >= 0)
+                    .forEach(target ->
+                            tests.add(DynamicTest.dynamicTest(file + " for " + target, () -> assemble(file, target))));
+        }
+        return tests.stream();
     }
 
     private static void assemble(String file, String target) throws IOException, InterruptedException {
@@ -153,13 +160,10 @@ class PtxTest {
         return log.get();
     }
 
-    /** The oldest architecture that a file is for: that of tensor cores' and of clusters' instructions, where it has them. */
-    private static String target(String file) {
-        return switch (file) {
-            case "lstm_resident.ptx" -> "sm_80";
-            case "lstm_cluster.ptx" -> "sm_90";
-            default -> "sm_75";
-        };
+    /** The oldest architecture that a file is for, which its source names where it needs tensor cores' or clusters' instructions. */
+    private static String target(String file) throws IOException {
+        Matcher named = ARCHITECTURE.matcher(Files.readString(sources().resolve(file.replace(".ptx", ".cu"))));
+        return named.find() ? "sm_" + named.group(1) : ARCHITECTURES.get(0);
     }
 
     /**

@@ -46,7 +46,7 @@ import java.util.stream.IntStream;
  * dh_prev = R^T da} in one product; then {@code dW, dR, dx} of all time steps in one product each. No sum depends on anything but sizes:
  * the same inputs give the same bits. A cell that is more than the plain one has kernels of its own, see {@link VariedCell}.
  *
- * <p>Where a layer's recurrent weights fit the registers of a block or a cluster of blocks, one {@link ResidentKernel} may take the place of
+ * <p>Where a layer's recurrent weights fit the registers of a block, a cluster or many blocks, one {@link ResidentKernel} may take the place of
  * all that is done for each step, for both directions at once: {@link PathChoice} says where it does.
  *
  * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
@@ -74,6 +74,7 @@ final class FusedEngine extends CudaEngine {
     /** Numbers that are looked at in one go. */
     private static final int COMPARED = 1 << 20;
 
+    private final Gpu gpu;
     private final PathChoice choice;
     private final Map<WeightsKey, Weights> weights = new HashMap<>();
 
@@ -101,13 +102,8 @@ final class FusedEngine extends CudaEngine {
     /** @param pinned the path for all layers that it fits; nothing for the fastest of each */
     FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned) {
         super(options, precision, precision.operands());
-        this.choice = new PathChoice(
-                pinned,
-                precision,
-                context().capability(),
-                context().multiprocessors(),
-                this::memoryOfPaths,
-                Rehearsal::new);
+        this.gpu = Gpu.of(context());
+        this.choice = new PathChoice(pinned, precision, gpu, this::memoryOfPaths, Rehearsal::new);
     }
 
     /** What was measured before with this device, this driver and these kernels. */
@@ -761,7 +757,7 @@ final class FusedEngine extends CudaEngine {
                 reversed |= reversed(k) ? 1 << k : 0;
             }
             int tiles = kernel.tiles(batchSize);
-            int most = kernel.tilesOfALaunch(batchSize, context().multiprocessors() / cells);
+            int most = kernel.tilesOfALaunch(batchSize, gpu.room(cells));
             for (int tile = 0; tile < tiles; tile += most) {
                 int count = Math.min(most, tiles - tile);
                 if (kernel.together()) {
@@ -794,7 +790,7 @@ final class FusedEngine extends CudaEngine {
             if (kernel == null || !kernel.together()) {
                 return 0;
             }
-            int tiles = kernel.tilesOfALaunch(batchSize, context().multiprocessors() / cells);
+            int tiles = kernel.tilesOfALaunch(batchSize, gpu.room(cells));
             long reals = kernel.mailBytes(forward, tiles * cells) / real().bytes();
             return output(workspace.allocate("mail", Math.toIntExact(reals)));
         }

@@ -34,8 +34,7 @@ final class PathChoice {
 
     private final Optional<FusedPath> pinned;
     private final Precision precision;
-    private final int capability;
-    private final int multiprocessors;
+    private final Gpu gpu;
     private final Supplier<PathMemory> opening;
     private final Trial trial;
     private final Map<Shape, Optional<ResidentKernel>> choices = new LinkedHashMap<>();
@@ -81,21 +80,12 @@ final class PathChoice {
 
     /**
      * @param pinned the path of every layer that it fits; nothing for the fastest
-     * @param capability ten times the GPU's compute capability
-     * @param multiprocessors how many it has; each has room for one block of every kernel
      * @param memory opened when it is needed
      */
-    PathChoice(
-            Optional<FusedPath> pinned,
-            Precision precision,
-            int capability,
-            int multiprocessors,
-            Supplier<PathMemory> memory,
-            Trial trial) {
+    PathChoice(Optional<FusedPath> pinned, Precision precision, Gpu gpu, Supplier<PathMemory> memory, Trial trial) {
         this.pinned = pinned;
         this.precision = precision;
-        this.capability = capability;
-        this.multiprocessors = multiprocessors;
+        this.gpu = gpu;
         this.opening = memory;
         this.trial = trial;
     }
@@ -128,11 +118,6 @@ final class PathChoice {
         return chosen;
     }
 
-    /** Blocks that run at the same time, for each direction. */
-    private int room(Shape shape) {
-        return multiprocessors / shape.cells();
-    }
-
     private static FusedPath path(ResidentKernel kernel) {
         return kernel == null ? FusedPath.POINTWISE : kernel.path();
     }
@@ -142,9 +127,13 @@ final class PathChoice {
             why.append(", the only one that takes ").append(shape.beyond());
             return Optional.empty();
         }
-        List<ResidentKernel> candidates = ResidentKernel.candidates(precision, shape.hidden(), capability, room(shape));
+        List<ResidentKernel> candidates = ResidentKernel.candidates(precision, shape.hidden(), shape.cells(), gpu);
         if (pinned.isPresent()) {
             return asAsked(shape, candidates, why);
+        }
+        if (candidates.stream().anyMatch(kernel -> kernel.path() == FusedPath.RESIDENT)) {
+            // What fits one block has nothing to win from tens of them that send each other everything.
+            candidates.removeIf(ResidentKernel::together);
         }
         if (candidates.isEmpty()) {
             why.append(", the only one that takes it");
@@ -189,7 +178,7 @@ final class PathChoice {
         } else {
             why.append(", for ").append(asked.word()).append(", which ");
             why.append(FusedPath.PROPERTY).append(" asks for, ");
-            why.append(ResidentKernel.limit(asked, precision, shape.hidden(), capability, room(shape)));
+            why.append(ResidentKernel.limit(asked, precision, shape.hidden(), shape.cells(), gpu));
         }
         return kernel;
     }

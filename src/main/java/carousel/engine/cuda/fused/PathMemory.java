@@ -64,7 +64,16 @@ final class PathMemory {
             return new PathMemory(null, machine);
         }
         try {
-            return new PathMemory(asked.isEmpty() ? UserCache.place().resolve(FILE) : Path.of(asked), machine);
+            Path file = asked.isEmpty() ? UserCache.place().resolve(FILE) : Path.of(asked);
+            if (file.getFileName() != null) {
+                return new PathMemory(file, machine);
+            }
+            LOG.warn(
+                    "the property {} should be a file or {} but is the folder '{}': nothing is remembered",
+                    PROPERTY,
+                    OFF,
+                    asked);
+            return new PathMemory(null, machine);
         } catch (InvalidPathException noPath) {
             LOG.warn("the property {} should be a file or {} but is '{}': nothing is remembered", PROPERTY, OFF, asked);
             return new PathMemory(null, machine);

@@ -63,15 +63,13 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
     /**
      * For each path at most one: that with the least room that is enough.
      *
-     * @param capability ten times the GPU's compute capability
-     * @param room blocks that the GPU has room for at the same time, for each direction
+     * @param cells of a layer
      */
-    static List<ResidentKernel> candidates(Precision precision, int hidden, int capability, int room) {
+    static List<ResidentKernel> candidates(Precision precision, int hidden, int cells, Gpu gpu) {
         List<ResidentKernel> candidates = new ArrayList<>();
         for (FusedPath path : FusedPath.values()) {
             smallest(path, precision, hidden)
-                    .filter(kernel ->
-                            kernel.capability() <= capability && (!kernel.together() || kernel.cluster <= room))
+                    .filter(kernel -> kernel.needs(cells, gpu).isEmpty())
                     .ifPresent(candidates::add);
         }
         return candidates;
@@ -87,10 +85,9 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
     /**
      * Why a path has no candidate, as in "takes 64 hidden units at most in FP32".
      *
-     * @param capability ten times the GPU's compute capability
-     * @param room blocks that the GPU has room for at the same time, for each direction
+     * @param cells of a layer
      */
-    static String limit(FusedPath path, Precision precision, int hidden, int capability, int room) {
+    static String limit(FusedPath path, Precision precision, int hidden, int cells, Gpu gpu) {
         List<ResidentKernel> mine = ALL.stream()
                 .filter(kernel -> kernel.path == path && kernel.precision == precision)
                 .toList();
@@ -98,15 +95,25 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
             return "has no kernels in " + precision;
         }
         ResidentKernel largest = mine.get(mine.size() - 1);
-        if (largest.capability() > capability) {
-            return "needs compute capability " + largest.capability() / 10 + "." + largest.capability() % 10;
+        return smallest(path, precision, hidden)
+                .flatMap(kernel -> kernel.needs(cells, gpu))
+                .orElse("takes " + largest.units + " hidden units at most in " + precision);
+    }
+
+    /** What it needs and the GPU has not; nothing where it runs. */
+    private Optional<String> needs(int cells, Gpu gpu) {
+        if (capability() > gpu.capability()) {
+            return Optional.of("needs compute capability " + capability() / 10 + "." + capability() % 10);
         }
-        Optional<ResidentKernel> fitting = smallest(path, precision, hidden);
-        if (fitting.isPresent() && fitting.get().together()) {
-            return "needs room for " + fitting.get().cluster
-                    + " blocks at the same time in each direction, and there is for " + room;
+        if (together() && cluster > gpu.room(cells)) {
+            return Optional.of("needs room for " + cluster
+                    + " blocks at the same time in each direction, and there is for " + gpu.room(cells));
         }
-        return "takes " + largest.units + " hidden units at most in " + precision;
+        int most = Math.max(shared(true), shared(false));
+        if (most > gpu.sharedBytes()) {
+            return Optional.of("needs " + most + " bytes of shared memory a block, and there are " + gpu.sharedBytes());
+        }
+        return Optional.empty();
     }
 
     /** Ten times the compute capability that it needs. */

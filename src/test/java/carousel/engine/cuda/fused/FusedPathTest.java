@@ -102,7 +102,7 @@ class FusedPathTest {
         assertRefused(EngineException.class, () -> open("quick", Precision.FP32), FusedPath.PROPERTY, "'quick'");
     }
 
-    /** Sizes beyond those of the contract: several units of padding, blocks and batch tiles, and every kernel. */
+    /** Sizes beyond those of the contract: several units of padding, blocks and batch tiles, and most kernels. */
     @ParameterizedTest
     @CsvSource({
         "cluster, FP32, 100",
@@ -131,6 +131,21 @@ class FusedPathTest {
             assertRight(lstm, engine);
             String line = engine.notes().get(0);
             assertTrue(line.endsWith(": " + path + ", as " + FusedPath.PROPERTY + " asks for"), line);
+        }
+    }
+
+    /** Blocks that run together: more batch tiles than the GPU has room for in one launch, and both directions' letters. */
+    @Test
+    void theGridTakesItsBatchTilesInTurns() {
+        Integer[] lengths = new Integer[35];
+        Arrays.fill(lengths, 2);
+        lengths[3] = 0;
+        lengths[34] = 1;
+        LstmCase lstm = LstmCase.of(LstmSpec.of(3, 259).withDirection(Direction.BIDIRECTIONAL), 2, 35)
+                .withLengths(lengths)
+                .withInitial();
+        try (Engine engine = open("grid", Precision.BF16)) {
+            assertRight(lstm, engine);
         }
     }
 

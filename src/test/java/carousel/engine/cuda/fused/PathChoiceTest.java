@@ -2,6 +2,7 @@ package carousel.engine.cuda.fused;
 
 import static carousel.fixture.Refusals.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
@@ -36,8 +37,8 @@ class PathChoiceTest {
 
     /** Times and deviations by path, and who was tried. */
     private static final class Fake implements PathChoice.Trial {
-        private final Map<FusedPath, Float> times =
-                new HashMap<>(Map.of(FusedPath.POINTWISE, 3f, FusedPath.RESIDENT, 2f, FusedPath.CLUSTER, 1f));
+        private final Map<FusedPath, Float> times = new HashMap<>(
+                Map.of(FusedPath.POINTWISE, 3f, FusedPath.RESIDENT, 2f, FusedPath.CLUSTER, 1f, FusedPath.GRID, 4f));
         private final Map<FusedPath, Double> deviations = new HashMap<>();
         private final Map<FusedPath, RuntimeException> failures = new HashMap<>();
         private final List<String> calls = new ArrayList<>();
@@ -88,7 +89,11 @@ class PathChoiceTest {
 
     private PathChoice choice(FusedPath pinned, Precision precision, int capability) {
         return new PathChoice(
-                Optional.ofNullable(pinned), precision, capability, 132, () -> PathMemory.of("a machine"), trial);
+                Optional.ofNullable(pinned),
+                precision,
+                new Gpu(capability, 132, 227 << 10),
+                () -> PathMemory.of("a machine"),
+                trial);
     }
 
     private PathChoice choice(FusedPath pinned) {
@@ -221,14 +226,16 @@ class PathChoiceTest {
     @Test
     void nothingIsMeasuredOrOpenedWhereThereIsOneWay() {
         for (PathChoice choice : List.of(
-                new PathChoice(Optional.empty(), Precision.FP32, 75, 132, () -> fail("opened"), trial),
-                new PathChoice(Optional.empty(), Precision.FP64, 90, 132, () -> fail("opened"), trial))) {
+                new PathChoice(
+                        Optional.empty(), Precision.FP32, new Gpu(75, 132, 227 << 10), () -> fail("opened"), trial),
+                new PathChoice(
+                        Optional.empty(), Precision.FP64, new Gpu(90, 132, 227 << 10), () -> fail("opened"), trial))) {
             assertEquals(Optional.empty(), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + "pointwise, the only one that takes it"), choice.lines());
         }
         PathChoice.Shape peepholes = new PathChoice.Shape(40, 7, 9, 1, true, false, "peepholes");
-        PathChoice choice =
-                new PathChoice(Optional.of(FusedPath.CLUSTER), Precision.FP32, 90, 132, () -> fail(""), trial);
+        PathChoice choice = new PathChoice(
+                Optional.of(FusedPath.CLUSTER), Precision.FP32, new Gpu(90, 132, 227 << 10), () -> fail(""), trial);
         assertEquals(Optional.empty(), path(choice, peepholes));
         assertEquals(
                 List.of("H=40 T=7 N=9 with peepholes inference: pointwise, the only one that takes peepholes"),
@@ -239,8 +246,8 @@ class PathChoiceTest {
     @Test
     void pinnedPathRunsWhereItFits() {
         for (FusedPath pinned : FusedPath.values()) {
-            PathChoice choice =
-                    new PathChoice(Optional.of(pinned), Precision.BF16, 90, 132, () -> fail("opened"), trial);
+            PathChoice choice = new PathChoice(
+                    Optional.of(pinned), Precision.BF16, new Gpu(90, 132, 227 << 10), () -> fail("opened"), trial);
             assertEquals(Optional.of(pinned).filter(path -> path != FusedPath.POINTWISE), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + pinned.word() + ", as carousel.fused.path asks for"), choice.lines());
         }
@@ -253,6 +260,15 @@ class PathChoiceTest {
                 choice.lines());
         assertEquals(List.of(), trial.calls);
         assertTrue(Files.notExists(folder.resolve("paths.json")));
+    }
+
+    @Test
+    void theGridIsForCellsThatOneBlockHasNoRoomFor() {
+        PathChoice choice = choice(null, Precision.BF16, 90);
+        path(choice, new PathChoice.Shape(128, 7, 9, 1, true, true, null));
+        path(choice, new PathChoice.Shape(129, 7, 9, 1, true, true, null));
+        assertFalse(choice.lines().get(0).contains("grid"), choice.lines().get(0));
+        assertTrue(choice.lines().get(1).contains("grid"), choice.lines().get(1));
     }
 
     @Test

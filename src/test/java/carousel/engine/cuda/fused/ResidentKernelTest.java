@@ -107,7 +107,7 @@ class ResidentKernelTest {
     void candidatesHaveTheLeastRoomThatIsEnough(Precision precision, int hidden, int capability, String expected) {
         assertEquals(
                 expected,
-                ResidentKernel.candidates(precision, hidden, capability, 50).stream()
+                ResidentKernel.candidates(precision, hidden, 1, new Gpu(capability, 50, 227 << 10)).stream()
                         .map(kernel -> kernel.path().word() + " " + kernel.units())
                         .collect(Collectors.joining(" ")));
     }
@@ -116,16 +116,25 @@ class ResidentKernelTest {
     void limitsAreSaid() {
         assertEquals(
                 "takes 64 hidden units at most in FP32",
-                ResidentKernel.limit(FusedPath.RESIDENT, Precision.FP32, 65, 90, 132));
-        assertEquals("has no kernels in FP64", ResidentKernel.limit(FusedPath.CLUSTER, Precision.FP64, 5, 90, 132));
+                ResidentKernel.limit(FusedPath.RESIDENT, Precision.FP32, 65, 1, new Gpu(90, 132, 227 << 10)));
         assertEquals(
-                "needs compute capability 9.0", ResidentKernel.limit(FusedPath.CLUSTER, Precision.BF16, 5, 89, 132));
+                "has no kernels in FP64",
+                ResidentKernel.limit(FusedPath.CLUSTER, Precision.FP64, 5, 1, new Gpu(90, 132, 227 << 10)));
+        assertEquals(
+                "needs compute capability 9.0",
+                ResidentKernel.limit(FusedPath.CLUSTER, Precision.BF16, 5, 1, new Gpu(89, 132, 227 << 10)));
         assertEquals(
                 "needs room for 64 blocks at the same time in each direction, and there is for 54",
-                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1000, 80, 54));
+                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1000, 1, new Gpu(80, 54, 227 << 10)));
+        assertEquals(
+                "needs room for 48 blocks at the same time in each direction, and there is for 42",
+                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 600, 2, new Gpu(80, 84, 227 << 10)));
+        assertEquals(
+                "needs 106768 bytes of shared memory a block, and there are 101376",
+                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 600, 1, new Gpu(89, 128, 99 << 10)));
         assertEquals(
                 "takes 1024 hidden units at most in BF16",
-                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1025, 80, 54));
+                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1025, 1, new Gpu(80, 54, 227 << 10)));
     }
 
     @Test
