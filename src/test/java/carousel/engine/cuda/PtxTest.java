@@ -12,6 +12,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.regex.MatchResult;
@@ -68,21 +72,36 @@ class PtxTest {
                 "the assembler's library is for x86-64 Linux");
         List<String> files = files();
         assertFalse(files.isEmpty());
+        CudaNatives.loading("JNvPTXCompiler", () -> JNvPTXCompiler.setExceptionsEnabled(false));
+        // The largest take half a minute: side by side.
+        ExecutorService pool = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
         List<DynamicTest> tests = new ArrayList<>();
         for (String file : files) {
             String oldest = target(file);
             ARCHITECTURES.stream()
                     .filter(target -> target.compareTo(oldest) >= 0)
-                    .forEach(target ->
-                            tests.add(DynamicTest.dynamicTest(file + " for " + target, () -> assemble(file, target))));
+                    .forEach(target -> {
+                        Future<String> log = pool.submit(() -> log(read(file), target));
+                        tests.add(DynamicTest.dynamicTest(file + " for " + target, () -> assembled(file, target, log)));
+                    });
         }
+        pool.shutdown();
         return tests.stream();
     }
 
-    private static void assemble(String file, String target) throws IOException, InterruptedException {
-        String ptx = read(file);
+    private static String log(String ptx, String target) throws IOException, InterruptedException {
         // What JCuda brings is of CUDA 12.0; for clusters it takes one of 12.1 or later, which CUDA's toolkit has.
-        String log = ptx.contains(".version 8.0") ? byJCuda(ptx, target) : byToolkit(ptx, target);
+        return ptx.contains(".version 8.0") ? byJCuda(ptx, target) : byToolkit(ptx, target);
+    }
+
+    private static void assembled(String file, String target, Future<String> task) throws Throwable {
+        String ptx = read(file);
+        String log;
+        try {
+            log = task.get();
+        } catch (ExecutionException failure) {
+            throw failure.getCause();
+        }
         TreeSet<String> reported = new TreeSet<>();
         List<String> lines = new ArrayList<>();
         for (MatchResult kernel : REPORT.matcher(log).results().toList()) {
@@ -99,7 +118,6 @@ class PtxTest {
     }
 
     private static String byJCuda(String ptx, String target) {
-        CudaNatives.loading("JNvPTXCompiler", () -> JNvPTXCompiler.setExceptionsEnabled(false));
         nvPTXCompilerHandle compiler = new nvPTXCompilerHandle();
         byte[] text = ptx.concat("\0").getBytes(StandardCharsets.US_ASCII);
         assertEquals(
