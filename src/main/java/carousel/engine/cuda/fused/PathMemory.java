@@ -65,15 +65,10 @@ final class PathMemory {
         }
         try {
             Path file = asked.isEmpty() ? UserCache.place().resolve(FILE) : Path.of(asked);
-            if (file.getFileName() != null) {
-                return new PathMemory(file, machine);
+            if (file.getFileName() == null) {
+                throw new InvalidPathException(asked, "a root is no file");
             }
-            LOG.warn(
-                    "the property {} should be a file or {} but is the folder '{}': nothing is remembered",
-                    PROPERTY,
-                    OFF,
-                    asked);
-            return new PathMemory(null, machine);
+            return new PathMemory(file, machine);
         } catch (InvalidPathException noPath) {
             LOG.warn("the property {} should be a file or {} but is '{}': nothing is remembered", PROPERTY, OFF, asked);
             return new PathMemory(null, machine);

@@ -132,9 +132,10 @@ class PathMemoryTest {
         assertEquals(Optional.of(FusedPath.CLUSTER), PathMemory.of("one").recall(SHAPE));
     }
 
-    @Test
-    void aNameThatIsNoneMeansOff() {
-        PathMemory memory = named("a\0b");
+    @ParameterizedTest
+    @ValueSource(strings = {"a\0b", "/"})
+    void aNameThatIsNoneMeansOff(String name) {
+        PathMemory memory = named(name);
         memory.remember(SHAPE, FusedPath.RESIDENT);
         assertEquals(Optional.empty(), memory.recall(SHAPE));
     }
