@@ -10,9 +10,11 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.RowFactory;
+import org.apache.spark.sql.types.StructType;
 import org.apache.spark.util.CollectionAccumulator;
 import org.apache.spark.util.LongAccumulator;
+import scala.collection.Seq;
+import scala.collection.immutable.ArraySeq;
 
 /**
  * What a task does with the rows of its partition.
@@ -29,6 +31,7 @@ import org.apache.spark.util.LongAccumulator;
  * @param stepwise whether the model answers at each step
  * @param offsets of the scaling of each feature; null for none
  * @param scales of the same
+ * @param schema of the rows that are made
  * @param counts what is counted
  */
 record Scoring(
@@ -46,6 +49,7 @@ record Scoring(
         double[] scales,
         int batchSize,
         BadRecords badRecords,
+        StructType schema,
         Counts counts)
         implements MapPartitionsFunction<Row, Row> {
 
@@ -136,13 +140,14 @@ record Scoring(
         }
         if (loss.labelled()) {
             int[] classes = Arrays.stream(answers).mapToInt(Scoring::largest).toArray();
-            values[kept] = stepwise ? classes : (Object) classes[0];
+            values[kept] = stepwise ? ArraySeq.unsafeWrapArray(classes) : (Object) classes[0];
         }
-        values[values.length - 1] = stepwise ? answers : answers[0];
+        Seq<?>[] arrays = Arrays.stream(answers).map(ArraySeq::unsafeWrapArray).toArray(Seq[]::new);
+        values[values.length - 1] = stepwise ? ArraySeq.unsafeWrapArray(arrays) : arrays[0];
         if (counts.scored != null) {
             counts.scored.add(1);
         }
-        return RowFactory.create(values);
+        return new ScoredRow(schema, values);
     }
 
     private static int largest(float[] values) {

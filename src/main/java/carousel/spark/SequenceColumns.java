@@ -2,9 +2,10 @@ package carousel.spark;
 
 import carousel.data.DataException;
 import java.io.Serializable;
+import java.lang.reflect.Array;
+import java.util.AbstractList;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Collectors;
@@ -346,17 +347,15 @@ public final class SequenceColumns implements Serializable {
         if (key != null) {
             return "the sequence of '" + key + "' = " + DataException.quote(String.valueOf(row.get(place - 1)));
         }
-        if (!(row.get(place) instanceof Seq<?> values) || values.isEmpty()) {
+        List<?> list = elements(row.get(place));
+        if (list == null || list.isEmpty()) {
             return "a sequence in '" + array() + "'";
         }
-        List<?> list = CollectionConverters.asJava(values);
         String first = list.stream()
                 .limit(VALUES_SHOWN)
-                .map(value -> value instanceof Seq<?> step
-                        ? CollectionConverters.asJava(step).toString()
-                        : String.valueOf(value))
+                .map(value -> String.valueOf(elements(value) == null ? value : elements(value)))
                 .collect(Collectors.joining(", "));
-        return "a sequence in '" + array() + "' of " + list.size() + " elements that begins with " + first;
+        return "a sequence in '" + array() + "' that begins with " + first;
     }
 
     private SequenceRow readArray(Row row, int place, int count) throws BadRecordException {
@@ -364,7 +363,8 @@ public final class SequenceColumns implements Serializable {
         if (list.isEmpty()) {
             throw new BadRecordException("has no steps but should have one or more");
         }
-        boolean nested = list.stream().filter(Objects::nonNull).findFirst().orElse(null) instanceof Seq<?>;
+        boolean nested =
+                elements(list.stream().filter(Objects::nonNull).findFirst().orElse(null)) != null;
         if (!nested && list.size() % count != 0) {
             throw new BadRecordException(
                     "should have " + count + " numbers for each step but has " + list.size() + " in all");
@@ -451,9 +451,8 @@ public final class SequenceColumns implements Serializable {
             }
             return SequenceRow.of(inputs, length, (int) value, null);
         }
-        List<?> values = answers[0] instanceof Seq<?> seq
-                ? CollectionConverters.asJava(seq)
-                : Collections.unmodifiableList(Arrays.asList(answers));
+        List<?> array = elements(answers[0]);
+        List<?> values = array != null ? array : Arrays.asList(answers);
         if (values.isEmpty()) {
             throw new BadRecordException("has no targets in '" + targets.get(0) + "'");
         }
@@ -468,11 +467,36 @@ public final class SequenceColumns implements Serializable {
         return SequenceRow.of(inputs, length, 0, numbers);
     }
 
-    private static List<?> list(Object value, String otherwise) throws BadRecordException {
+    /**
+     * The elements of an array; null where it is none. Spark has arrays as Scala's sequences; but the rows of a function before, where
+     * nothing lies between, are as that one made them.
+     */
+    private static List<?> elements(Object value) {
         if (value instanceof Seq<?> values) {
             return CollectionConverters.asJava(values);
         }
-        throw new BadRecordException(otherwise);
+        if (value == null || !value.getClass().isArray()) {
+            return null;
+        }
+        return new AbstractList<>() {
+            @Override
+            public int size() {
+                return Array.getLength(value);
+            }
+
+            @Override
+            public Object get(int place) {
+                return Array.get(value, place);
+            }
+        };
+    }
+
+    private static List<?> list(Object value, String otherwise) throws BadRecordException {
+        List<?> elements = elements(value);
+        if (elements == null) {
+            throw new BadRecordException(otherwise);
+        }
+        return elements;
     }
 
     private float feature(Object value, int place, int count) throws BadRecordException {

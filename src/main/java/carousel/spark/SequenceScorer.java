@@ -300,6 +300,7 @@ public final class SequenceScorer {
                 scaling(SeriesScaling.Column::scale),
                 settings.batchSize,
                 settings.badRecords,
+                schema,
                 counts);
         Dataset<Row> rows = columns.isGrouped() ? columns.arranged(table, 0) : table;
         return rows.mapPartitions(scoring, Encoders.row(schema));

@@ -28,7 +28,10 @@ public final class SparkRuntime {
                             + " of Spark 3.5 or 4 for Scala " + SCALA,
                     absent);
         }
-        String scala = scala(loader);
+        requireScala(scala(loader));
+    }
+
+    static void requireScala(String scala) {
         if (!scala.startsWith(SCALA + ".")) {
             throw new ClusterException("Spark should be one for Scala " + SCALA + " but is for Scala " + scala
                     + ": take Spark 4, or the download of Spark 3.5 that has scala" + SCALA + " in its name");
