@@ -73,8 +73,8 @@ final class ClusterData implements AutoCloseable {
                         true);
         slices.persist(StorageLevel.MEMORY_AND_DISK());
         try {
-            List<TableSlices.Summary> summaries =
-                    Failures.unwrapped(() -> slices.map(TableSlices::summary).collect());
+            List<TableSlices.Summary> summaries = TaskFailures.unwrapped(
+                    () -> slices.map(TableSlices::summary).collect());
             return of(slices, summaries, columns, features, name);
         } catch (RuntimeException e) {
             slices.unpersist(false);

@@ -57,7 +57,7 @@ import org.slf4j.LoggerFactory;
  * <p>Partitions draw different numbers for dropout, and the same for every number of executors; a single partition draws what a single
  * machine draws.
  */
-public final class ClusterSteps implements RemoteSteps, AutoCloseable {
+public final class ClusterSteps implements RemoteSteps {
     private static final Logger LOG = LoggerFactory.getLogger(ClusterSteps.class);
 
     private final JavaSparkContext spark;
@@ -134,6 +134,11 @@ public final class ClusterSteps implements RemoteSteps, AutoCloseable {
     /** Settings of steps on the cluster of this session; exact and with one partition unless told otherwise. */
     public static Builder on(SparkSession session) {
         return new Builder(session);
+    }
+
+    /** The same for a command. */
+    public static Builder on(ClusterSession cluster) {
+        return on(cluster.session());
     }
 
     /** What is trained on, and how it is divided. */
@@ -231,6 +236,10 @@ public final class ClusterSteps implements RemoteSteps, AutoCloseable {
     /** The data held out, likewise; null for none. */
     public BatchSource validation() {
         return held == null ? null : new SequentialBatches(held.described(), 1);
+    }
+
+    public ClusterSettings settings() {
+        return settings;
     }
 
     /** What each executor that has worked so far computes with, by the executor's name. */
@@ -351,7 +360,7 @@ public final class ClusterSteps implements RemoteSteps, AutoCloseable {
         Broadcast<BatchForm> forms = form;
         Broadcast<Round> rounds = spark.broadcast(round);
         try {
-            SumTree tree = Failures.unwrapped(() -> training.slices()
+            SumTree tree = TaskFailures.unwrapped(() -> training.slices()
                     .treeAggregate(
                             new SumTree(training.partitions()),
                             (sum, slice) -> Share.add(sum, slice, jobs.value(), forms.value(), rounds.value()),
@@ -390,7 +399,7 @@ public final class ClusterSteps implements RemoteSteps, AutoCloseable {
                 spark.broadcast(new Round(0, 0, null, null, null, 1, vector.singles(), vector.doubles()));
         try {
             // In the order of the partitions, whichever comes first.
-            List<double[]> sums = Failures.unwrapped(() -> held.slices()
+            List<double[]> sums = TaskFailures.unwrapped(() -> held.slices()
                     .map(slice -> Share.evaluate(
                             slice, jobs.value(), heldForm, rounds.value().vector()))
                     .collect());
@@ -421,7 +430,6 @@ public final class ClusterSteps implements RemoteSteps, AutoCloseable {
         outer = memory == null ? null : memory.clone();
     }
 
-    /** Gives back what the cluster holds of it. */
     @Override
     public void close() {
         training.close();

@@ -11,7 +11,7 @@ import java.util.function.BooleanSupplier;
  * Steps that are taken on other machines, on data that is there. A {@link Trainer} that has some keeps the model, the optimizer and
  * all that it knows of a run; what comes back is what its own engine would have computed, to rounding.
  */
-public interface RemoteSteps {
+public interface RemoteSteps extends AutoCloseable {
     /** How many steps there are between two moments at which the parameters of all machines are the same, 1 or more. */
     int together();
 
@@ -60,4 +60,8 @@ public interface RemoteSteps {
 
     /** Goes back, or forward, to what a checkpoint has; null for nothing. */
     void restore(double[] memory);
+
+    /** Gives back what the other machines hold. */
+    @Override
+    void close();
 }
