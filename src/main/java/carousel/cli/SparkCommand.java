@@ -12,7 +12,7 @@ import picocli.CommandLine.ParameterException;
             "Works on the executors of an Apache Spark cluster: run it with spark-submit.",
             "Paths may be those of any file system that the cluster knows."
         },
-        subcommands = {SparkScoreCommand.class})
+        subcommands = {SparkTrainCommand.class, SparkScoreCommand.class})
 final class SparkCommand implements Runnable {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;

@@ -7,9 +7,15 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.util.Comparator;
+import java.util.EnumSet;
+import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.CreateFlag;
+import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
 
 /** Files on any file system that Hadoop knows, such as {@code hdfs:}, {@code s3a:} or the machine's own. */
@@ -38,8 +44,7 @@ final class ClusterFiles {
 
     /** The path with its file system, so that two names of one place are equal. */
     static String qualified(Configuration settings, String path) throws IOException {
-        Path place = path(path);
-        return place.getFileSystem(settings).makeQualified(place).toString();
+        return qualifiedPath(settings, path).toString();
     }
 
     /**
@@ -74,6 +79,74 @@ final class ClusterFiles {
                 throw new FormatException(e.getMessage().replace(local.toString(), found.toString()), e);
             }
         });
+    }
+
+    /** Whether a path is one of this machine's own files; then {@link #local} says which. */
+    static boolean isLocal(Configuration settings, String path) throws IOException {
+        return LOCAL.equals(qualifiedPath(settings, path).toUri().getScheme());
+    }
+
+    /** A path of this machine's own files. */
+    static java.nio.file.Path local(Configuration settings, String path) throws IOException {
+        return java.nio.file.Path.of(qualifiedPath(settings, path).toUri().getPath());
+    }
+
+    private static Path qualifiedPath(Configuration settings, String path) throws IOException {
+        Path place = path(path);
+        return place.getFileSystem(settings).makeQualified(place);
+    }
+
+    /**
+     * Copies a file of this machine's, replacing an older one at once and only when all of it is there. Where the file system cannot
+     * rename at once, as object stores cannot, its own way to write a file whole has to do.
+     */
+    static void replace(Configuration settings, java.nio.file.Path from, String folder, String name)
+            throws IOException {
+        Path place = qualifiedPath(settings, folder);
+        Path part = new Path(place, "." + name + ".part");
+        FileContext files = FileContext.getFileContext(place.toUri(), settings);
+        files.mkdir(place, null, true);
+        try (OutputStream out = files.create(
+                part, EnumSet.of(CreateFlag.CREATE, CreateFlag.OVERWRITE), Options.CreateOpts.createParent())) {
+            Files.copy(from, out);
+        }
+        files.rename(part, new Path(place, name), Options.Rename.OVERWRITE);
+    }
+
+    /** Copies a file of any file system here; where there is none this does nothing. */
+    static boolean fetch(Configuration settings, String folder, String name, java.nio.file.Path to) throws IOException {
+        Path place = new Path(path(folder), name);
+        FileSystem files = place.getFileSystem(settings);
+        if (!files.exists(place)) {
+            return false;
+        }
+        try (InputStream in = files.open(place)) {
+            Files.copy(in, to);
+        }
+        return true;
+    }
+
+    /** Removes a folder of this machine's with all that is in it. */
+    static void delete(java.nio.file.Path folder) throws IOException {
+        try (Stream<java.nio.file.Path> files = Files.walk(folder)) {
+            for (java.nio.file.Path file :
+                    files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        }
+    }
+
+    /** Copies a file or a folder of any file system here, under its own name, and returns where it is. */
+    static java.nio.file.Path fetchAll(Configuration settings, String path, java.nio.file.Path into)
+            throws IOException {
+        Path place = path(path);
+        FileSystem files = place.getFileSystem(settings);
+        if (!files.exists(place)) {
+            throw new FileNotFoundException("there is nothing at '" + path + "': check the path");
+        }
+        java.nio.file.Path target = into.resolve(place.getName());
+        files.copyToLocalFile(false, place, new Path(target.toUri()), true);
+        return target;
     }
 
     /** Writes a file with a writer of this machine's files. */

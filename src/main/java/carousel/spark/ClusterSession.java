@@ -1,5 +1,7 @@
 package carousel.spark;
 
+import java.io.IOException;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.SparkSession;
 
 /** The session that a command works in: that of the program where it has one, otherwise a new one that ends with the command. */
@@ -39,6 +41,24 @@ public final class ClusterSession implements AutoCloseable {
                             : TaskFailures.of(e).getMessage(),
                     e);
         }
+    }
+
+    /** A path as it may be given to this or another session: one of this machine, or with its file system's name. */
+    public String place(String path) throws IOException {
+        Configuration settings = session.sparkContext().hadoopConfiguration();
+        return ClusterFiles.isLocal(settings, path)
+                ? ClusterFiles.local(settings, path).toString()
+                : ClusterFiles.qualified(settings, path);
+    }
+
+    /** Whether {@link #place} gave a path of this machine. */
+    public static boolean isLocal(String place) {
+        return place.startsWith("/");
+    }
+
+    /** How many tasks the cluster runs at once, as far as it is known. */
+    public int parallelism() {
+        return session.sparkContext().defaultParallelism();
     }
 
     SparkSession session() {

@@ -68,6 +68,11 @@ final class SequenceRow implements Serializable {
         return length;
     }
 
+    /** K; 0 for labels. */
+    int targetSize() {
+        return targets == null ? 0 : targets.length;
+    }
+
     /** Writes the sequence into a row of a new batch, whose T is not below the length. */
     void copyTo(Batch batch, int row) {
         int sequences = batch.batchSize();

@@ -3,19 +3,23 @@ package carousel.spark;
 import carousel.data.Batch;
 import carousel.data.SequenceDataset;
 import java.io.Serializable;
+import java.util.Arrays;
 
 /** The sequences of one partition, in their order. */
-final class Slice implements Serializable {
+class Slice implements Serializable {
     private static final long serialVersionUID = 1;
 
+    private final int partition;
     private final SequenceRow[] rows;
 
-    Slice(SequenceRow[] rows) {
+    /** @param partition its number */
+    Slice(int partition, SequenceRow[] rows) {
+        this.partition = partition;
         this.rows = rows;
     }
 
     /** The sequences {@code from .. to - 1} of a dataset. */
-    static Slice of(SequenceDataset dataset, int from, int to) {
+    static Slice of(int partition, SequenceDataset dataset, int from, int to) {
         SequenceRow[] rows = new SequenceRow[to - from];
         for (int k = 0; k < rows.length; k++) {
             // A batch of its own for each: what a dataset does not set is as in a new one.
@@ -23,11 +27,32 @@ final class Slice implements Serializable {
             dataset.read(from + k, one, 0);
             rows[k] = SequenceRow.of(one);
         }
-        return new Slice(rows);
+        return new Slice(partition, rows);
+    }
+
+    int partition() {
+        return partition;
     }
 
     int size() {
         return rows.length;
+    }
+
+    /**
+     * Which of some sequences of the whole dataset are here, by their places in this slice and in their order.
+     *
+     * @param first the number of this slice's first sequence in the whole dataset
+     */
+    int[] owned(int[] members, int first) {
+        return Arrays.stream(members)
+                .map(member -> member - first)
+                .filter(place -> place >= 0 && place < rows.length)
+                .toArray();
+    }
+
+    /** Real targets of a sequence; 0 for labels, or where there is no sequence. */
+    int targetSize() {
+        return rows.length == 0 ? 0 : rows[0].targetSize();
     }
 
     /** The length of each sequence. */
@@ -40,11 +65,14 @@ final class Slice implements Serializable {
     }
 
     /**
-     * A batch of some of the sequences.
+     * A batch of some of the sequences; null of none.
      *
      * @param trimmed whether its T is the length of the longest of them, instead of that of the form
      */
-    Batch batch(BatchForm form, boolean trimmed, int... members) {
+    Batch batchOf(BatchForm form, boolean trimmed, int... members) {
+        if (members.length == 0) {
+            return null;
+        }
         int steps = form.timeSteps();
         if (trimmed && form.variableLengths()) {
             steps = 1;

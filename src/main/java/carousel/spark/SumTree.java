@@ -30,6 +30,9 @@ final class SumTree implements Serializable {
     /** The engine of each executor, by the executor's name. */
     private final Map<String, String> engines = new TreeMap<>();
 
+    /** How long the tasks of each executor have computed, in nanoseconds. */
+    private final Map<String, Long> nanos = new TreeMap<>();
+
     /** The sum of the leaves {@code first .. first + 2^level - 1}; of those that bring nothing there are no values. */
     private static final class Node implements Serializable {
         private static final long serialVersionUID = 1;
@@ -62,9 +65,10 @@ final class SumTree implements Serializable {
         return this;
     }
 
-    /** Says what an executor computes with. */
-    SumTree engine(String executor, String engine) {
+    /** Says what an executor computes with, and for how long a task of it did. */
+    SumTree computed(String executor, String engine, long forNanos) {
         engines.put(executor, engine);
+        nanos.merge(executor, forNanos, Long::sum);
         return this;
     }
 
@@ -72,6 +76,7 @@ final class SumTree implements Serializable {
     SumTree add(SumTree other) {
         other.nodes.forEach(this::add);
         engines.putAll(other.engines);
+        other.nanos.forEach((executor, some) -> nanos.merge(executor, some, Long::sum));
         return this;
     }
 
@@ -133,6 +138,11 @@ final class SumTree implements Serializable {
             throw new IllegalStateException("the sum over " + partitions + " partitions has only parts of them");
         }
         return nodes.get(0).values;
+    }
+
+    /** How long the tasks of the busiest executor have computed, one after the other, in nanoseconds. */
+    long busiest() {
+        return nanos.values().stream().mapToLong(Long::longValue).max().orElse(0);
     }
 
     /** The engines that are known. */

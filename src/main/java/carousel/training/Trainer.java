@@ -110,6 +110,9 @@ public final class Trainer implements AutoCloseable {
         this.reportValues = new double[REPORT_ROWS * reportWidth];
         this.seed = builder.seed;
         this.evaluator = new Evaluator(model, loss);
+        if (remote != null) {
+            remote.begin(model, loss, optimizer);
+        }
         this.scope = engine.openScope("trainer");
         try {
             this.optimizerState =
@@ -377,14 +380,14 @@ public final class Trainer implements AutoCloseable {
     private void trainRemotely(long most) {
         int count = (int) Math.min(remote.together(), most);
         if (count > 1) {
-            double[][] totals = remote.advance(model, optimizerState, step, count, rateFactor);
+            double[][] totals = remote.advance(optimizerState, seed, step, count, rateFactor);
             for (double[] total : totals) {
                 count(total);
             }
             squaredGradientNorm = -1;
             return;
         }
-        double[] total = remote.gradient(model, step);
+        double[] total = remote.gradient(seed, step);
         if (unreportedNorm != null) {
             engine.squaredNorm(model.gradients(), unreportedNorm);
             double[] square = new double[1];
@@ -462,7 +465,7 @@ public final class Trainer implements AutoCloseable {
         Evaluation held = new Evaluation(Double.NaN, Double.NaN, 0);
         if (validation != null) {
             Optional<Evaluation> evaluation = remote != null
-                    ? remote.validate(model, () -> stopRequested)
+                    ? remote.validate(() -> stopRequested)
                     : evaluator.evaluateUnless(() -> stopRequested, validation);
             if (evaluation.isEmpty()) {
                 return Optional.empty();
