@@ -47,7 +47,16 @@ class ArchitectureTest {
             Map.entry("lesson", List.of("training", "format", "layer", "optimizer", "data", "engine", "tensor")),
             Map.entry(
                     "cli",
-                    List.of("spark", "lesson", "training", "format", "layer", "optimizer", "data", "engine", "tensor")));
+                    List.of(
+                            "spark",
+                            "lesson",
+                            "training",
+                            "format",
+                            "layer",
+                            "optimizer",
+                            "data",
+                            "engine",
+                            "tensor")));
 
     /** Fewer top-level classes than this mean that the rules look past them. */
     private static final Map<String, Integer> AT_LEAST = Map.ofEntries(

@@ -76,7 +76,8 @@ class ScoredRowsTest {
     }
 
     private static Row row(long id, Float... values) {
-        return RowFactory.create(id, CollectionConverters.asScala(Arrays.asList(values)).toSeq());
+        return RowFactory.create(
+                id, CollectionConverters.asScala(Arrays.asList(values)).toSeq());
     }
 
     /** {@code [N, 1]}: the sum of all inputs of each sequence, and for padding what spoils it. */
@@ -123,7 +124,9 @@ class ScoredRowsTest {
         long padded = batches.stream()
                 .mapToLong(batch -> (long) batch.timeSteps() * batch.batchSize())
                 .sum();
-        long valid = rows.stream().mapToLong(row -> ((Seq<?>) row.get(1)).size() / FEATURES).sum();
+        long valid = rows.stream()
+                .mapToLong(row -> ((Seq<?>) row.get(1)).size() / FEATURES)
+                .sum();
         assertTrue(padded < 1.15 * valid, padded + " steps with padding, of " + valid);
     }
 
@@ -205,8 +208,8 @@ class ScoredRowsTest {
     @Test
     void badRecordsStopOrAreLeftOut() {
         List<Row> rows = List.of(row(1, 2), row(2, 1f, Float.NaN), row(3, 1f), row(4, 1));
-        List<Row> kept = all(new ScoredRows(
-                rows.iterator(), scoring(8, BadRecords.SKIP, false, FEATURES), ScoredRowsTest::sums));
+        List<Row> kept = all(
+                new ScoredRows(rows.iterator(), scoring(8, BadRecords.SKIP, false, FEATURES), ScoredRowsTest::sums));
         assertEquals(List.of(1L, 4L), kept.stream().map(row -> row.get(0)).toList());
         ScoredRows stopped =
                 new ScoredRows(rows.iterator(), scoring(8, BadRecords.STOP, false, FEATURES), ScoredRowsTest::sums);

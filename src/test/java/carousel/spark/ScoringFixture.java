@@ -29,10 +29,9 @@ final class ScoringFixture {
     static final int OUTPUTS = 3;
     static final int LONGEST = 7;
 
-    private static final ModelSpec CLASSES =
-            ModelSpec.of(Form.sequence(FEATURES), Lstm.of(8), Dense.of(OUTPUTS));
-    private static final ModelSpec STEPS = ModelSpec.of(
-            Form.sequence(FEATURES), Lstm.of(8).withReturnSequences(true), Dense.of(OUTPUTS));
+    private static final ModelSpec CLASSES = ModelSpec.of(Form.sequence(FEATURES), Lstm.of(8), Dense.of(OUTPUTS));
+    private static final ModelSpec STEPS =
+            ModelSpec.of(Form.sequence(FEATURES), Lstm.of(8).withReturnSequences(true), Dense.of(OUTPUTS));
 
     private ScoringFixture() {}
 

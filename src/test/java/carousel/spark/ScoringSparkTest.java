@@ -127,15 +127,13 @@ class ScoringSparkTest {
         List<Row> rows = sorted(scored);
         assertClasses(300, rows);
         // The rest of a row is as it was.
-        assertEquals(
-                ScoringFixture.length(17), ((Seq<?>) rows.get(17).getAs("x")).size());
+        assertEquals(ScoringFixture.length(17), ((Seq<?>) rows.get(17).getAs("x")).size());
     }
 
     /** More partitions than rows: some are empty. */
     @Test
     void emptyPartitionsAreNoMatter() throws IOException {
-        SequenceScorer scorer =
-                scorer(classes, SequenceColumns.arrays("x")).withLoss(Loss.SOFTMAX_CROSS_ENTROPY);
+        SequenceScorer scorer = scorer(classes, SequenceColumns.arrays("x")).withLoss(Loss.SOFTMAX_CROSS_ENTROPY);
         assertClasses(3, sorted(scorer.score(nested(3, 8))));
         assertEquals(0, scorer.score(nested(3, 2).filter("id < 0")).count());
     }
@@ -177,9 +175,8 @@ class ScoringSparkTest {
     @Test
     void shuffledStepsAreGrouped() throws IOException {
         SequenceColumns columns = SequenceColumns.grouped("id", "time of day", "a.b", "c`d");
-        Dataset<Row> scored = scorer(classes, columns)
-                .withLoss(Loss.SOFTMAX_CROSS_ENTROPY)
-                .score(grouped(200));
+        Dataset<Row> scored =
+                scorer(classes, columns).withLoss(Loss.SOFTMAX_CROSS_ENTROPY).score(grouped(200));
         assertEquals(List.of("id", "prediction", "probabilities"), List.of(scored.columns()));
         assertClasses(200, sorted(scored));
         // As many partitions as are asked for, and in each the keys in their order.
@@ -196,8 +193,10 @@ class ScoringSparkTest {
 
     @Test
     void widthsComeFromTheFirstSequenceThatHasOne() {
-        Dataset<Row> table = nested(5, 1).union(spark.createDataFrame(
-                List.of(RowFactory.create(9L, new double[0][]), RowFactory.create(10L, null)), nested(1, 1).schema()));
+        Dataset<Row> table = nested(5, 1)
+                .union(spark.createDataFrame(
+                        List.of(RowFactory.create(9L, new double[0][]), RowFactory.create(10L, null)),
+                        nested(1, 1).schema()));
         SequenceColumns columns = SequenceColumns.arrays("x");
         assertEquals(2, columns.features(columns.arranged(table, 0)));
         Dataset<Row> none = columns.arranged(table.filter("id > 8"), 0);
@@ -219,17 +218,14 @@ class ScoringSparkTest {
         for (int id = 0; id < 40; id++) {
             List<?> answers =
                     CollectionConverters.asJava((Seq<?>) numbers.get(id).getAs("prediction"));
-            List<?> shares =
-                    CollectionConverters.asJava((Seq<?>) labels.get(id).getAs("probabilities"));
-            List<?> best =
-                    CollectionConverters.asJava((Seq<?>) labels.get(id).getAs("prediction"));
+            List<?> shares = CollectionConverters.asJava((Seq<?>) labels.get(id).getAs("probabilities"));
+            List<?> best = CollectionConverters.asJava((Seq<?>) labels.get(id).getAs("prediction"));
             assertEquals(ScoringFixture.length(id), answers.size());
             assertEquals(ScoringFixture.length(id), best.size());
             for (int t = 0; t < answers.size(); t++) {
                 int from = t * ScoringFixture.OUTPUTS;
                 int to = from + ScoringFixture.OUTPUTS;
-                assertArrayEquals(
-                        Arrays.copyOfRange(expected.get(id), from, to), floats(answers.get(t)), 1e-6f);
+                assertArrayEquals(Arrays.copyOfRange(expected.get(id), from, to), floats(answers.get(t)), 1e-6f);
                 float[] step = Arrays.copyOfRange(probabilities.get(id), from, to);
                 assertArrayEquals(step, floats(shares.get(t)), 1e-6f);
                 assertEquals(ScoringFixture.largest(step), best.get(t));
@@ -253,8 +249,7 @@ class ScoringSparkTest {
                 Loss.MEAN_SQUARED_ERROR,
                 batch -> {
                     for (int k = 0; k < batch.inputs().length; k++) {
-                        batch.inputs()[k] =
-                                (float) scaling.columns().get(k % 2).scaled(batch.inputs()[k]);
+                        batch.inputs()[k] = (float) scaling.columns().get(k % 2).scaled(batch.inputs()[k]);
                     }
                 },
                 ids(20));
@@ -316,8 +311,7 @@ class ScoringSparkTest {
     void aHundredThousandSequencesTakeTheMemoryOfAWindow() throws IOException {
         int sequences = 100_000;
         StructType schema = new StructType().add("id", DataTypes.LongType).add("x", DataTypes.createArrayType(NUMBERS));
-        Dataset<Row> table =
-                spark.range(0, sequences, 1, 2).mapPartitions(new Source(), Encoders.row(schema));
+        Dataset<Row> table = spark.range(0, sequences, 1, 2).mapPartitions(new Source(), Encoders.row(schema));
         StructType summary = new StructType()
                 .add("count", DataTypes.LongType)
                 .add("most", DataTypes.LongType)
@@ -368,8 +362,10 @@ class ScoringSparkTest {
                 .withLoss(Loss.SOFTMAX_CROSS_ENTROPY)
                 .withBadRecords(BadRecords.SKIP)
                 .score(poisoned(), left));
-        List<Long> expected =
-                LongStream.range(0, 60).filter(id -> id != 17 && id != 40).boxed().toList();
+        List<Long> expected = LongStream.range(0, 60)
+                .filter(id -> id != 17 && id != 40)
+                .boxed()
+                .toList();
         assertEquals(expected, rows.stream().map(row -> row.<Long>getAs("id")).toList());
         assertEquals(2, left.value());
     }
@@ -380,11 +376,9 @@ class ScoringSparkTest {
 
     @Test
     void tablesThatDoNotFitAreRefusedBeforeAJobRuns() throws IOException {
-        SequenceScorer scorer =
-                scorer(classes, SequenceColumns.arrays("x")).withLoss(Loss.SOFTMAX_CROSS_ENTROPY);
+        SequenceScorer scorer = scorer(classes, SequenceColumns.arrays("x")).withLoss(Loss.SOFTMAX_CROSS_ENTROPY);
         Dataset<Row> table = nested(2, 1);
-        assertEquals(
-                "there is no column 'x' in the table: it has 'id'", refusal(scorer, table.drop("x")));
+        assertEquals("there is no column 'x' in the table: it has 'id'", refusal(scorer, table.drop("x")));
         assertTrue(refusal(scorer, table.selectExpr("id", "CAST(id AS STRING) AS x"))
                 .startsWith("the column 'x' should be an array of numbers"));
         assertEquals(
@@ -411,8 +405,7 @@ class ScoringSparkTest {
         assertEquals(ModelFile.read(classes).spec(), scorer.spec());
         Files.write(folder.resolve("broken.safetensors"), new byte[3]);
         String message = assertThrows(
-                        IOException.class,
-                        () -> SequenceScorer.of("viewfs://models/run/broken.safetensors", columns))
+                        IOException.class, () -> SequenceScorer.of("viewfs://models/run/broken.safetensors", columns))
                 .getMessage();
         assertTrue(message.contains("'viewfs://models/run/broken.safetensors' is not a safetensors file"), message);
         assertThrows(IOException.class, () -> SequenceScorer.of("viewfs://models/run/none.safetensors", columns));
@@ -428,9 +421,8 @@ class ScoringSparkTest {
                 .setPredictionCol("class");
         SQLTransformer renamed = new SQLTransformer().setStatement("SELECT id, x AS series FROM __THIS__");
         Dataset<Row> table = nested(30, 2);
-        PipelineModel pipeline = new Pipeline()
-                .setStages(new PipelineStage[] {renamed, lstm})
-                .fit(table);
+        PipelineModel pipeline =
+                new Pipeline().setStages(new PipelineStage[] {renamed, lstm}).fit(table);
         List<Row> before = sorted(pipeline.transform(table));
         Path saved = folder.resolve("pipeline");
         pipeline.write().save(saved.toString());
@@ -441,8 +433,7 @@ class ScoringSparkTest {
         assertTrue(stage.isSet(stage.featuresCol()));
         assertFalse(stage.isSet(stage.engine()));
         assertEquals(before, sorted(read.transform(table)));
-        assertClasses(
-                30, sorted(read.transform(table).withColumnRenamed("class", "prediction")));
+        assertClasses(30, sorted(read.transform(table).withColumnRenamed("class", "prediction")));
         // As Spark's own stages have it, and the file is one that Carousel reads.
         Path place = folder.resolve("stage");
         lstm.write().overwrite().save(place.toString());
@@ -450,8 +441,7 @@ class ScoringSparkTest {
                 .getAsJsonObject();
         assertEquals(LstmTransformer.class.getName(), metadata.get("class").getAsString());
         assertEquals(spark.version(), metadata.get("sparkVersion").getAsString());
-        assertEquals(
-                7, metadata.getAsJsonObject("paramMap").get("batchSize").getAsInt());
+        assertEquals(7, metadata.getAsJsonObject("paramMap").get("batchSize").getAsInt());
         assertEquals(
                 ModelFile.read(classes).weights().get("dense.weight")[0],
                 ModelFile.read(place.resolve("model.safetensors")).weights().get("dense.weight")[0]);
@@ -505,14 +495,32 @@ class ScoringSparkTest {
         Path output = folder.resolve("scored.json");
         grouped(100).write().option("header", "true").csv(input.toString());
         Object[] command = {
-            "spark", "score", "--model", model, "--input", input, "--key", "id", "--time", "time of day", "--features",
-            "a.b,c`d", "--batch", "9", "--engine", "vector", "--output", output
+            "spark",
+            "score",
+            "--model",
+            model,
+            "--input",
+            input,
+            "--key",
+            "id",
+            "--time",
+            "time of day",
+            "--features",
+            "a.b,c`d",
+            "--batch",
+            "9",
+            "--engine",
+            "vector",
+            "--output",
+            output
         };
         CommandRun run = carousel(command);
         assertEquals(0, run.code, run::toString);
         assertEquals("", run.err);
-        assertTrue(run.out.matches("(?s)On vector[^\\n]*\\nScored 100 sequences in [0-9.]+ s \\([0-9]+ a second\\) to "
-                + output + "\\n"), run::out);
+        assertTrue(
+                run.out.matches("(?s)On vector[^\\n]*\\nScored 100 sequences in [0-9.]+ s \\([0-9]+ a second\\) to "
+                        + output + "\\n"),
+                run::out);
         List<Row> rows = new ArrayList<>(spark.read()
                 .schema("id BIGINT, prediction INT, probabilities ARRAY<FLOAT>")
                 .json(output.toString())
@@ -535,8 +543,20 @@ class ScoringSparkTest {
         Path output = folder.resolve("of poisoned");
         poisoned().write().parquet(input.toString());
         Object[] command = {
-            "spark", "score", "--model", classes, "--loss", "softmax-cross-entropy", "--input", input, "--features", "x",
-            "--output", output, "--bad-records", "stop"
+            "spark",
+            "score",
+            "--model",
+            classes,
+            "--loss",
+            "softmax-cross-entropy",
+            "--input",
+            input,
+            "--features",
+            "x",
+            "--output",
+            output,
+            "--bad-records",
+            "stop"
         };
         CommandRun stopped = carousel(command);
         assertEquals(1, stopped.code, stopped::toString);
@@ -556,7 +576,6 @@ class ScoringSparkTest {
         assertEquals(1, missing.code);
         assertEquals("carousel: there is no column 'y' in the table: it has 'id', 'x'\n", missing.err);
         command[7] = folder.resolve("nowhere.parquet");
-        assertEquals(
-                "carousel: there is no table at '" + command[7] + "': check the path\n", carousel(command).err);
+        assertEquals("carousel: there is no table at '" + command[7] + "': check the path\n", carousel(command).err);
     }
 }

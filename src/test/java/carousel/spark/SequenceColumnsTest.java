@@ -55,8 +55,7 @@ class SequenceColumnsTest {
     void flatArraysAreCutIntoSteps() throws BadRecordException {
         SequenceRow row = ARRAYS.read(RowFactory.create(seq(1, 2, 3, 4, 5, 6)), 3);
         assertEquals(2, row.length());
-        assertArrayEquals(
-                new float[] {1, 2, 3, 4, 5, 6}, batch(row, 3, 0).inputs());
+        assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6}, batch(row, 3, 0).inputs());
     }
 
     @Test
@@ -68,8 +67,7 @@ class SequenceColumnsTest {
     @Test
     void arraysOfJavaAreRead() throws BadRecordException {
         assertArrayEquals(new float[] {1, 2}, inputs(ARRAYS, 1, (Object) new double[] {1, 2}));
-        assertArrayEquals(
-                new float[] {1, 2, 3, 4}, inputs(ARRAYS, 2, (Object) new Float[][] {{1f, 2f}, {3f, 4f}}));
+        assertArrayEquals(new float[] {1, 2, 3, 4}, inputs(ARRAYS, 2, (Object) new Float[][] {{1f, 2f}, {3f, 4f}}));
         assertEquals(
                 "a sequence in 'x' that begins with [1.0, NaN] has NaN for feature 2 in step 1 where a finite number of single"
                         + " precision should be",
@@ -87,9 +85,7 @@ class SequenceColumnsTest {
     void groupedStepsAreReadInTheirOrder() throws BadRecordException {
         SequenceColumns columns = GROUPED.withLabel("state", 3);
         SequenceRow row = columns.read(
-                RowFactory.create(
-                        "a", seq(RowFactory.create(10, 1.0, 2.0, 2), RowFactory.create(11, 3.0, 4.0, 2))),
-                2);
+                RowFactory.create("a", seq(RowFactory.create(10, 1.0, 2.0, 2), RowFactory.create(11, 3.0, 4.0, 2))), 2);
         Batch batch = batch(row, 2, 0);
         assertArrayEquals(new float[] {1, 2, 3, 4}, batch.inputs());
         assertArrayEquals(new int[] {2}, batch.labels());
@@ -199,9 +195,7 @@ class SequenceColumnsTest {
         assertEquals(
                 "the column 't' should be one value that has an order, such as a number, a text or a time but is of type"
                         + " array<float>",
-                refusal(
-                        GROUPED,
-                        schema("id", DataTypes.LongType, "t", array, "load", array, "speed", array)));
+                refusal(GROUPED, schema("id", DataTypes.LongType, "t", array, "load", array, "speed", array)));
     }
 
     @Test
@@ -210,8 +204,7 @@ class SequenceColumnsTest {
         assertThrows(ClusterException.class, () -> ARRAYS.withFeatures(0));
         assertThrows(ClusterException.class, () -> GROUPED.withFeatures(3));
         assertThrows(ClusterException.class, () -> ARRAYS.withLabel("y", 1));
-        assertThrows(
-                ClusterException.class, () -> ARRAYS.withLabel("y", 2).withTargets("z"));
+        assertThrows(ClusterException.class, () -> ARRAYS.withLabel("y", 2).withTargets("z"));
         // What was changed is another; the first is as it was.
         assertEquals(5, ARRAYS.withLabel("y", 5).classes());
         assertEquals(0, ARRAYS.classes());

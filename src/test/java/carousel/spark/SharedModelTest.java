@@ -93,6 +93,8 @@ class SharedModelTest {
     void digestsTellModelsApart() throws Exception {
         assertEquals(
                 ScoringFixture.classes(1).digest(), ScoringFixture.classes(1).digest());
-        assertTrue(!ScoringFixture.classes(1).digest().equals(ScoringFixture.classes(2).digest()));
+        assertTrue(!ScoringFixture.classes(1)
+                .digest()
+                .equals(ScoringFixture.classes(2).digest()));
     }
 }

@@ -89,12 +89,12 @@ class SparkRuntimeTest {
             run.setAccessible(true);
             StringWriter out = new StringWriter();
             StringWriter err = new StringWriter();
-            String[] score = {
-                "spark", "score", "--model", "m", "--input", "i.json", "--features", "x", "--output", "o"
+            String[] score = {"spark", "score", "--model", "m", "--input", "i.json", "--features", "x", "--output", "o"
             };
             int code = (Integer) run.invoke(null, new PrintWriter(out), new PrintWriter(err), score);
             assertEquals(1, code, err::toString);
-            assertTrue(err.toString().startsWith("carousel: Spark is not on the class path: run it with"), err::toString);
+            assertTrue(
+                    err.toString().startsWith("carousel: Spark is not on the class path: run it with"), err::toString);
             assertEquals(1, err.toString().lines().count(), err::toString);
             String[] help = {"spark", "score", "--help"};
             assertEquals(0, run.invoke(null, new PrintWriter(out), new PrintWriter(err), help));
