@@ -42,6 +42,7 @@ final class TableSlices {
     record Summary(int size, int shortest, int longest, int targets, long bad, List<String> samples)
             implements Serializable {}
 
+    /** Reads a partition; its sequences are in an order of their own. */
     static Slice read(
             int partition, Iterator<Row> rows, SequenceColumns columns, int features, BadRecords bad, int most) {
         List<SequenceRow> read = new ArrayList<>();
@@ -67,6 +68,9 @@ final class TableSlices {
                 }
             }
         }
+        // What comes out of a shuffle is in another order each time, and a lost slice that is read again has to be the
+        // same.
+        read.sort(SequenceRow::compare);
         return new TableSlice(partition, read.toArray(SequenceRow[]::new), left, samples);
     }
 

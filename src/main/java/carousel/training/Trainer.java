@@ -119,9 +119,9 @@ public final class Trainer implements AutoCloseable {
                     optimizer.open(engine, scope, model.parameters().elements());
             this.reports = scope.allocate("reports", REPORT_ROWS, reportWidth);
             boolean needsNorm = optimizer.maxNorm() > 0 || lossScale.isDynamic();
-            if (remote != null && lossScale.isDynamic()) {
-                throw new IllegalArgumentException("steps on other machines have no loss scale, which "
-                        + engine.precision() + " needs: take bf16 or fp32");
+            if (remote != null && (lossScale.isDynamic() || lossScaler.scale() != 1)) {
+                throw new IllegalArgumentException("steps on other machines have no loss scale but this run has"
+                        + " one: leave it out, and take bf16 or fp32 for fp16");
             }
             this.unreportedNorm = needsNorm && !reportGradientNorm || reportGradientNorm && remote != null
                     ? scope.allocate("squared gradient norm", 1)

@@ -18,10 +18,10 @@ import carousel.layer.ModelSpec;
 import carousel.optimizer.Optimizer;
 import carousel.training.Trainer;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -134,6 +134,11 @@ class TableTrainingSparkTest {
         return session.createDataFrame(boxed, TYPE).repartition(partitions);
     }
 
+    private static Float first(Row row) {
+        List<scala.collection.Seq<Float>> steps = row.getList(row.fieldIndex("steps"));
+        return CollectionConverters.asJava(steps.get(0)).get(0);
+    }
+
     private static ClusterSteps.Builder steps(SparkSession session, Dataset<Row> table, SequenceColumns columns) {
         return ClusterSteps.on(session)
                 .training(table, columns, BATCH, 7)
@@ -158,15 +163,15 @@ class TableTrainingSparkTest {
     void aTableIsTrainedOnAsItsRowsWouldBeHere() {
         SparkSession session = LocalCluster.open(2);
         Dataset<Row> table = table(session, rows(), 3);
-        // The order is the table's, partition for partition; a sequence is known by its first number.
-        Map<Float, Row> byFirst = new HashMap<>();
+        // Partition for partition, and by content within them; a sequence is known by its first number.
+        Map<Float, Row> byFirst = new TreeMap<>();
         rows().forEach(row -> byFirst.put(((Float[][]) row.get(1))[0][0], row));
         List<Row> order = new ArrayList<>();
-        for (Row row : COLUMNS.arranged(table, 3).collectAsList()) {
-            order.add(byFirst.get((Float)
-                    CollectionConverters.asJava(row.<scala.collection.Seq<Object>>getList(row.fieldIndex("steps"))
-                                    .get(0))
-                            .get(0)));
+        for (List<Row> partition : COLUMNS.arranged(table, 3).javaRDD().glom().collect()) {
+            partition.stream()
+                    .map(TableTrainingSparkTest::first)
+                    .sorted()
+                    .forEach(first -> order.add(byFirst.get(first)));
         }
         double[] alone;
         try (Engine engine = Engines.open("reference");
