@@ -1,5 +1,6 @@
 package carousel.cli;
 
+import carousel.data.Batch;
 import carousel.data.DrawnBatches;
 import carousel.engine.Engine;
 import carousel.engine.EngineOptions;
@@ -17,9 +18,11 @@ import carousel.tensor.Precision;
 import carousel.training.Callback;
 import carousel.training.RemoteSteps;
 import carousel.training.RunFolder;
+import carousel.training.Trainer;
 import java.io.IOException;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
@@ -40,6 +43,9 @@ final class SparkTrainCommand extends TrainCommand {
     private static final String ON_DRIVER = "vector";
 
     private static final String DOUBLE = "reference";
+
+    /** The kind of a line of the metrics. */
+    private static final String EXECUTOR = "executor";
 
     @Option(
             names = "--partitions",
@@ -70,6 +76,7 @@ final class SparkTrainCommand extends TrainCommand {
     private ClusterSession session;
     private MirroredFolder folder;
     private ClusterSteps steps;
+    private Callback engines;
     /** A copy of the data; null where it lies on this machine. */
     private FetchedData fetched;
 
@@ -194,12 +201,36 @@ final class SparkTrainCommand extends TrainCommand {
             builder.validation(held.dataset());
         }
         steps = builder.open();
+        engines = new EngineLines(steps, run);
         return steps;
     }
 
     @Override
     List<Callback> callbacks() {
-        return folder == null ? List.of() : List.of(folder);
+        return folder == null ? List.of(engines) : List.of(engines, folder);
+    }
+
+    /** What each executor computes with, in the metrics when it first has. */
+    private static final class EngineLines implements Callback {
+        private final ClusterSteps steps;
+        private final RunFolder run;
+        private Map<String, String> written = Map.of();
+
+        EngineLines(ClusterSteps steps, RunFolder run) {
+            this.steps = steps;
+            this.run = run;
+        }
+
+        @Override
+        public void onStep(Trainer trainer, Batch batch) {
+            Map<String, String> now = steps.engines();
+            now.forEach((executor, engine) -> {
+                if (!engine.equals(written.get(executor))) {
+                    run.record(trainer, EXECUTOR, Map.of("executor", executor, "engine", engine));
+                }
+            });
+            written = now;
+        }
     }
 
     private String place() {

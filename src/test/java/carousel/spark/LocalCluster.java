@@ -10,7 +10,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.spark.sql.SparkSession;
 
 /** A cluster on this machine whose executors are processes of their own, for tests: Spark's {@code local-cluster}. */
-final class LocalCluster {
+public final class LocalCluster {
     private static final int MEGABYTES = 1024;
     private static final long MOST_SECONDS = 90;
     private static SparkSession session;
@@ -19,7 +19,7 @@ final class LocalCluster {
     private LocalCluster() {}
 
     /** The session of a cluster with so many executors of one core each; that of the test before where it has as many. */
-    static synchronized SparkSession open(int executors) {
+    public static synchronized SparkSession open(int executors) {
         if (session != null && running == executors && !session.sparkContext().isStopped()) {
             return session;
         }
@@ -82,7 +82,7 @@ final class LocalCluster {
     }
 
     /** A home with the jars of Spark, as an installation has it. */
-    private static void makeHome() {
+    static void makeHome() {
         try {
             Path jars = Files.createDirectories(home().resolve("jars"));
             for (String entry : classPath().split(File.pathSeparator)) {
