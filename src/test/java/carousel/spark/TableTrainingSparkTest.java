@@ -18,7 +18,9 @@ import carousel.layer.ModelSpec;
 import carousel.optimizer.Optimizer;
 import carousel.training.Trainer;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -27,6 +29,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.junit.jupiter.api.Test;
+import scala.jdk.javaapi.CollectionConverters;
 
 /** Training on the rows of a table, which the driver never has. */
 class TableTrainingSparkTest {
@@ -120,8 +123,8 @@ class TableTrainingSparkTest {
                             row.get(0),
                             steps == null
                                     ? null
-                                    : scala.jdk.javaapi.CollectionConverters.asScala(lists.stream()
-                                                    .map(list -> scala.jdk.javaapi.CollectionConverters.asScala(list)
+                                    : CollectionConverters.asScala(lists.stream()
+                                                    .map(list -> CollectionConverters.asScala(list)
                                                             .toSeq())
                                                     .toList())
                                             .toSeq(),
@@ -155,10 +158,15 @@ class TableTrainingSparkTest {
     void aTableIsTrainedOnAsItsRowsWouldBeHere() {
         SparkSession session = LocalCluster.open(2);
         Dataset<Row> table = table(session, rows(), 3);
-        // The order is the table's, partition for partition.
+        // The order is the table's, partition for partition; a sequence is known by its first number.
+        Map<Float, Row> byFirst = new HashMap<>();
+        rows().forEach(row -> byFirst.put(((Float[][]) row.get(1))[0][0], row));
         List<Row> order = new ArrayList<>();
-        for (Row row : COLUMNS.arranged(table, 3).select("id").collectAsList()) {
-            order.add(rows().get(row.getInt(0)));
+        for (Row row : COLUMNS.arranged(table, 3).collectAsList()) {
+            order.add(byFirst.get((Float)
+                    CollectionConverters.asJava(row.<scala.collection.Seq<Object>>getList(row.fieldIndex("steps"))
+                                    .get(0))
+                            .get(0)));
         }
         double[] alone;
         try (Engine engine = Engines.open("reference");
@@ -221,7 +229,17 @@ class TableTrainingSparkTest {
         ClusterException none = assertThrows(
                 ClusterException.class,
                 () -> steps(session, two.filter("id > 100"), COLUMNS).open());
-        assertTrue(none.getMessage().contains("give a table with rows"), none.getMessage());
+        assertTrue(none.getMessage().contains("no row has a step"), none.getMessage());
+        Dataset<Row> worthless =
+                table(session, List.of(RowFactory.create(1, new Float[][] {{1f, Float.POSITIVE_INFINITY}}, 1)), 1);
+        ClusterException bad = assertThrows(
+                ClusterException.class,
+                () -> steps(session, worthless, COLUMNS)
+                        .badRecords(BadRecords.SKIP)
+                        .open());
+        assertEquals(
+                "the training data should have sequences but all of its 1 records are bad: give a table with rows",
+                bad.getMessage());
         ClusterException large = assertThrows(
                 ClusterException.class,
                 () -> steps(session, two.filter("id < 5"), COLUMNS).open());
