@@ -13,6 +13,7 @@ import carousel.data.ShuffledBatches;
 import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
+import carousel.format.ModelFile;
 import carousel.layer.Dense;
 import carousel.layer.Form;
 import carousel.layer.Lstm;
@@ -251,6 +252,9 @@ class RemoteStepsTest {
                     .open()) {
                 trainer.fitSteps(training(), null, 14);
             }
+            assertEquals(
+                    Loss.MEAN_SQUARED_ERROR.name(),
+                    ModelFile.read(folder.resolve(RunFolder.MODEL)).metadata().get(ModelFile.LOSS));
             // Rounds end with the steps 3, 6, 7, 10, 13, 14.
             assertEquals(List.of(6L, 10L, 13L), due);
             assertEquals(List.of(0L, 6L, 6L, 10L, 10L, 10L), saved);
