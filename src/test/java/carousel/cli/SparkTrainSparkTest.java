@@ -64,7 +64,7 @@ class SparkTrainSparkTest {
         }
         String out = CommandLineRun.of(remote).succeeds().out();
         assertTrue(out.contains("\nRun folder: " + place), out);
-        assertTrue(out.contains("\n3 partitions on 2 executors: "), out);
+        assertTrue(out.contains("\n3 partitions, 2 executors took part: "), out);
         Path run = there.resolve("a");
         assertTrue(Files.readString(run.resolve(RunFolder.METRICS)).contains("\"kind\":\"executor\""));
         assertTrue(Files.exists(run.resolve(RunFolder.MODEL)));
@@ -104,6 +104,19 @@ class SparkTrainSparkTest {
                 .failsWith(2, "was trained on a single machine: go on with carousel train --resume");
         // What a cluster has trained is a model like any other.
         CommandLineRun.of("evaluate", "--model", run).succeeds();
+    }
+
+    @Test
+    void aRefusedRunLeavesNoFolder() throws IOException {
+        LocalCluster.open(2);
+        String out = folder.resolve("later").toString();
+        CommandLineRun.of(Stream.concat(Stream.of("spark", "train", "--partitions", "9", "--out", out), settings())
+                        .toArray())
+                .failsWith(1, "the batch of 8 sequences is smaller than the 9 partitions");
+        CommandLineRun.of(command("--steps", "1", "--out", out)).succeeds();
+        CommandLineRun.of("spark", "train", "--resume", out, "--steps", "2", "--precision", "bf16")
+                .failsWith(2, "--precision should be left out");
+        CommandLineRun.of(command("--engine", "foo")).failsWith(2, "--engine should be one of");
     }
 
     @Test

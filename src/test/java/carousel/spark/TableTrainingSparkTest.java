@@ -1,5 +1,6 @@
 package carousel.spark;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -190,6 +191,35 @@ class TableTrainingSparkTest {
                 assertEquals(alone[k], together[k], 1e-11);
             }
         }
+    }
+
+    @Test
+    void aSliceThatIsLostIsReadAgainAsItWas() {
+        SparkSession session = LocalCluster.open(2);
+        Dataset<Row> table = table(session, rows(), 5);
+        double[][] parameters = new double[2][];
+        for (int k = 0; k < 2; k++) {
+            try (ClusterSteps steps = steps(session, table, COLUMNS).open()) {
+                if (k == 1) {
+                    LocalCluster.executors().get(0).destroyForcibly();
+                }
+                parameters[k] = trained(steps);
+            }
+        }
+        assertArrayEquals(parameters[0], parameters[1]);
+        LocalCluster.await(2);
+    }
+
+    @Test
+    void aTableThatIsAnotherWhenItIsReadAgainIsNotTrainedOn() {
+        Slice slice = new Slice(1, new SequenceRow[3]);
+        Round round = new Round(0, 0, new int[][] {{0}}, new int[] {0, 2, 4}, null, 1, null, null);
+        ClusterException changed =
+                assertThrows(ClusterException.class, () -> Share.add(new SumTree(2), slice, null, null, round));
+        assertTrue(
+                changed.getMessage()
+                        .startsWith("partition 1 of the data had 2 sequences and has 3 when it is read again"),
+                changed.getMessage());
     }
 
     @Test
