@@ -549,6 +549,14 @@ class ScoringSparkTest {
         CommandRun missing = carousel(command);
         assertEquals(1, missing.code);
         assertEquals("carousel: there is no column 'y' in the table: it has 'id', 'x'\n", missing.err);
+        // What is overwritten is deleted first.
+        for (Path place : List.of(folder, input, input.resolve("scores"))) {
+            command[11] = place;
+            CommandRun above = carousel(command);
+            assertEquals(2, above.code);
+            assertTrue(above.err.contains("not above or below it"), above.err);
+        }
+        command[11] = output;
         command[7] = folder.resolve("nowhere.parquet");
         assertEquals("carousel: there is no table at '" + command[7] + "': check the path\n", carousel(command).err);
     }
