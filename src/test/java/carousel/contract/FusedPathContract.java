@@ -34,8 +34,8 @@ abstract class FusedPathContract extends ContractEngine implements LstmContract 
     private static final int COMBINATIONS = 30;
 
     /** A line about a cell that these kernels take. */
-    private static final Pattern PLAIN =
-            Pattern.compile("H=\\d+( bidirectional)? T=\\d+ N=\\d+( with lengths)? (training|inference): .*");
+    private static final Pattern PLAIN = Pattern.compile(
+            "H=\\d+( C<=\\d+)?( bidirectional)? T<=\\d+ N<=\\d+( with lengths)? (training|inference): .*");
 
     private final Precision precision;
     private final String path;

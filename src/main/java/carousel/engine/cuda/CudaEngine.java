@@ -745,6 +745,9 @@ public abstract class CudaEngine implements Engine {
             return;
         }
         closed = true;
+        if (context.hangs()) {
+            return;
+        }
         long open = allocator.use().inUse();
         new Release()
                 .of(this::releaseMore)

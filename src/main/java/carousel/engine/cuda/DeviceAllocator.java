@@ -89,7 +89,7 @@ final class DeviceAllocator implements Allocator, AutoCloseable {
         pooled += block.bytes();
         pool.computeIfAbsent(key(block.type(), block.elements()), size -> new ArrayDeque<>())
                 .addLast(block);
-        if (guards) {
+        if (guards && !context.hangs()) {
             context.enter();
             checkBands(block);
             poison(block);

@@ -27,6 +27,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
@@ -38,6 +39,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
 
 /**
@@ -68,6 +70,15 @@ final class FusedEngine extends CudaEngine {
     /** Passes measured for each path. */
     private static final int REPETITIONS = 5;
 
+    /** How long a kernel's pass may take beside {@link #SLOWEST}: what the driver does before it begins. */
+    static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** What no kernel takes of the pointwise path's time, unless it never ends. */
+    private static final int SLOWEST = 1000;
+
+    private static final String REMEDY =
+            "start it again with -D" + FusedPath.PROPERTY + "=" + FusedPath.POINTWISE.word();
+
     private static final long REHEARSAL_SEED = 9;
     /** Numbers that are drawn before they come again: a prime, so that no two steps have the same ones. */
     private static final int DRAWN = 1_000_003;
@@ -75,6 +86,7 @@ final class FusedEngine extends CudaEngine {
     private static final int COMPARED = 1 << 20;
 
     private final Gpu gpu;
+    private final Duration patience;
     private final PathChoice choice;
     private final Map<WeightsKey, Weights> weights = new HashMap<>();
 
@@ -85,8 +97,12 @@ final class FusedEngine extends CudaEngine {
      */
     private record WeightsKey(long address, long elements, Packing form) {}
 
-    /** The recurrent weights of all cells as the forward kernel reads them. */
-    private record Packing(LstmSpec spec, ResidentKernel kernel) {}
+    /**
+     * The weights of all cells as their layers' forward kernels read them.
+     *
+     * @param kernels by layer, nothing for the pointwise path
+     */
+    private record Packing(LstmSpec spec, List<Optional<ResidentKernel>> kernels) {}
 
     /** What is made of parameters; it lives as long as they do. */
     private static final class Weights {
@@ -99,9 +115,14 @@ final class FusedEngine extends CudaEngine {
         }
     }
 
-    /** @param pinned the path for all layers that it fits; nothing for the fastest of each */
-    FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned) {
+    /**
+     * @param pinned the path for all layers that it fits; nothing for the fastest of each
+     * @param patience how long a pass of a kernel that is tried may take, besides what it should at most, before it counts as one that never
+     *     ends
+     */
+    FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned, Duration patience) {
         super(options, precision, precision.operands());
+        this.patience = patience;
         this.gpu = Gpu.of(context());
         this.choice = new PathChoice(pinned, precision, gpu, this::memoryOfPaths, Rehearsal::new);
     }
@@ -170,16 +191,17 @@ final class FusedEngine extends CudaEngine {
         Shapes.requireForward(spec, parameters, input, output, tape);
         int timeSteps = input.x().shape().extent(0);
         int batchSize = input.x().shape().extent(1);
-        ResidentKernel kernel = kernel(spec, input, timeSteps, batchSize, tape != null);
+        List<Optional<ResidentKernel>> kernels = kernels(spec, input, timeSteps, batchSize, tape != null);
         if (tape != null) {
-            new Pass(spec, parameters, input, timeSteps, batchSize, ((FusedTape) tape).trace, kernel).forward(output);
+            new Pass(spec, parameters, input, timeSteps, batchSize, ((FusedTape) tape).trace, kernels).forward(output);
             tape.record(parameters, input, output);
             return;
         }
         try (Scope workspace = openScope("forward workspace")) {
-            FusedTape.Kept kept = kernel == null ? FusedTape.Kept.CELL : FusedTape.Kept.LAYER;
+            FusedTape.Kept kept =
+                    kernels.stream().anyMatch(Optional::isPresent) ? FusedTape.Kept.LAYER : FusedTape.Kept.CELL;
             FusedTape.Trace trace = new FusedTape.Trace(spec, workspace, timeSteps, batchSize, kept);
-            new Pass(spec, parameters, input, timeSteps, batchSize, trace, kernel).forward(output);
+            new Pass(spec, parameters, input, timeSteps, batchSize, trace, kernels).forward(output);
         }
     }
 
@@ -193,8 +215,8 @@ final class FusedEngine extends CudaEngine {
         LstmInput input = tape.input();
         int timeSteps = tape.timeSteps();
         int batchSize = tape.batchSize();
-        ResidentKernel kernel = kernel(spec, input, timeSteps, batchSize, true);
-        new Pass(spec, tape.parameters(), input, timeSteps, batchSize, ((FusedTape) tape).trace, kernel)
+        List<Optional<ResidentKernel>> kernels = kernels(spec, input, timeSteps, batchSize, true);
+        new Pass(spec, tape.parameters(), input, timeSteps, batchSize, ((FusedTape) tape).trace, kernels)
                 .backward(outputGradient, parameterGradients, inputGradient);
     }
 
@@ -208,23 +230,26 @@ final class FusedEngine extends CudaEngine {
                         .withRecurrentWeightDropout(0);
     }
 
-    /** The kernel that runs the layers of a stack, all of which have one shape; null for the pointwise path. */
-    private ResidentKernel kernel(LstmSpec whole, LstmInput input, int timeSteps, int batchSize, boolean training) {
+    /** The kernel that runs each layer of a stack; nothing for the pointwise path. */
+    private List<Optional<ResidentKernel>> kernels(
+            LstmSpec whole, LstmInput input, int timeSteps, int batchSize, boolean training) {
         LstmSpec spec = inCall(whole, input);
-        return choice.of(new PathChoice.Shape(
+        return IntStream.range(0, spec.layers())
+                .mapToObj(layer -> choice.of(new PathChoice.Shape(
                         spec.hiddenSize(),
+                        spec.layerInputSize(layer),
                         timeSteps,
                         batchSize,
                         spec.direction().cells(),
                         input.lengths() == null && input.deviceLengths() == null,
                         training,
-                        spec.beyond(RESIDENT).orElse(null)))
-                .orElse(null);
+                        spec.beyond(RESIDENT).orElse(null))))
+                .toList();
     }
 
     /**
-     * Paths tried on one layer of a shape, with numbers that are drawn the same every time. Its input has a single column, so that the
-     * product with it, which all paths share, takes hardly any time.
+     * Paths tried on one layer of a shape, with numbers that are drawn the same every time. Where inputs do not count they have a single
+     * column, so that the product with it, which all paths share, takes hardly any time.
      */
     private final class Rehearsal implements PathChoice.Attempts {
         private final PathChoice.Shape shape;
@@ -235,19 +260,21 @@ final class FusedEngine extends CudaEngine {
         private final LstmInput input;
         private final LstmOutput gradient;
         private Attempt pointwise;
+        /** How long a pass of a kernel may take. */
+        private Duration limit;
         /** With one kernel after the other, so that memory is needed for two paths only. */
         private Attempt other;
 
         Rehearsal(PathChoice.Shape shape) {
             this.shape = shape;
-            this.spec = LstmSpec.of(1, shape.hidden())
+            this.spec = LstmSpec.of(Math.max(1, shape.inputs()), shape.hidden())
                     .withDirection(shape.cells() > 1 ? Direction.BIDIRECTIONAL : Direction.FORWARD);
             this.scope = openScope("rehearsal");
             try {
                 int elements = Math.toIntExact(LstmLayout.of(spec).elements());
                 // As large as LSTMs begin with: larger ones would let roundings grow from step to step.
                 parameters = drawn("parameters", 1 / Math.sqrt(shape.hidden()), elements);
-                LstmInput whole = LstmInput.of(drawn("x", 1, shape.timeSteps(), shape.batchSize(), 1))
+                LstmInput whole = LstmInput.of(drawn("x", 1, shape.timeSteps(), shape.batchSize(), spec.inputSize()))
                         .withInitial(states("initial"));
                 input = shape.whole() ? whole : whole.withLengths(lengths());
                 gradient = new LstmOutput(
@@ -322,7 +349,14 @@ final class FusedEngine extends CudaEngine {
             }
 
             void run() {
-                Pass pass = new Pass(spec, parameters, input, shape.timeSteps(), shape.batchSize(), trace, kernel);
+                Pass pass = new Pass(
+                        spec,
+                        parameters,
+                        input,
+                        shape.timeSteps(),
+                        shape.batchSize(),
+                        trace,
+                        List.of(Optional.ofNullable(kernel)));
                 pass.forward(output);
                 if (shape.training()) {
                     pass.backward(gradient, null, initialGradient);
@@ -371,7 +405,8 @@ final class FusedEngine extends CudaEngine {
         @Override
         public float milliseconds(ResidentKernel kernel) {
             Attempt attempt = attempt(kernel);
-            try (Stopwatch stopwatch = new Stopwatch(context())) {
+            Runnable waiting = kernel == null ? null : this::awaitKernel;
+            try (Stopwatch stopwatch = new Stopwatch(context(), waiting)) {
                 return stopwatch.median(WARM_UP, REPETITIONS, attempt::run);
             }
         }
@@ -380,13 +415,22 @@ final class FusedEngine extends CudaEngine {
         public Map<String, Double> deviations(ResidentKernel kernel) {
             Attempt expected = attempt(null);
             Attempt actual = attempt(kernel);
-            expected.run();
-            actual.run();
             synchronize();
+            long begin = System.nanoTime();
+            expected.run();
+            synchronize();
+            limit = patience.plusNanos(SLOWEST * (System.nanoTime() - begin));
+            actual.run();
+            awaitKernel();
             Map<String, List<Tensor>> right = expected.results();
             Map<String, Double> deviations = new LinkedHashMap<>();
             actual.results().forEach((what, tensors) -> deviations.put(what, deviation(right.get(what), tensors)));
             return deviations;
+        }
+
+        /** Waits for a pass of a kernel, which may never end. */
+        private void awaitKernel() {
+            context().synchronize(limit, REMEDY);
         }
 
         private double deviation(List<Tensor> right, List<Tensor> tensors) {
@@ -445,12 +489,14 @@ final class FusedEngine extends CudaEngine {
         private final boolean dropsRecurrent;
 
         private final Operands operands;
-        /** Runs all steps of a layer; null where that is done step by step. */
-        private final ResidentKernel kernel;
+        /** By layer: runs all steps of it; nothing where that is done step by step. */
+        private final List<Optional<ResidentKernel>> kernels;
+        /** Whether there are any. */
+        private final boolean sweeping;
         /** See {@link #mailRoom}; that of the pass that runs. */
         private long mail;
 
-        /** Where the packed recurrent weights of all cells lie; 0 where each pass packs them itself. */
+        /** Where the packed weights of all cells lie; 0 where each pass packs them itself. */
         private final long packed;
 
         Pass(
@@ -460,9 +506,10 @@ final class FusedEngine extends CudaEngine {
                 int timeSteps,
                 int batchSize,
                 FusedTape.Trace trace,
-                ResidentKernel kernel) {
+                List<Optional<ResidentKernel>> kernels) {
             this.spec = inCall(whole, input);
-            this.kernel = kernel;
+            this.kernels = kernels;
+            this.sweeping = kernels.stream().anyMatch(Optional::isPresent);
             this.layout = LstmLayout.of(spec);
             this.input = input;
             this.trace = trace;
@@ -500,24 +547,55 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** The kernel that runs all steps of a layer; null where that is done step by step. */
+        private ResidentKernel kernel(int layer) {
+            return kernels.get(layer).orElse(null);
+        }
+
+        /** Whether a layer's kernel makes the product with the inputs. */
+        private boolean multipliesInputs(int layer) {
+            return kernel(layer) != null && kernel(layer).inputs() > 0;
+        }
+
+        /** Whether products read what a layer reads: where it is not the forward kernel's business, and on the way back. */
+        private boolean inputsAreOperands(int layer) {
+            return !multipliesInputs(layer) || trace.kept() == FusedTape.Kept.ALL;
+        }
+
+        /** What kernels need most of, over all layers that have one. */
+        private long most(ToLongFunction<ResidentKernel> need) {
+            return kernels.stream()
+                    .flatMap(Optional::stream)
+                    .mapToLong(need)
+                    .max()
+                    .orElse(0);
+        }
+
         /**
-         * Packs the recurrent weights of all cells, once for all passes. Training changes them between passes, and what is made outside
-         * of a pass cuts the run of commands that could be one graph.
+         * Packs the weights of all cells, once for all passes, each cell in as much room as the largest needs. Training changes them between
+         * passes, and what is made outside of a pass cuts the run of commands that could be one graph.
          */
         private long packedForAll(Tensor tensor) {
-            if (kernel == null || dropsWeights || trace.kept() == FusedTape.Kept.ALL) {
+            if (!sweeping || dropsWeights || trace.kept() == FusedTape.Kept.ALL) {
                 return 0;
             }
             int states = spec.states();
-            int reals = Math.toIntExact(kernel.packedBytes() / real().bytes());
-            return input(made(tensor, new Packing(spec, kernel), real(), Shape.of(states, reals), copy -> {
+            int reals = Math.toIntExact(packedBytes() / real().bytes());
+            return input(made(tensor, new Packing(spec, kernels), real(), Shape.of(states, reals), copy -> {
                 for (int state = 0; state < states; state++) {
-                    pack(
-                            true,
-                            weight(layout.cell(state).recurrentWeights()),
-                            output(copy) + bytes((long) state * reals));
+                    if (kernel(state / cells) != null) {
+                        pack(
+                                true,
+                                state,
+                                weight(layout.cell(state).recurrentWeights()),
+                                output(copy) + bytes((long) state * reals));
+                    }
                 }
             }));
+        }
+
+        private long packedBytes() {
+            return most(kernel -> kernel.packedBytes() + kernel.packedInputBytes());
         }
 
         /** Lets products find what lies at an address in a copy. */
@@ -564,7 +642,7 @@ final class FusedEngine extends CudaEngine {
             if (input.lengths() != null) {
                 write(trace.lengths(), input.lengths());
             }
-            if (lengths != 0) {
+            if (lengths != 0 && inputsAreOperands(0)) {
                 kernels()
                         .launch("copy_valid")
                         .address(input(input.x()))
@@ -581,9 +659,11 @@ final class FusedEngine extends CudaEngine {
                 mail = mailRoom(workspace, true);
                 for (int layer = 0; layer < spec.layers(); layer++) {
                     boolean top = layer == spec.layers() - 1;
-                    operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
+                    if (inputsAreOperands(layer)) {
+                        operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
+                    }
                     long y = output(top ? output.y() : trace.layerInput(layer + 1));
-                    if (kernel == null) {
+                    if (kernel(layer) == null) {
                         for (int k = 0; k < cells; k++) {
                             int state = layer * cells + k;
                             masks.get(k).draw(state);
@@ -612,7 +692,7 @@ final class FusedEngine extends CudaEngine {
         /** What each cell of a layer has for itself: the same for all of them where one is done with it before the next begins. */
         private <R> List<R> eachCell(Supplier<R> room) {
             R first = room.get();
-            return cells == 1 ? List.of(first) : List.of(first, kernel == null ? first : room.get());
+            return cells == 1 ? List.of(first) : List.of(first, sweeping ? room.get() : first);
         }
 
         /** Where the outputs of cell k of a layer begin in those of all. */
@@ -636,7 +716,7 @@ final class FusedEngine extends CudaEngine {
                 long u = output(cell.normal().u());
                 product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), false, u);
                 variation(cell, weights, masks).normalizeInputs(rows);
-            } else {
+            } else if (!multipliesInputs(layer)) {
                 setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
                 product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
             }
@@ -666,34 +746,47 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
-        /** Room for what {@link #pack} makes of a cell's recurrent weights; 0 where none is needed. */
+        /** Room for what {@link #pack} makes of a cell's weights; 0 where none is needed. */
         private long packingRoom(Scope workspace) {
-            return kernel == null || packed != 0
+            return !sweeping || packed != 0
                     ? 0
-                    : output(workspace.allocate(
-                            "packed weights", Math.toIntExact(kernel.packedBytes() / real().bytes())));
+                    : output(workspace.allocate("packed weights", Math.toIntExact(packedBytes() / real().bytes())));
         }
 
-        /** Brings a cell's recurrent weights into the order in which the kernel reads them. */
-        private void pack(boolean forward, long from, long to) {
+        /**
+         * Brings a cell's recurrent weights into the order in which its kernel reads them, and behind them those of the inputs where it
+         * multiplies by them.
+         */
+        private void pack(boolean forward, int state, long from, long to) {
+            int layer = state / cells;
+            ResidentKernel kernel = kernel(layer);
             kernels()
                     .launchExactly(kernel.packing(forward))
                     .address(from)
                     .address(to)
                     .integer(hidden)
                     .over(kernel.packedBytes() / Integer.BYTES);
+            if (forward && multipliesInputs(layer)) {
+                kernels()
+                        .launchExactly(kernel.packingOfInputs())
+                        .address(weight(layout.cell(state).inputWeights()))
+                        .address(to + kernel.packedBytes())
+                        .integer(hidden)
+                        .integer(spec.layerInputSize(layer))
+                        .over(kernel.packedInputBytes() / Integer.BYTES);
+            }
         }
 
-        /** Where the packed recurrent weights of the cells of a layer lie, in rooms unless they are packed already. */
+        /** Where the packed weights of the cells of a layer lie, in rooms unless they are packed already. */
         private long[] packed(int layer, boolean forward, List<Masks> masks, List<Long> rooms) {
             long[] places = new long[cells];
             for (int k = 0; k < cells; k++) {
                 int state = layer * cells + k;
                 if (packed == 0) {
-                    pack(forward, recurrentWeights(layout.cell(state), masks.get(k)), rooms.get(k));
+                    pack(forward, state, recurrentWeights(layout.cell(state), masks.get(k)), rooms.get(k));
                     places[k] = rooms.get(k);
                 } else {
-                    places[k] = packed + state * kernel.packedBytes();
+                    places[k] = packed + state * packedBytes();
                 }
             }
             return places;
@@ -702,7 +795,7 @@ final class FusedEngine extends CudaEngine {
         /** Goes through time, for all cells of a layer at once. */
         private void sweep(int layer, long y, List<Masks> masks, List<Long> rooms) {
             long[] weights = packed(layer, true, masks, rooms);
-            launch(true, launch -> {
+            launch(layer, true, weights, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -728,7 +821,7 @@ final class FusedEngine extends CudaEngine {
         /** The same on the way back: leaves {@code da} where the gates were. */
         private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> rooms) {
             long[] weights = packed(layer, false, masks, rooms);
-            launch(false, launch -> {
+            launch(layer, false, weights, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -751,7 +844,8 @@ final class FusedEngine extends CudaEngine {
         }
 
         /** Runs the kernel on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
-        private void launch(boolean forward, Consumer<Kernels.Launch> arrays) {
+        private void launch(int layer, boolean forward, long[] weights, Consumer<Kernels.Launch> arrays) {
+            ResidentKernel kernel = kernel(layer);
             int reversed = 0;
             for (int k = 0; k < cells; k++) {
                 reversed |= reversed(k) ? 1 << k : 0;
@@ -775,6 +869,9 @@ final class FusedEngine extends CudaEngine {
                         .integer(hidden)
                         .real(spec.cellClip())
                         .shared(kernel.shared(forward));
+                if (forward && multipliesInputs(layer)) {
+                    inputs(launch, layer, weights);
+                }
                 if (kernel.largeCluster()) {
                     launch.largeClusters();
                 }
@@ -785,14 +882,22 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** What a kernel takes that makes the product with the inputs; it looks at none past the end of a sequence. */
+        private void inputs(Kernels.Launch launch, int layer, long[] weights) {
+            launch.address(input(layer == 0 ? input.x() : trace.layerInput(layer)));
+            for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
+                ParameterView bias = layout.cell(layer * cells + k % cells).bias();
+                launch.address(k < cells ? weights[k] + kernel(layer).packedBytes() : 0)
+                        .address(k < cells && bias != null ? weight(bias) : 0);
+            }
+            launch.integer(spec.layerInputSize(layer));
+        }
+
         /** Where the blocks of a launch leave what others are to have; 0 where they do not run together. */
         private long mailRoom(Scope workspace, boolean forward) {
-            if (kernel == null || !kernel.together()) {
-                return 0;
-            }
-            int tiles = kernel.tilesOfALaunch(batchSize, gpu.room(cells));
-            long reals = kernel.mailBytes(forward, tiles * cells) / real().bytes();
-            return output(workspace.allocate("mail", Math.toIntExact(reals)));
+            long bytes = most(
+                    kernel -> kernel.mailBytes(forward, kernel.tilesOfALaunch(batchSize, gpu.room(cells)) * cells));
+            return bytes == 0 ? 0 : output(workspace.allocate("mail", Math.toIntExact(bytes / real().bytes())));
         }
 
         /** Where the states before all steps lie, in the order of time, as the products with the recurrent weights read them. */
@@ -962,6 +1067,7 @@ final class FusedEngine extends CudaEngine {
                 long dy = optionalInput(outputGradient.y());
                 for (int layer = spec.layers() - 1; layer >= 0; layer--) {
                     long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];
+                    ResidentKernel kernel = kernel(layer);
                     if (kernel != null) {
                         for (int k = 0; k < cells; k++) {
                             int state = layer * cells + k;
@@ -1196,7 +1302,7 @@ final class FusedEngine extends CudaEngine {
                 hiddenState = room(scope, LstmMask.ZONEOUT_HIDDEN, draws && spec.zoneoutHidden() > 0, rows, outputs);
                 recurrent = room(scope, LstmMask.RECURRENT, dropsRecurrent, batchSize, outputs);
                 weights = room(scope, LstmMask.RECURRENT_WEIGHTS, dropsWeights, gates, outputs);
-                if (dropsWeights && kernel == null) {
+                if (dropsWeights && kernels.contains(Optional.<ResidentKernel>empty())) {
                     copyInto(scope, "narrow weights", 1, gates, outputs, weights);
                 }
             }

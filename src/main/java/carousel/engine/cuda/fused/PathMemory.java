@@ -43,6 +43,8 @@ final class PathMemory {
     private static final long MOST_BYTES = 16 << 20;
     /** Shapes of one machine; the one that was remembered first is forgotten beyond. */
     static final int MOST_SHAPES = 4096;
+    /** Machines, each a device with a driver and kernels; that which nothing was remembered for the longest is forgotten beyond. */
+    static final int MOST_MACHINES = 32;
 
     private final Path file;
     private final String machine;
@@ -102,7 +104,12 @@ final class PathMemory {
         while (shapes.size() > MOST_SHAPES) {
             shapes.remove(shapes.keySet().iterator().next());
         }
-        all.getAsJsonObject(MACHINES).add(machine, shapes);
+        JsonObject machines = all.getAsJsonObject(MACHINES);
+        machines.remove(machine);
+        machines.add(machine, shapes);
+        while (machines.size() > MOST_MACHINES) {
+            machines.remove(machines.keySet().iterator().next());
+        }
         String text = new GsonBuilder()
                         .disableHtmlEscaping()
                         .setPrettyPrinting()

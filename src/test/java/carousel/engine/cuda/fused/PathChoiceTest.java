@@ -26,8 +26,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Which path is chosen and what is said about it, with times that are made up. */
 class PathChoiceTest {
-    private static final PathChoice.Shape SHAPE = new PathChoice.Shape(40, 7, 9, 2, false, true, null);
-    private static final String SHAPE_WORDS = "H=40 bidirectional T=7 N=9 with lengths training: ";
+    private static final PathChoice.Shape SHAPE = new PathChoice.Shape(40, 70, 7, 9, 2, false, true, null);
+    private static final String SHAPE_WORDS = "H=40 bidirectional T<=7 N<=16 with lengths training: ";
 
     @TempDir
     private Path folder;
@@ -91,7 +91,7 @@ class PathChoiceTest {
         return new PathChoice(
                 Optional.ofNullable(pinned),
                 precision,
-                new Gpu(capability, 132, 227 << 10),
+                new Gpu(capability, 132, 227 << 10, 12060),
                 () -> PathMemory.of("a machine"),
                 trial);
     }
@@ -136,12 +136,12 @@ class PathChoiceTest {
         PathChoice choice = choice(null);
         List<PathChoice.Shape> shapes = List.of(
                 SHAPE,
-                new PathChoice.Shape(41, 7, 9, 2, false, true, null),
-                new PathChoice.Shape(40, 8, 9, 2, false, true, null),
-                new PathChoice.Shape(40, 7, 8, 2, false, true, null),
-                new PathChoice.Shape(40, 7, 9, 1, false, true, null),
-                new PathChoice.Shape(40, 7, 9, 2, true, true, null),
-                new PathChoice.Shape(40, 7, 9, 2, false, false, null));
+                new PathChoice.Shape(41, 70, 7, 9, 2, false, true, null),
+                new PathChoice.Shape(40, 70, 8, 9, 2, false, true, null),
+                new PathChoice.Shape(40, 70, 7, 8, 2, false, true, null),
+                new PathChoice.Shape(40, 70, 7, 9, 1, false, true, null),
+                new PathChoice.Shape(40, 70, 7, 9, 2, true, true, null),
+                new PathChoice.Shape(40, 70, 7, 9, 2, false, false, null));
         for (int k = 0; k < shapes.size(); k++) {
             choice.of(shapes.get(k));
             assertEquals(3 * (k + 1), trial.calls.size());
@@ -179,7 +179,7 @@ class PathChoiceTest {
             assertTrue(
                     allowed > 4 * precision.epsilon() && allowed < 100 * precision.epsilon(),
                     precision + " " + allowed);
-            PathChoice.Shape long512 = new PathChoice.Shape(512, 1000, 64, 1, true, true, null);
+            PathChoice.Shape long512 = new PathChoice.Shape(512, 70, 1000, 64, 1, true, true, null);
             assertTrue(
                     PathChoice.allowed(precision, long512) > allowed && PathChoice.allowed(precision, long512) < 0.1);
         }
@@ -227,18 +227,30 @@ class PathChoiceTest {
     void nothingIsMeasuredOrOpenedWhereThereIsOneWay() {
         for (PathChoice choice : List.of(
                 new PathChoice(
-                        Optional.empty(), Precision.FP32, new Gpu(75, 132, 227 << 10), () -> fail("opened"), trial),
+                        Optional.empty(),
+                        Precision.FP32,
+                        new Gpu(75, 132, 227 << 10, 12060),
+                        () -> fail("opened"),
+                        trial),
                 new PathChoice(
-                        Optional.empty(), Precision.FP64, new Gpu(90, 132, 227 << 10), () -> fail("opened"), trial))) {
+                        Optional.empty(),
+                        Precision.FP64,
+                        new Gpu(90, 132, 227 << 10, 12060),
+                        () -> fail("opened"),
+                        trial))) {
             assertEquals(Optional.empty(), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + "pointwise, the only one that takes it"), choice.lines());
         }
-        PathChoice.Shape peepholes = new PathChoice.Shape(40, 7, 9, 1, true, false, "peepholes");
+        PathChoice.Shape peepholes = new PathChoice.Shape(40, 70, 7, 9, 1, true, false, "peepholes");
         PathChoice choice = new PathChoice(
-                Optional.of(FusedPath.CLUSTER), Precision.FP32, new Gpu(90, 132, 227 << 10), () -> fail(""), trial);
+                Optional.of(FusedPath.CLUSTER),
+                Precision.FP32,
+                new Gpu(90, 132, 227 << 10, 12060),
+                () -> fail(""),
+                trial);
         assertEquals(Optional.empty(), path(choice, peepholes));
         assertEquals(
-                List.of("H=40 T=7 N=9 with peepholes inference: pointwise, the only one that takes peepholes"),
+                List.of("H=40 T<=7 N<=16 with peepholes inference: pointwise, the only one that takes peepholes"),
                 choice.lines());
         assertEquals(List.of(), trial.calls);
     }
@@ -247,15 +259,19 @@ class PathChoiceTest {
     void pinnedPathRunsWhereItFits() {
         for (FusedPath pinned : FusedPath.values()) {
             PathChoice choice = new PathChoice(
-                    Optional.of(pinned), Precision.BF16, new Gpu(90, 132, 227 << 10), () -> fail("opened"), trial);
+                    Optional.of(pinned),
+                    Precision.BF16,
+                    new Gpu(90, 132, 227 << 10, 12060),
+                    () -> fail("opened"),
+                    trial);
             assertEquals(Optional.of(pinned).filter(path -> path != FusedPath.POINTWISE), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + pinned.word() + ", as carousel.fused.path asks for"), choice.lines());
         }
-        PathChoice.Shape wide = new PathChoice.Shape(65, 7, 9, 1, true, true, null);
+        PathChoice.Shape wide = new PathChoice.Shape(65, 70, 7, 9, 1, true, true, null);
         PathChoice choice = choice(FusedPath.RESIDENT);
         assertEquals(Optional.empty(), path(choice, wide));
         assertEquals(
-                List.of("H=65 T=7 N=9 training: pointwise, for resident, which carousel.fused.path asks for,"
+                List.of("H=65 T<=7 N<=16 training: pointwise, for resident, which carousel.fused.path asks for,"
                         + " takes 64 hidden units at most in FP32"),
                 choice.lines());
         assertEquals(List.of(), trial.calls);
@@ -265,8 +281,8 @@ class PathChoiceTest {
     @Test
     void theGridIsForCellsThatOneBlockHasNoRoomFor() {
         PathChoice choice = choice(null, Precision.BF16, 90);
-        path(choice, new PathChoice.Shape(128, 7, 9, 1, true, true, null));
-        path(choice, new PathChoice.Shape(129, 7, 9, 1, true, true, null));
+        path(choice, new PathChoice.Shape(128, 70, 7, 9, 1, true, true, null));
+        path(choice, new PathChoice.Shape(129, 70, 7, 9, 1, true, true, null));
         assertFalse(choice.lines().get(0).contains("grid"), choice.lines().get(0));
         assertTrue(choice.lines().get(1).contains("grid"), choice.lines().get(1));
     }
