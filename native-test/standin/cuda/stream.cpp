@@ -47,8 +47,11 @@ void runFront(Lock& lock, Stream* stream) {
 void work(Stream* stream, uint64_t seed) {
     Lock lock(world().mutex);
     while (true) {
-        stream->workerIdle = true;
-        stream->wake.wait(lock, [stream] { return stream->stopping || !stream->queue.empty(); });
+        stream->wake.wait(lock, [stream] {
+            // Again at every waking: whoever waited for the stream may have emptied the queue in the meantime.
+            stream->workerIdle = true;
+            return stream->stopping || !stream->queue.empty();
+        });
         stream->workerIdle = false;
         if (stream->queue.empty()) {
             return;

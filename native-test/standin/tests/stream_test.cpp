@@ -105,6 +105,24 @@ TEST_F(Device, WorkIsDoneWithoutAnybodyWaiting) {
     free({p});
 }
 
+TEST_F(Device, AWorkerThatWasForestalledGoesOn) {
+    setWord(WORKER_DELAY, 1);
+    CUdeviceptr p = allocate(4);
+    for (int round = 0; round < 50; round++) {
+        EXPECT_EQ(0, cuMemsetD8Async(p, 1, 4, stream));
+        EXPECT_EQ(0, cuStreamSynchronize(stream));
+        // So that the worker wakes and finds nothing.
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        EXPECT_EQ(0, cuMemsetD8Async(p, 2, 4, stream));
+        int polls = 0;
+        while (cuStreamQuery(stream) == 600 && polls++ < 5000) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        ASSERT_EQ(0, cuStreamQuery(stream)) << "in round " << round;
+    }
+    free({p});
+}
+
 TEST_F(Device, ADestroyedStreamIsRefused) {
     void* other = nullptr;
     ASSERT_EQ(0, cuStreamCreate(&other, 0));
