@@ -744,10 +744,11 @@ public abstract class CudaEngine implements Engine {
         if (closed) {
             return;
         }
-        closed = true;
         if (context.hangs()) {
+            // Until it ends, nothing can be given back.
             return;
         }
+        closed = true;
         long open = allocator.use().inUse();
         new Release()
                 .of(this::releaseMore)

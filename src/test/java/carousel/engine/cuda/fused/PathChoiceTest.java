@@ -201,7 +201,8 @@ class PathChoiceTest {
             assertTrue(
                     PathChoice.allowed(precision, long512) > allowed && PathChoice.allowed(precision, long512) < 0.1);
         }
-        trial.deviations.put(FusedPath.CLUSTER, 0.99 * PathChoice.allowed(Precision.FP32, SHAPE.rounded(Precision.FP32)));
+        trial.deviations.put(
+                FusedPath.CLUSTER, 0.99 * PathChoice.allowed(Precision.FP32, SHAPE.rounded(Precision.FP32)));
         assertEquals(Optional.of(FusedPath.CLUSTER), path(choice(null), SHAPE));
     }
 
