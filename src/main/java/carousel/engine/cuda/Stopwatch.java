@@ -39,8 +39,13 @@ public final class Stopwatch implements AutoCloseable {
                 times[k] = time;
             }
         }
-        Arrays.sort(times);
-        return times[runs / 2];
+        return median(times);
+    }
+
+    static float median(float[] times) {
+        float[] sorted = times.clone();
+        Arrays.sort(sorted);
+        return sorted[sorted.length / 2];
     }
 
     private float time(Runnable work) {

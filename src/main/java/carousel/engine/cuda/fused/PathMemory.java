@@ -71,6 +71,9 @@ final class PathMemory {
                 throw new InvalidPathException(asked, "a root is no file");
             }
             return new PathMemory(file, machine);
+        } catch (IOException noPlace) {
+            LOG.warn("{}: nothing is remembered unless -D{} names a file", noPlace.getMessage(), PROPERTY);
+            return new PathMemory(null, machine);
         } catch (InvalidPathException noPath) {
             LOG.warn("the property {} should be a file or {} but is '{}': nothing is remembered", PROPERTY, OFF, asked);
             return new PathMemory(null, machine);
