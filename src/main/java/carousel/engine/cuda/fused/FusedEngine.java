@@ -49,7 +49,8 @@ import java.util.stream.IntStream;
  * the same inputs give the same bits. A cell that is more than the plain one has kernels of its own, see {@link VariedCell}.
  *
  * <p>Where a layer's recurrent weights fit the registers of a block, a cluster or many blocks, one {@link ResidentKernel} may take the place of
- * all that is done for each step, for both directions at once: {@link PathChoice} says where it does.
+ * all that is done for each step, for both directions at once, and where inputs are narrow that of the first product: {@link PathChoice} says where
+ * it does.
  *
  * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
  * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:

@@ -289,6 +289,49 @@ class FusedPathTest {
         }
     }
 
+    /** As where measuring has said so of each. */
+    @Test
+    void layersOnDifferentPathsShareAPass() throws IOException {
+        try (Engine engine = open(null, Precision.FP32)) {
+            LstmRuns.on(engine, TINY);
+        }
+        String machine = Files.readString(file()).replaceFirst("(?s).*\"machines\": \\{\\s*\"([^\"]+)\".*", "$1");
+        LstmSpec spec = LstmSpec.of(5, 33)
+                .withLayers(3)
+                .withDirection(Direction.BIDIRECTIONAL)
+                .withRecurrentWeightDropout(0.3);
+        LstmCase lstm =
+                LstmCase.of(spec, 3, 4).withLengths(3, 0, 1, 2).withInitial().withDropout(new RandomKey(1, 2, 3));
+        String sizes = " bidirectional T<=3 N<=8 with lengths ";
+        for (List<String> paths : List.of(
+                List.of("pointwise", "resident"),
+                List.of("cluster-inputs", "pointwise"),
+                List.of("resident-inputs", "cluster"))) {
+            StringBuilder shapes = new StringBuilder();
+            for (String use : List.of("training", "inference")) {
+                shapes.append(shapes.isEmpty() ? "" : ", ");
+                shapes.append(String.format("\"BF16 H=33 C<=32%s%s\": \"%s\", ", sizes, use, paths.get(0)));
+                shapes.append(String.format("\"BF16 H=33%s%s\": \"%s\"", sizes, use, paths.get(1)));
+            }
+            Files.writeString(file(), "{\"version\": 1, \"machines\": {\"" + machine + "\": {" + shapes + "}}}");
+            try (Engine engine = open(null, Precision.BF16);
+                    Workbench bench = new Workbench(engine)) {
+                assertRight(lstm, engine);
+                LstmData data = LstmData.of(lstm);
+                assertArrayEquals(
+                        bench.run(lstm, data).y(), bench.run(lstm, data, null).y());
+                assertArrayEquals(
+                        LstmRuns.on(engine, lstm.withDropout(null)).y(),
+                        bench.run(lstm.withDropout(null), data, null).y());
+                assertEquals(4, engine.notes().size(), engine.notes()::toString);
+                for (int k = 0; k < 4; k++) {
+                    String line = engine.notes().get(k);
+                    assertTrue(line.contains(": " + paths.get(k % 2) + ", as remembered in "), line);
+                }
+            }
+        }
+    }
+
     /** The packed weights of the inputs too are made anew when parameters have changed, and x past the end of a sequence does not count. */
     @Test
     void inputsInAKernelFollowParametersAndLengths() {
