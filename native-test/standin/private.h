@@ -43,8 +43,8 @@ enum Word : int {
     POISON_PADDING = 29,     // not 0: what cuDNN leaves undefined in padded outputs is poison instead of 0
     WORKER_DELAY = 30,       // microseconds that a worker waits before it begins; 0: 50 to 400, drawn
     DROPS = 31,              // not 0: the ordered call does nothing and says that all went well, as if the caller had forgotten it
-    HANGS = 32,              // not 0: the ordered launch is accepted, and does not end before this word is 0 again
-    LARGEST_CLUSTER = 33,    // blocks of the largest cluster that the device takes when it is allowed; 0 for 16
+    HANGS = 33,              // not 0: the ordered launch is accepted, and does not end before this word is 0 again
+    LARGEST_CLUSTER = 34,    // blocks of the largest cluster that the device takes when it is allowed; 0 for 16
     WORDS = 64
 };
 

@@ -53,8 +53,8 @@ class CudaForgottenCallTest {
                         .map(kind -> test(name, "pointwise", Precision.FP32, kind)));
         Stream<DynamicTest> resident = Stream.of(Kind.LAUNCH, Kind.COPY, Kind.CUBLAS)
                 .map(kind -> test("fused", "resident", Precision.FP32, kind));
-        Stream<DynamicTest> narrow = Stream.of("pointwise", "resident", "resident-inputs")
-                .map(path -> test("fused", path, Precision.FP16, Kind.LAUNCH));
+        Stream<DynamicTest> narrow =
+                Stream.of("pointwise", "resident-inputs").map(path -> test("fused", path, Precision.FP16, Kind.LAUNCH));
         // What these do besides their kernels is what the others do.
         Stream<DynamicTest> spread = Stream.of(
                 test("fused", "cluster", Precision.FP32, Kind.LAUNCH),
