@@ -77,7 +77,8 @@ final class PathChoice {
             String beyond) {
         /**
          * The shape that stands for this one: sizes rounded up, time steps to a grid of {@value PathChoice#STEPS} steps between powers of
-         * two, sequences to whole batch tiles on that grid, inputs to the room that kernels have for them. Neither takes a quarter more.
+         * two, sequences to whole batch tiles on that grid, inputs to the room that kernels have for them. None grows by more than a quarter but the
+         * sequences of small batches.
          */
         Shape rounded(Precision precision) {
             int steps = onGrid(timeSteps);
@@ -89,7 +90,7 @@ final class PathChoice {
             }
             return new Shape(
                     hidden,
-                    ResidentKernel.roomForInputs(precision, hidden, inputs),
+                    beyond == null ? ResidentKernel.roomForInputs(precision, hidden, inputs) : 0,
                     steps,
                     sequences,
                     cells,
@@ -235,17 +236,23 @@ final class PathChoice {
             why.append(", as ").append(FusedPath.PROPERTY).append(" asks for");
             return Optional.empty();
         }
-        Optional<ResidentKernel> kernel = of(asked, candidates);
-        Optional<String> refusal = kernel.isEmpty()
-                ? Optional.of(ResidentKernel.limit(asked, precision, shape, gpu))
-                : refusal(shape, kernel.get());
-        if (refusal.isEmpty()) {
-            why.append(", as ").append(FusedPath.PROPERTY).append(" asks for");
-            return kernel;
+        // Inputs that are too wide for a kernel are multiplied before.
+        for (FusedPath path : asked.withInputs() ? List.of(asked, asked.plain()) : List.of(asked)) {
+            Optional<ResidentKernel> kernel = of(path, candidates);
+            Optional<String> refusal = kernel.isPresent()
+                    ? refusal(shape, kernel.get())
+                    : Optional.of(ResidentKernel.limit(path, precision, shape, gpu));
+            if (refusal.isEmpty()) {
+                why.append(path == asked ? ", as " + FusedPath.PROPERTY + " asks for" : "");
+                return kernel;
+            }
+            why.append(
+                    path == asked
+                            ? ", for " + asked.word() + ", which " + FusedPath.PROPERTY + " asks for, "
+                            : ", and " + path.word() + " ");
+            why.append(refusal.get());
         }
-        why.append(", for ").append(asked.word()).append(", which ").append(FusedPath.PROPERTY);
-        why.append(" asks for, ").append(refusal.get());
-        return asked.withInputs() ? of(asked.plain(), candidates) : Optional.empty();
+        return Optional.empty();
     }
 
     private static Optional<ResidentKernel> of(FusedPath path, List<ResidentKernel> candidates) {

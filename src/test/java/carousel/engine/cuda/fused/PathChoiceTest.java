@@ -260,10 +260,10 @@ class PathChoiceTest {
             assertEquals(Optional.empty(), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + "pointwise, the only one that takes it"), choice.lines());
         }
-        PathChoice.Shape peepholes = new PathChoice.Shape(40, 70, 7, 9, 1, true, false, "peepholes");
+        PathChoice.Shape peepholes = new PathChoice.Shape(40, 3, 7, 9, 1, true, false, "peepholes");
         PathChoice choice = new PathChoice(
                 Optional.of(FusedPath.CLUSTER),
-                Precision.FP32,
+                Precision.BF16,
                 new Gpu(90, 132, 227 << 10, 12060),
                 () -> fail(""),
                 trial);
@@ -394,6 +394,13 @@ class PathChoiceTest {
                         + " fails (no such clusters here)",
                 refused.lines().get(1));
         assertEquals(Optional.of(FusedPath.CLUSTER), path(refused, SHAPE), "smaller ones are not tried");
+        PathChoice withInputs = choice(FusedPath.CLUSTER_INPUTS, Precision.BF16, 90);
+        assertEquals(Optional.empty(), path(withInputs, large));
+        assertEquals(
+                "H=300 T<=7 N<=16 training: pointwise, for cluster-inputs, which carousel.fused.path asks for,"
+                        + " takes 128 hidden units and 64 inputs at most in BF16,"
+                        + " and cluster fails (no such clusters here)",
+                withInputs.lines().get(0));
 
         trial.failures.put(FusedPath.POINTWISE, new EngineException("the device is gone"));
         PathChoice broken = choice(FusedPath.CLUSTER, Precision.BF16, 90);
