@@ -55,9 +55,10 @@ abstract class FusedPathContract extends ContractEngine implements LstmContract 
         return super.options().withPrecision(precision);
     }
 
+    /** Layers of one direction go side by side, in chunks so short that there are some. */
     @Override
     Map<String, String> properties() {
-        return Map.of("carousel.fused.path", path);
+        return Map.of("carousel.fused.path", path, "carousel.fused.wavefront", "2");
     }
 
     private static LstmCase taken(LstmCase lstm) {

@@ -27,10 +27,12 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -47,7 +49,8 @@ import java.util.stream.IntStream;
  * the same inputs give the same bits. A cell that is more than the plain one has kernels of its own, see {@link VariedCell}.
  *
  * <p>Where a layer's recurrent weights fit the registers of a block, a cluster or many blocks, one {@link ResidentKernel} may take the place of
- * all that is done for each step, for both directions at once: {@link PathChoice} says where it does.
+ * all that is done for each step, for both directions at once: {@link PathChoice} says where it does. Such layers of one direction go through time
+ * side by side where {@link Wavefront} says so.
  *
  * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
  * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:
@@ -76,6 +79,10 @@ final class FusedEngine extends CudaEngine {
 
     private final Gpu gpu;
     private final PathChoice choice;
+    private final String wavefronts = Wavefront.setting();
+    /** A line for each kind of stack whose layers have gone side by side. */
+    private final Set<String> stacks = new LinkedHashSet<>();
+
     private final Map<WeightsKey, Weights> weights = new HashMap<>();
 
     /**
@@ -112,10 +119,12 @@ final class FusedEngine extends CudaEngine {
                 + Kernels.digest(ResidentKernel.FILES.toArray(String[]::new)));
     }
 
-    /** For each shape so far, a line that says which path runs it and why. */
+    /** For each shape so far, a line that says which path runs it and why; then one for each stack whose layers go side by side. */
     @Override
     public List<String> notes() {
-        return choice.lines();
+        List<String> notes = new ArrayList<>(choice.lines());
+        notes.addAll(stacks);
+        return List.copyOf(notes);
     }
 
     /** Parameters in another form, made anew where they may have changed since. */
@@ -177,7 +186,10 @@ final class FusedEngine extends CudaEngine {
             return;
         }
         try (Scope workspace = openScope("forward workspace")) {
-            FusedTape.Kept kept = kernel == null ? FusedTape.Kept.CELL : FusedTape.Kept.LAYER;
+            FusedTape.Kept kept =
+                    wavefront(inCall(spec, input), kernel, timeSteps, batchSize).isPresent()
+                            ? FusedTape.Kept.STACK
+                            : kernel == null ? FusedTape.Kept.CELL : FusedTape.Kept.LAYER;
             FusedTape.Trace trace = new FusedTape.Trace(spec, workspace, timeSteps, batchSize, kept);
             new Pass(spec, parameters, input, timeSteps, batchSize, trace, kernel).forward(output);
         }
@@ -220,6 +232,23 @@ final class FusedEngine extends CudaEngine {
                         training,
                         spec.beyond(RESIDENT).orElse(null)))
                 .orElse(null);
+    }
+
+    /**
+     * How the layers of a stack go side by side; nothing where they go one after the other: both directions of a layer need all of the
+     * one below, and what is drawn anew in each pass would cut the commands of a pass into pieces. Each lane has multiprocessors of its
+     * own for all blocks of its kernel. So kernels whose blocks wait for each other find room whatever the others do: as long as one of their
+     * blocks has no place yet, there is a multiprocessor that has none of them, and everything else that may be there comes to an end by
+     * itself.
+     *
+     * @param spec as it is {@linkplain #inCall in the call}
+     */
+    private Optional<Wavefront> wavefront(LstmSpec spec, ResidentKernel kernel, int timeSteps, int batchSize) {
+        if (kernel == null || spec.direction().cells() > 1 || spec.dropout() > 0 || spec.recurrentWeightDropout() > 0) {
+            return Optional.empty();
+        }
+        int room = gpu.room(1) / kernel.blocks(kernel.tiles(batchSize));
+        return Wavefront.of(wavefronts, spec.layers(), timeSteps, Math.min(mostLanes(), room));
     }
 
     /**
@@ -420,6 +449,11 @@ final class FusedEngine extends CudaEngine {
         }
     }
 
+    /** What a layer does with the steps {@code from} to {@code to - 1}. */
+    private interface Chunk {
+        void take(int layer, int from, int to);
+    }
+
     /** One call's sizes and addresses. */
     private final class Pass {
         private final LstmSpec spec;
@@ -447,6 +481,8 @@ final class FusedEngine extends CudaEngine {
         private final Operands operands;
         /** Runs all steps of a layer; null where that is done step by step. */
         private final ResidentKernel kernel;
+        /** How layers go side by side; null where they go one after the other. */
+        private final Wavefront wavefront;
         /** See {@link #mailRoom}; that of the pass that runs. */
         private long mail;
 
@@ -475,6 +511,10 @@ final class FusedEngine extends CudaEngine {
             this.outputs = spec.outputSize();
             this.width = spec.sequenceWidth();
             this.cells = spec.direction().cells();
+            this.wavefront = wavefront(spec, kernel, timeSteps, batchSize).orElse(null);
+            if (wavefront != null) {
+                stacks.add("H=" + hidden + " T=" + timeSteps + " N=" + batchSize + ": " + wavefront);
+            }
             Tensor given = input.lengths() == null ? input.deviceLengths() : trace.lengths();
             this.lengths = given == null ? 0 : DeviceStorage.address(given, ElementType.INT32);
             this.varied = spec.beyond(PLAIN).isPresent();
@@ -575,6 +615,10 @@ final class FusedEngine extends CudaEngine {
                         .integer(spec.inputSize())
                         .over((long) rows * spec.inputSize());
             }
+            if (wavefront != null) {
+                forwardSideBySide(output);
+                return;
+            }
             try (Scope workspace = openScope("masks")) {
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
                 List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
@@ -609,6 +653,97 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** Goes through all layers at once, each with room of its own. */
+        private void forwardSideBySide(LstmOutput output) {
+            try (Scope workspace = openScope("layers side by side")) {
+                SideBySide layers = new SideBySide(workspace, true);
+                inLanes(() -> wavefront.forward(layers.course((layer, from, to) -> {
+                    int inputs = spec.layerInputSize(layer);
+                    int t = firstTime(layer, from, to);
+                    operands.changed(at(layerInput(layer), t, inputs), (long) (to - from) * batchSize * inputs);
+                    beginInputs(layer, layer, t, to - from);
+                    if (from == 0) {
+                        beginStates(layer);
+                    }
+                    boolean top = layer == spec.layers() - 1;
+                    long y = output(top ? output.y() : trace.layerInput(layer + 1));
+                    launchForward(layer, y, layers.weights(layer), from, to);
+                    if (to == timeSteps) {
+                        keepStates(layer);
+                        deliver(layer, output.last());
+                    }
+                })));
+            }
+        }
+
+        /** Opens lanes for some work and closes them, whatever becomes of it. */
+        private void inLanes(Runnable work) {
+            fork(wavefront.lanes());
+            try {
+                work.run();
+            } finally {
+                join();
+            }
+        }
+
+        /** The first in time of the steps {@code from} to {@code to - 1} of a cell, which are counted as they are processed. */
+        private int firstTime(int state, int from, int to) {
+            return reversed(state) ? timeSteps - to : from;
+        }
+
+        /** What layers of one cell each need to be at work at the same time. */
+        private final class SideBySide {
+            private final boolean forward;
+            private final List<Masks> masks;
+            private final List<List<Long>> packingRooms = new ArrayList<>();
+            private final long[] mails;
+            private final long[][] weights = new long[spec.layers()][];
+
+            SideBySide(Scope workspace, boolean forward) {
+                this.forward = forward;
+                // Nothing is drawn.
+                this.masks = List.of(new Masks(workspace));
+                for (int layer = 0; layer < spec.layers(); layer++) {
+                    packingRooms.add(List.of(packingRoom(workspace)));
+                }
+                this.mails = new long[wavefront.lanes()];
+                Arrays.setAll(mails, lane -> mailRoom(workspace, forward));
+            }
+
+            /** Where a layer's packed recurrent weights lie; packs them when they are asked for first. */
+            long[] weights(int layer) {
+                if (weights[layer] == null) {
+                    weights[layer] = packed(layer, forward, masks, packingRooms.get(layer));
+                }
+                return weights[layer];
+            }
+
+            Masks masks() {
+                return masks.get(0);
+            }
+
+            /** The lanes of the engine, and what a layer does with a chunk. */
+            Wavefront.Course course(Chunk chunk) {
+                return new Wavefront.Course() {
+                    @Override
+                    public void lane(int lane) {
+                        FusedEngine.this.lane(lane);
+                        mail = mails[lane];
+                    }
+
+                    @Override
+                    public void await(int lane, int other) {
+                        FusedEngine.this.await(lane, other);
+                    }
+
+                    @Override
+                    public void chunk(int layer, int from, int to) {
+                        chunk.take(layer, from, to);
+                    }
+                };
+            }
+        }
+
         /** What each cell of a layer has for itself: the same for all of them where one is done with it before the next begins. */
         private <R> List<R> eachCell(Supplier<R> room) {
             R first = room.get();
@@ -629,17 +764,31 @@ final class FusedEngine extends CudaEngine {
             LstmLayout.Cell weights = layout.cell(state);
             int inputs = spec.layerInputSize(layer);
             FusedTape.Cell cell = trace.cell(state);
-            long a = output(cell.gates());
-            long h = output(cell.h());
-            long c = output(cell.c());
             if (cell.normal() != null) {
                 long u = output(cell.normal().u());
                 product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), false, u);
                 variation(cell, weights, masks).normalizeInputs(rows);
             } else {
-                setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
-                product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
+                beginInputs(state, layer, 0, timeSteps);
             }
+            beginStates(state);
+        }
+
+        /** {@code W x + b} of so many steps from time t on. */
+        private void beginInputs(int state, int layer, int t, int steps) {
+            LstmLayout.Cell weights = layout.cell(state);
+            int inputs = spec.layerInputSize(layer);
+            int some = steps * batchSize;
+            long a = at(output(trace.cell(state).gates()), t, gates);
+            long x = at(layerInput(layer), t, inputs);
+            setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), some, gates);
+            product(false, true, some, gates, inputs, x, weight(weights.inputWeights()), true, a);
+        }
+
+        private void beginStates(int state) {
+            FusedTape.Cell cell = trace.cell(state);
+            long h = output(cell.h());
+            long c = output(cell.c());
             int firstSlot = reversed(state) ? timeSteps : 0;
             if (input.initial() == null) {
                 clear(at(h, firstSlot, outputs), (long) batchSize * outputs);
@@ -701,8 +850,22 @@ final class FusedEngine extends CudaEngine {
 
         /** Goes through time, for all cells of a layer at once. */
         private void sweep(int layer, long y, List<Masks> masks, List<Long> rooms) {
-            long[] weights = packed(layer, true, masks, rooms);
-            launch(true, launch -> {
+            launchForward(layer, y, packed(layer, true, masks, rooms), 0, timeSteps);
+            for (int k = 0; k < cells; k++) {
+                keepStates(layer * cells + k);
+            }
+        }
+
+        /** Makes what the products of the way back read of the states, where there is to be one; no product of this pass does. */
+        private void keepStates(int state) {
+            if (trace.kept() == FusedTape.Kept.ALL) {
+                operands.changed(before(state), (long) rows * outputs);
+            }
+        }
+
+        /** Runs the kernel, from its packed weights, for the steps {@code from} to {@code to - 1} as they are processed. */
+        private void launchForward(int layer, long y, long[] weights, int from, int to) {
+            launch(true, from, to, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -716,19 +879,16 @@ final class FusedEngine extends CudaEngine {
                     }
                 }
             });
-            if (trace.kept() == FusedTape.Kept.ALL) {
-                for (int k = 0; k < cells; k++) {
-                    // The products of the way back read them; none of this pass does.
-                    int state = layer * cells + k;
-                    operands.changed(before(state), (long) rows * outputs);
-                }
-            }
         }
 
         /** The same on the way back: leaves {@code da} where the gates were. */
         private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> rooms) {
-            long[] weights = packed(layer, false, masks, rooms);
-            launch(false, launch -> {
+            launchBackward(layer, dy, d, packed(layer, false, masks, rooms), 0, timeSteps);
+        }
+
+        private void launchBackward(
+                int layer, long dy, List<VariedCell.Gradients> d, long[] weights, int from, int to) {
+            launch(false, from, to, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -750,8 +910,8 @@ final class FusedEngine extends CudaEngine {
             });
         }
 
-        /** Runs the kernel on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
-        private void launch(boolean forward, Consumer<Kernels.Launch> arrays) {
+        /** Runs the kernel for some steps, on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
+        private void launch(boolean forward, int from, int to, Consumer<Kernels.Launch> arrays) {
             int reversed = 0;
             for (int k = 0; k < cells; k++) {
                 reversed |= reversed(k) ? 1 << k : 0;
@@ -768,8 +928,8 @@ final class FusedEngine extends CudaEngine {
                 launch.integer(width)
                         .address(lengths)
                         .integer(reversed)
-                        .integer(0)
-                        .integer(timeSteps)
+                        .integer(from)
+                        .integer(to)
                         .integer(timeSteps)
                         .integer(batchSize)
                         .integer(hidden)
@@ -928,6 +1088,10 @@ final class FusedEngine extends CudaEngine {
 
         void backward(LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
             long gradients = optionalOutput(parameterGradients);
+            if (wavefront != null) {
+                backwardSideBySide(outputGradient, gradients, inputGradient);
+                return;
+            }
             try (Scope workspace = openScope("backward workspace")) {
                 long dm = spec.projected() ? output(workspace.allocate("dm", batchSize, hidden)) : 0;
                 long dhTotal = spec.projected()
@@ -1003,6 +1167,63 @@ final class FusedEngine extends CudaEngine {
                         dropout(dx, spec.dropout(), input.dropout().substream(layer - 1), dx, (long) rows * width);
                     }
                     dy = dx;
+                }
+            }
+        }
+
+        /**
+         * Goes back through all layers at once; the products for the gradients of parameters, which nothing waits for, come after it, in the
+         * order in which they come where layers go one after the other.
+         */
+        private void backwardSideBySide(LstmOutput outputGradient, long gradients, LstmInputGradient inputGradient) {
+            int last = spec.layers() - 1;
+            try (Scope workspace = openScope("backward workspace")) {
+                SideBySide layers = new SideBySide(workspace, false);
+                List<VariedCell.Gradients> d = new ArrayList<>();
+                // Layer l reads the gradient of its output from one and writes that of its input to the other: in each
+                // chunk, layer l + 1
+                // has written and layer l has read what layer l - 1 writes over.
+                long[] between = new long[2];
+                for (int layer = 0; layer <= last; layer++) {
+                    d.add(new VariedCell.Gradients(
+                            output(workspace.allocate("dh", batchSize, outputs)),
+                            0,
+                            output(workspace.allocate("dc", batchSize, hidden)),
+                            0,
+                            0,
+                            0,
+                            0,
+                            0));
+                    if (layer > 0 && layer <= between.length) {
+                        between[(layer - 1) % 2] =
+                                output(workspace.allocate("layer gradient", timeSteps, batchSize, width));
+                    }
+                    long a = input(trace.cell(layer).gates());
+                    copyInto(workspace, "narrow gates", timeSteps, batchSize, gates, a);
+                }
+                inLanes(() -> wavefront.backward(layers.course((layer, from, to) -> {
+                    if (to == timeSteps) {
+                        loadStates(outputGradient.last(), layer, d.get(layer));
+                    }
+                    long dy = layer == last ? optionalInput(outputGradient.y()) : between[layer % 2];
+                    launchBackward(layer, dy, List.of(d.get(layer)), layers.weights(layer), from, to);
+                    int t = firstTime(layer, from, to);
+                    int some = (to - from) * batchSize;
+                    long da = at(output(trace.cell(layer).gates()), t, gates);
+                    operands.changed(da, (long) some * gates);
+                    if (layer > 0) {
+                        long w = weight(layout.cell(layer).inputWeights());
+                        long dx = at(between[(layer - 1) % 2], t, width);
+                        product(false, false, some, spec.layerInputSize(layer), gates, da, w, false, dx);
+                    }
+                })));
+                for (int layer = last; layer >= 0; layer--) {
+                    long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : 0;
+                    products(layer, layer, true, gradients, d.get(layer), dx, layers.masks());
+                    if (inputGradient.initial() != null) {
+                        copyState(d.get(layer).dh(), inputGradient.initial().h(), layer, outputs);
+                        copyState(d.get(layer).dc(), inputGradient.initial().c(), layer, hidden);
+                    }
                 }
             }
         }
