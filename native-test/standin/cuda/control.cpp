@@ -97,6 +97,10 @@ uint64_t deviceMemory(CUdevice) {
     return bytes == 0 ? 1ULL << 30 : bytes;
 }
 
+bool runsAhead(uint64_t stream, uint64_t other) {
+    return word(UNRULY) == 1 ? stream > other : stream < other;
+}
+
 uint64_t mix(uint64_t value) {  // splitmix64's finaliser
     value += 0x9e3779b97f4a7c15ULL;
     value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;

@@ -105,6 +105,7 @@ int wire(const Graph* graph, Executable* executable) {
         }
         executable->jobs.push_back(node->job);
         executable->after.push_back(after);
+        executable->streams.push_back(node->stream);
     }
     return SUCCESS;
 }
@@ -127,8 +128,22 @@ int giveNodes(const std::vector<Node*>& from, void** nodes, size_t* count, const
     return SUCCESS;
 }
 
+/// Where streams are unruly, a node of the one that runs ahead, otherwise any.
+size_t pickNode(const std::vector<size_t>& open, const std::vector<uint64_t>& streams, uint64_t seed) {
+    if (word(UNRULY) == 0) {
+        return seed % open.size();
+    }
+    size_t result = 0;
+    for (size_t k = 1; k < open.size(); k++) {
+        if (runsAhead(streams[open[k]], streams[open[result]])) {
+            result = k;
+        }
+    }
+    return result;
+}
+
 std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const std::vector<std::vector<size_t>>& after,
-        uint64_t seed) {
+        const std::vector<uint64_t>& streams, uint64_t seed) {
     std::vector<size_t> missing(jobs.size());
     std::vector<std::vector<size_t>> before(jobs.size());
     std::vector<size_t> open;
@@ -143,7 +158,7 @@ std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const 
     }
     while (!open.empty()) {
         seed = mix(seed);
-        size_t pick = seed % open.size();
+        size_t pick = pickNode(open, streams, seed);
         size_t node = open[pick];
         open[pick] = open.back();
         open.pop_back();
@@ -173,6 +188,7 @@ int addNode(Stream* stream, std::shared_ptr<const Job> job) {
         return ILLEGAL_ADDRESS;
     }
     stream->frontier = {makeNode(stream->capture->graph, std::move(job), stream->frontier)};
+    stream->frontier[0]->stream = stream->number;
     return SUCCESS;
 }
 
@@ -351,6 +367,7 @@ STANDIN_EXPORT CUresult cuGraphExecDestroy(void* handle) {
     executable->alive = false;
     executable->jobs.clear();
     executable->after.clear();
+    executable->streams.clear();
     executable->index.clear();
     carousel_standin_add(LIVE_GRAPHS, -1);
     return SUCCESS;
@@ -397,7 +414,9 @@ STANDIN_EXPORT CUresult cuGraphLaunch(void* handle, void* streamHandle) {
         }
     }
     uint64_t seed = mix(word(SEED) ^ mix(++world().launches));
-    job->run = [jobs = executable->jobs, after = executable->after, seed] { return runGraph(jobs, after, seed); };
+    job->run = [jobs = executable->jobs, after = executable->after, streams = executable->streams, seed] {
+        return runGraph(jobs, after, streams, seed);
+    };
     result = submit(lock, stream, job);
     if (result == SUCCESS) {
         carousel_standin_add(GRAPH_LAUNCHES, 1);

@@ -72,6 +72,7 @@ struct Operation {
 
 struct Node {
     uint64_t id = 0;
+    uint64_t stream = 0;  // the number of the one it was captured from
     Graph* graph = nullptr;
     bool alive = true;
     std::shared_ptr<const Job> job;
@@ -88,6 +89,7 @@ struct Executable {
     Context* context = nullptr;
     std::vector<std::shared_ptr<const Job>> jobs;
     std::vector<std::vector<size_t>> after;
+    std::vector<uint64_t> streams;  // see Node
     std::map<uint64_t, size_t> index;  // by the id of the node that it was made from
 };
 
@@ -102,6 +104,7 @@ struct Capture {
 
 struct Stream {
     bool alive = true;
+    uint64_t number = 0;  // in the order in which they are made
     Context* context = nullptr;
     bool legacy = false;
     unsigned flags = 0;
@@ -178,6 +181,7 @@ struct World {
     size_t deviceBytes = 0;
     uint64_t allocations = 0;
     uint64_t nodeIds = 0;
+    uint64_t streamNumbers = 0;
     std::deque<Node*> deadNodes;  // the one kind of object of which there are so many that the oldest go
     uint64_t launches = 0;
 };
@@ -189,6 +193,8 @@ uint64_t word(int index);
 int deviceCount();
 uint64_t deviceMemory(CUdevice device);
 uint64_t mix(uint64_t value);
+/// Whether the work of a stream goes before that of another where the control block says that streams are unruly.
+bool runsAhead(uint64_t stream, uint64_t other);
 
 // memory.cpp
 bool isDeviceAddress(uintptr_t address);

@@ -66,7 +66,7 @@ record Wavefront(int layers, int lanes, int timeSteps, int chunk) {
             if (chunks < 2) {
                 return Optional.empty();
             }
-            chunk = (timeSteps + chunks - 1) / chunks;
+            chunk = (timeSteps - 1) / chunks + 1;
         } else {
             chunk = Integer.parseInt(setting);
         }
@@ -74,7 +74,7 @@ record Wavefront(int layers, int lanes, int timeSteps, int chunk) {
     }
 
     int chunks() {
-        return (timeSteps + chunk - 1) / chunk;
+        return (timeSteps - 1) / chunk + 1;
     }
 
     /** The lane of a layer. */
@@ -110,7 +110,7 @@ record Wavefront(int layers, int lanes, int timeSteps, int chunk) {
         }
         course.lane(lane);
         int from = number * chunk;
-        int to = Math.min(timeSteps, from + chunk);
+        int to = from + Math.min(timeSteps - from, chunk);
         for (int k = 0; k < layers; k++) {
             int layer = upwards ? k : layers - 1 - k;
             if (lane(layer) == lane) {
