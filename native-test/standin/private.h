@@ -43,7 +43,7 @@ enum Word : int {
     POISON_PADDING = 29,     // not 0: what cuDNN leaves undefined in padded outputs is poison instead of 0
     WORKER_DELAY = 30,       // microseconds that a worker waits before it begins; 0: 50 to 400, drawn
     DROPS = 31,              // not 0: the ordered call does nothing and says that all went well, as if the caller had forgotten it
-    UNRULY = 32,             // not 0: workers do nothing, and who waits lets streams run ahead: 1 those made last, 2 those made first
+    UNRULY = 32,             // not 0: workers do nothing, and who waits lets streams run ahead, 1 those made last, 2 those made first; 3: take turns
     WORDS = 64
 };
 

@@ -97,8 +97,15 @@ uint64_t deviceMemory(CUdevice) {
     return bytes == 0 ? 1ULL << 30 : bytes;
 }
 
-bool runsAhead(uint64_t stream, uint64_t other) {
-    return word(UNRULY) == 1 ? stream > other : stream < other;
+bool runsAhead(const Turn& stream, const Turn& other) {
+    switch (word(UNRULY)) {
+        case 1:
+            return stream.stream > other.stream;
+        case 2:
+            return stream.stream < other.stream;
+        default:
+            return stream.last < other.last;
+    }
 }
 
 uint64_t mix(uint64_t value) {  // splitmix64's finaliser

@@ -129,16 +129,20 @@ int giveNodes(const std::vector<Node*>& from, void** nodes, size_t* count, const
 }
 
 /// Where streams are unruly, a node of the one that runs ahead, otherwise any.
-size_t pickNode(const std::vector<size_t>& open, const std::vector<uint64_t>& streams, uint64_t seed) {
+size_t pickNode(const std::vector<size_t>& open, const std::vector<uint64_t>& streams,
+        std::map<uint64_t, uint64_t>& turns, uint64_t seed) {
     if (word(UNRULY) == 0) {
         return seed % open.size();
     }
+    auto turn = [&](size_t k) { return Turn{streams[open[k]], turns[streams[open[k]]]}; };
     size_t result = 0;
     for (size_t k = 1; k < open.size(); k++) {
-        if (runsAhead(streams[open[k]], streams[open[result]])) {
+        if (runsAhead(turn(k), turn(result))) {
             result = k;
         }
     }
+    uint64_t& last = turns[streams[open[result]]];
+    last = turns[0] = turns[0] + 1;  // no stream has the number 0
     return result;
 }
 
@@ -147,6 +151,7 @@ std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const 
     std::vector<size_t> missing(jobs.size());
     std::vector<std::vector<size_t>> before(jobs.size());
     std::vector<size_t> open;
+    std::map<uint64_t, uint64_t> turns;
     for (size_t k = 0; k < jobs.size(); k++) {
         missing[k] = after[k].size();
         for (size_t other : after[k]) {
@@ -158,7 +163,7 @@ std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const 
     }
     while (!open.empty()) {
         seed = mix(seed);
-        size_t pick = pickNode(open, streams, seed);
+        size_t pick = pickNode(open, streams, turns, seed);
         size_t node = open[pick];
         open[pick] = open.back();
         open.pop_back();
@@ -188,7 +193,7 @@ int addNode(Stream* stream, std::shared_ptr<const Job> job) {
         return ILLEGAL_ADDRESS;
     }
     stream->frontier = {makeNode(stream->capture->graph, std::move(job), stream->frontier)};
-    stream->frontier[0]->stream = stream->number;
+    stream->frontier[0]->stream = stream->turn.stream;
     return SUCCESS;
 }
 

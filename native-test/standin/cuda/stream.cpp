@@ -18,6 +18,7 @@ int64_t now() {
 /// Runs the operation at the front of the queue. The caller has seen that there is one and that nobody is at it.
 void runFront(Lock& lock, Stream* stream) {
     stream->running = true;
+    stream->turn.last = ++world().turns;
     Operation operation = std::move(stream->queue.front());
     stream->queue.pop_front();
     for (const Place& place : operation.after) {
@@ -56,7 +57,7 @@ Stream* boldest(Context* context) {
                 return;
             }
         }
-        if (result == nullptr || runsAhead(stream->number, result->number)) {
+        if (result == nullptr || runsAhead(stream->turn, result->turn)) {
             result = stream;
         }
     };
@@ -111,7 +112,7 @@ bool ended(const Mark& mark) {
 
 Stream* startStream(Context* context, unsigned flags, int priority, bool legacy) {
     auto* stream = new Stream;
-    stream->number = ++world().streamNumbers;
+    stream->turn.stream = ++world().streamNumbers;
     stream->context = context;
     stream->flags = flags;
     stream->priority = priority;

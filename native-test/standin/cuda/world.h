@@ -22,6 +22,12 @@
 
 namespace carousel::standin {
 
+/// A stream as one that may go on, by its number and by when its last turn was.
+struct Turn {
+    uint64_t stream;
+    uint64_t last;
+};
+
 /// Memory between two guard bands, in pages of its own.
 struct Allocation {
     uintptr_t base = 0;
@@ -104,7 +110,7 @@ struct Capture {
 
 struct Stream {
     bool alive = true;
-    uint64_t number = 0;  // in the order in which they are made
+    Turn turn{0, 0};
     Context* context = nullptr;
     bool legacy = false;
     unsigned flags = 0;
@@ -182,6 +188,7 @@ struct World {
     uint64_t allocations = 0;
     uint64_t nodeIds = 0;
     uint64_t streamNumbers = 0;
+    uint64_t turns = 0;
     std::deque<Node*> deadNodes;  // the one kind of object of which there are so many that the oldest go
     uint64_t launches = 0;
 };
@@ -193,8 +200,8 @@ uint64_t word(int index);
 int deviceCount();
 uint64_t deviceMemory(CUdevice device);
 uint64_t mix(uint64_t value);
-/// Whether the work of a stream goes before that of another where the control block says that streams are unruly.
-bool runsAhead(uint64_t stream, uint64_t other);
+/// Whether a stream goes before another where the control block says that streams are unruly.
+bool runsAhead(const Turn& stream, const Turn& other);
 
 // memory.cpp
 bool isDeviceAddress(uintptr_t address);

@@ -185,6 +185,18 @@ TEST_F(Device, UnrulyStreamsRunAheadUnlessTheyWait) {
             EXPECT_EQ(waits ? 2U : 1U, download<uint32_t>(p, 1)[0]) << "order " << order;
         }
     }
+    setWord(UNRULY, 3);
+    CUdeviceptr q = upload<uint32_t>({0, 0});
+    // In turns: p is 1 when the first copy is made, 2 when the second is.
+    EXPECT_EQ(0, cuMemsetD32Async(p, 1, 1, stream));
+    EXPECT_EQ(0, cuMemsetD32Async(p, 2, 1, stream));
+    EXPECT_EQ(0, cuMemcpyDtoDAsync_v2(q, p, 4, other));
+    EXPECT_EQ(0, cuMemcpyDtoDAsync_v2(q + 4, p, 4, other));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(0, cuStreamSynchronize(other));
+    std::vector<uint32_t> seen = download<uint32_t>(q, 2);
+    EXPECT_EQ(1U, seen[1] - seen[0]) << "whoever begins";
+    free({q});
     // Nobody waits for it, and nothing is lost with the stream.
     EXPECT_EQ(0, cuMemsetD32Async(p, 3, 1, other));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -18,6 +18,7 @@ import carousel.fixture.Property;
 import carousel.fixture.StandIn;
 import carousel.fixture.StandIn.Count;
 import carousel.fixture.StandIn.Kind;
+import carousel.fixture.Tolerance;
 import carousel.fixture.Workbench;
 import carousel.tensor.Precision;
 import java.util.ArrayList;
@@ -98,6 +99,21 @@ class FusedWavefrontTest {
         return different.isEmpty();
     }
 
+    /** To be taken in turns: then memory holds what is right for other numbers. */
+    private static List<LstmData> others() {
+        return List.of(LstmData.of(STACK).nearby(0.5, 0), LstmData.of(STACK).nearby(0.5, 1));
+    }
+
+    private static List<LstmResult> right(List<LstmData> data) {
+        try (Engine engine = open("resident", Precision.FP32, "false", false)) {
+            return data.stream().map(numbers -> run(engine, STACK, numbers)).toList();
+        }
+    }
+
+    private static void unruly(int order) {
+        StandIn.find().ifPresent(standIn -> standIn.unruly(order));
+    }
+
     @ParameterizedTest
     @CsvSource({
         "resident, FP32, 5, 2, 5, FORWARD",
@@ -116,21 +132,23 @@ class FusedWavefrontTest {
                 .withInitial();
         LstmData data = LstmData.of(lstm);
         LstmResult expected;
-        double[] inferred;
         try (Engine engine = open(path, precision, "false", true)) {
             expected = run(engine, lstm, data);
-            inferred = infer(engine, lstm, data);
             assertFalse(goesSideBySide(engine), engine.notes()::toString);
         }
-        for (int order = 0; order <= 2; order++) {
-            int unruly = order;
-            StandIn.find().ifPresent(standIn -> standIn.unruly(unruly));
-            try (Engine engine = open(path, precision, timeSteps > 3 ? "2" : "1", true)) {
+        try (Engine engine = open(path, precision, timeSteps > 3 ? "2" : "1", true)) {
+            for (int order = 1; order <= 3; order++) {
+                unruly(order);
                 LstmResult actual = run(engine, lstm, data);
+                if (StandIn.find().isEmpty()) {
+                    // A library may take another way for a product of other sizes.
+                    Tolerance.of(precision).check(lstm, expected, actual);
+                    expected = actual;
+                }
                 expected.visitWith(actual, (what, one, other) -> assertArrayEquals(one, other, what));
-                assertArrayEquals(inferred, infer(engine, lstm, data));
-                assertTrue(goesSideBySide(engine), engine.notes()::toString);
+                assertArrayEquals(expected.y(), infer(engine, lstm, data));
             }
+            assertTrue(goesSideBySide(engine), engine.notes()::toString);
         }
     }
 
@@ -138,30 +156,24 @@ class FusedWavefrontTest {
     void whatCannotGoSideBySideGoesOneAfterTheOther() {
         LstmSpec spec = LstmSpec.of(2, 4).withLayers(2);
         RandomKey key = new RandomKey(1, 2, 3);
-        for (LstmCase lstm : List.of(
-                LstmCase.of(spec.withDirection(Direction.BIDIRECTIONAL), 4, 2),
-                LstmCase.of(spec.withDropout(0.5), 4, 2).withDropout(key),
-                LstmCase.of(spec.withRecurrentWeightDropout(0.5), 4, 2).withDropout(key),
-                LstmCase.of(spec.withPeepholes(true), 4, 2),
-                LstmCase.of(spec.withLayers(1), 4, 2))) {
-            try (Engine engine = open("resident", Precision.FP32, "1", true)) {
-                run(engine, lstm, LstmData.of(lstm));
+        try (Engine engine = open("resident", Precision.FP32, "1", true)) {
+            for (LstmCase lstm : List.of(
+                    LstmCase.of(spec.withDirection(Direction.BIDIRECTIONAL), 4, 2),
+                    LstmCase.of(spec.withDropout(0.5), 4, 2).withDropout(key),
+                    LstmCase.of(spec.withRecurrentWeightDropout(0.5), 4, 2).withDropout(key),
+                    LstmCase.of(spec.withPeepholes(true), 4, 2),
+                    LstmCase.of(spec.withLayers(1), 4, 2),
+                    // More tiles than half of a GPU's multiprocessors.
+                    LstmCase.of(spec, 2, 8 * 100))) {
+                infer(engine, lstm, LstmData.of(lstm));
                 assertFalse(goesSideBySide(engine), () -> lstm + ": " + engine.notes());
             }
-        }
-        // Nothing is drawn without a key.
-        LstmCase lstm = LstmCase.of(spec.withDropout(0.5), 4, 2);
-        try (Engine engine = open("resident", Precision.FP32, "1", true)) {
-            run(engine, lstm, LstmData.of(lstm));
+            // Nothing is drawn without a key.
+            LstmCase lstm = LstmCase.of(spec.withDropout(0.5), 4, 2);
+            infer(engine, lstm, LstmData.of(lstm));
+            List<String> notes = engine.notes();
             assertEquals(
-                    "H=4 T=4 N=2: 2 layers side by side in 2 lanes, 4 chunks of 1 steps",
-                    engine.notes().get(1));
-        }
-        // As many tiles as the GPU has room for in one launch, but not in two at the same time.
-        LstmCase wide = LstmCase.of(LstmSpec.of(2, 4).withLayers(2), 2, 8 * 67);
-        try (Engine engine = open("resident", Precision.FP32, "1", true)) {
-            run(engine, wide, LstmData.of(wide));
-            assertFalse(goesSideBySide(engine), engine.notes()::toString);
+                    "H=4 T=4 N=2: 2 layers side by side in 2 lanes, 4 chunks of 1 steps", notes.get(notes.size() - 1));
         }
     }
 
@@ -173,25 +185,20 @@ class FusedWavefrontTest {
     @Test
     void everyWaitIsMissed() {
         StandIn faults = standIn();
-        LstmData data = LstmData.of(STACK);
-        LstmResult expected;
-        try (Engine engine = open("resident", Precision.FP32, "false", false)) {
-            expected = run(engine, STACK, data);
-        }
+        List<LstmData> data = others();
+        List<LstmResult> expected = right(data);
         List<Long> unnoticed = new ArrayList<>();
         Property graphs = Property.set(GRAPHS, "false");
-        try {
+        try (Engine engine = open("resident", Precision.FP32, "1", false)) {
+            int pass = 0;
             for (long k = 1; ; k++) {
                 boolean noticed = false;
                 for (int order = 1; order <= 2 && !noticed; order++) {
+                    pass++;
                     faults.unruly(order);
-                    // Fresh memory holds nothing useful by chance.
-                    try (Engine engine = open("resident", Precision.FP32, "1", false)) {
-                        faults.forget(Kind.WAIT, k);
-                        noticed = !same(expected, run(engine, STACK, data));
-                    } finally {
-                        faults.heal();
-                    }
+                    faults.forget(Kind.WAIT, k);
+                    noticed = !same(expected.get(pass % 2), run(engine, STACK, data.get(pass % 2)));
+                    faults.heal();
                 }
                 if (faults.count(Count.FAILURES) == 0) {
                     assertFalse(noticed, "the passes are right when nothing is forgotten");
@@ -212,15 +219,8 @@ class FusedWavefrontTest {
     @Test
     void everyWaitIsMissedInAGraph() {
         StandIn faults = standIn();
-        List<LstmData> data = new ArrayList<>();
-        List<LstmResult> expected = new ArrayList<>();
-        try (Engine engine = open("resident", Precision.FP32, "false", false)) {
-            for (int seed = 0; seed < 2; seed++) {
-                // In turns: memory holds the results of others.
-                data.add(LstmData.of(STACK).nearby(0.5, seed));
-                expected.add(run(engine, STACK, data.get(seed)));
-            }
-        }
+        List<LstmData> data = others();
+        List<LstmResult> expected = right(data);
         int captured = 0;
         long graphs;
         try (Engine engine = open("resident", Precision.FP32, "1", false)) {
