@@ -23,7 +23,7 @@ record Wavefront(int layers, int lanes, int timeSteps, int chunk) {
     private static final String OFF = "false";
 
     /** What it costs to begin with a chunk, as so many steps: performance.md has the arithmetic. */
-    private static final int START = 16;
+    private static final int START = 24;
 
     /** Asks for what a layer has to do and when. */
     interface Course {

@@ -105,11 +105,11 @@ class WavefrontTest {
 
     @Test
     void chunksAreAsManyAsPayOff() {
-        assertEquals(Optional.empty(), Wavefront.of("true", 2, 63, 4), "one chunk would be best");
-        assertEquals(Optional.of(new Wavefront(2, 2, 64, 32)), Wavefront.of("true", 2, 64, 4));
-        assertEquals(Optional.of(new Wavefront(2, 2, 1000, 143)), Wavefront.of("true", 2, 1000, 4));
-        assertEquals(Optional.of(new Wavefront(3, 3, 1000, 91)), Wavefront.of("true", 3, 1000, 4));
-        assertEquals(Optional.of(new Wavefront(3, 2, 1000, 143)), Wavefront.of("true", 3, 1000, 2));
+        assertEquals(Optional.empty(), Wavefront.of("true", 2, 95, 4), "one chunk would be best");
+        assertEquals(Optional.of(new Wavefront(2, 2, 96, 48)), Wavefront.of("true", 2, 96, 4));
+        assertEquals(Optional.of(new Wavefront(2, 2, 1000, 167)), Wavefront.of("true", 2, 1000, 4));
+        assertEquals(Optional.of(new Wavefront(3, 3, 1000, 112)), Wavefront.of("true", 3, 1000, 4));
+        assertEquals(Optional.of(new Wavefront(3, 2, 1000, 167)), Wavefront.of("true", 3, 1000, 2));
         assertEquals(Optional.empty(), Wavefront.of("true", 1, 1000, 4), "one layer");
         assertEquals(Optional.empty(), Wavefront.of("true", 2, 1000, 1), "no room for a second lane");
         assertEquals(Optional.empty(), Wavefront.of("true", 2, 1000, 0), "no room for all blocks of one layer at once");
@@ -117,7 +117,7 @@ class WavefrontTest {
         assertEquals(Optional.of(new Wavefront(2, 2, 5, 4)), Wavefront.of("4", 2, 5, 4));
         assertEquals(Optional.empty(), Wavefront.of("5", 2, 5, 4), "one chunk");
         int most = Integer.MAX_VALUE;
-        assertEquals(Optional.of(new Wavefront(4, 4, most, 107022)), Wavefront.of("true", 4, most, 4));
+        assertEquals(Optional.of(new Wavefront(4, 4, most, 131081)), Wavefront.of("true", 4, most, 4));
     }
 
     @ParameterizedTest
