@@ -1,6 +1,7 @@
 // Stream capture, graphs and executables. A captured operation is a node; nothing runs until the executable is
 // launched, and then the nodes run in some order that their dependencies allow, drawn from the seed.
 #include <algorithm>
+#include <iterator>
 
 #include "world.h"
 
@@ -88,6 +89,48 @@ int jobOf(const KernelNodeParams* params, std::shared_ptr<const Job>& job) {
 int replaceable(const Job& before, const Job& after) {
     return before.nodeType == NODE_KERNEL && before.kernel != nullptr && after.kernel != nullptr ? SUCCESS
                                                                                                  : INVALID_VALUE;
+}
+
+/// Nodes that a node comes after, itself included.
+std::set<Node*> before(Node* node) {
+    std::set<Node*> reached{node};
+    std::vector<Node*> open{node};
+    while (!open.empty()) {
+        Node* next = open.back();
+        open.pop_back();
+        for (Node* other : next->after) {
+            if (reached.insert(other).second) {
+                open.push_back(other);
+            }
+        }
+    }
+    return reached;
+}
+
+/// Cooperative launches that may run at the same time must find room together: of two that do not, each may hold what the
+/// other one's blocks wait for.
+void checkRoom(const Graph* graph) {
+    std::vector<Node*> together;
+    std::copy_if(graph->nodes.begin(), graph->nodes.end(), std::back_inserter(together),
+            [](const Node* node) { return node->job->together > 0; });
+    for (Node* node : together) {
+        std::set<Node*> earlier = before(node);
+        std::map<uint64_t, unsigned> most;  // of each other stream
+        for (Node* other : together) {
+            if (other->id < node->id && earlier.count(other) == 0) {
+                most[other->stream] = std::max(most[other->stream], other->job->together);
+            }
+        }
+        unsigned blocks = node->job->together;
+        for (auto [stream, more] : most) {
+            blocks += more;
+        }
+        if (blocks > MULTIPROCESSORS) {
+            carousel_standin_misuse("%s: cooperative launches of %u blocks in all may run at the same time on %u multiprocessors",
+                    node->job->what.c_str(), blocks, MULTIPROCESSORS);
+            return;
+        }
+    }
 }
 
 int wire(const Graph* graph, Executable* executable) {
@@ -356,6 +399,7 @@ STANDIN_EXPORT CUresult cuGraphInstantiateWithFlags(void** result, void* handle,
         delete executable;
         return error;
     }
+    checkRoom(static_cast<Graph*>(handle));
     world().executables.insert(executable);
     carousel_standin_add(LIVE_GRAPHS, 1);
     *result = executable;

@@ -63,6 +63,7 @@ struct Job {
     std::vector<Range> ranges;
     std::function<std::string()> run;  // "" or what went wrong
     std::shared_ptr<KernelCall> kernel;
+    unsigned together = 0;  // blocks of a cooperative launch
 };
 
 struct Place {

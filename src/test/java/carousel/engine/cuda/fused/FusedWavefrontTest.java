@@ -132,6 +132,7 @@ class FusedWavefrontTest {
                 .withInitial();
         LstmData data = LstmData.of(lstm);
         LstmResult expected;
+        long misuse = StandIn.find().map(standIn -> standIn.count(Count.MISUSE)).orElse(0L);
         try (Engine engine = open(path, precision, "false", true)) {
             expected = run(engine, lstm, data);
             assertFalse(goesSideBySide(engine), engine.notes()::toString);
@@ -150,6 +151,9 @@ class FusedWavefrontTest {
             }
             assertTrue(goesSideBySide(engine), engine.notes()::toString);
         }
+        assertEquals(
+                misuse,
+                StandIn.find().map(standIn -> standIn.count(Count.MISUSE)).orElse(0L));
     }
 
     @Test
