@@ -342,6 +342,43 @@ class CudaEngineTest {
         }
     }
 
+    /** Each call of what opens lanes fails once: nothing is lost, and the next try opens them. */
+    @Test
+    void lanesThatCannotBeOpenedCanBeOpenedLater() {
+        String held = null;
+        for (StandIn.Kind kind : List.of(StandIn.Kind.OTHER, StandIn.Kind.CUBLAS, StandIn.Kind.ALLOCATION)) {
+            boolean failed = true;
+            for (long k = 1; failed; k++) {
+                try (CudaEngine engine = (CudaEngine) open();
+                        Scope scope = engine.openScope("lanes")) {
+                    Tensor x = scope.allocate("x", 2, 2);
+                    Tensor y = scope.allocate("y", 2, 2);
+                    engine.write(x, new float[] {1, 2, 3, 4});
+                    StandIn standIn = standIn();
+                    standIn.fail(kind, k);
+                    try {
+                        engine.fork(3);
+                        failed = false;
+                    } catch (EngineException failure) {
+                        standIn.heal();
+                        engine.fork(3);
+                    }
+                    standIn.heal();
+                    engine.lane(2);
+                    engine.linearForward(x, x, null, y);
+                    engine.join();
+                    float[] product = new float[4];
+                    engine.read(y, product);
+                    assertArrayEquals(new float[] {5, 11, 11, 25}, product);
+                }
+                String after = standIn().held();
+                assertEquals(held == null ? after : held, after, kind + ", call " + k);
+                held = after;
+                assertTrue(!failed || k < 20, "calls of " + kind);
+            }
+        }
+    }
+
     /** What fails in the middle of lanes leaves nothing at work in them when memory is used again. */
     @Test
     void lanesAreDoneAfterAFailure() {

@@ -41,6 +41,8 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The LSTM by products and fused pointwise kernels. Forward, for each cell: {@code W x + b} of all time steps in one product; then for
@@ -58,6 +60,8 @@ import java.util.stream.IntStream;
  * no finite gradient.
  */
 final class FusedEngine extends CudaEngine {
+    private static final Logger LOG = LoggerFactory.getLogger(FusedEngine.class);
+
     /** What the kernels of the plain cell compute; a mask on the recurrent weights is made before them. */
     private static final Set<LstmFeature> PLAIN = Set.copyOf(EnumSet.of(
             LstmFeature.PROJECTION, LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
@@ -513,7 +517,10 @@ final class FusedEngine extends CudaEngine {
             this.cells = spec.direction().cells();
             this.wavefront = wavefront(spec, kernel, timeSteps, batchSize).orElse(null);
             if (wavefront != null) {
-                stacks.add("H=" + hidden + " T=" + timeSteps + " N=" + batchSize + ": " + wavefront);
+                String line = "H=" + hidden + " T=" + timeSteps + " N=" + batchSize + ": " + wavefront;
+                if (stacks.add(line)) {
+                    LOG.info("fused stack with {}", line);
+                }
             }
             Tensor given = input.lengths() == null ? input.deviceLengths() : trace.lengths();
             this.lengths = given == null ? 0 : DeviceStorage.address(given, ElementType.INT32);
