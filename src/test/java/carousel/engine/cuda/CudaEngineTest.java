@@ -393,7 +393,6 @@ class CudaEngineTest {
             engine.lane(1);
             engine.scale(x, 2);
             engine.lane(0);
-            engine.await(0, 1);
             standIn.fail(StandIn.Kind.LAUNCH, 2);
             engine.scale(x, 3);
             assertThrows(EngineException.class, engine::synchronize);
