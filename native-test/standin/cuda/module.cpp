@@ -489,6 +489,7 @@ int makeKernelJob(Function* function, const unsigned* grid, const unsigned* bloc
     made->what = function->name;
     made->nodeType = NODE_KERNEL;
     made->kernel = call;
+    made->together = cooperative ? grid[0] * grid[1] * grid[2] : 0;
     result = checkArguments(*call, *made);
     if (result != SUCCESS) {
         return result;

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.engine.LstmFeature;
+import carousel.engine.LstmSpec;
 import carousel.engine.cuda.fused.FusedEngineProvider;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmOptions;
@@ -58,9 +59,10 @@ abstract class FusedPathContract extends ContractEngine implements LstmContract 
         return super.options().withPrecision(precision);
     }
 
+    /** Layers of one direction go side by side, in chunks so short that there are some. */
     @Override
     Map<String, String> properties() {
-        return Map.of("carousel.fused.path", path);
+        return Map.of("carousel.fused.path", path, "carousel.fused.wavefront", "2");
     }
 
     private static LstmCase taken(LstmCase lstm) {
@@ -95,6 +97,15 @@ abstract class FusedPathContract extends ContractEngine implements LstmContract 
     public void stackMatchesTheReference(LstmCase lstm) {
         LstmContract.super.stackMatchesTheReference(lstm);
         requirePath();
+        LstmSpec spec = lstm.spec();
+        boolean drawn = spec.dropout() + spec.recurrentWeightDropout() > 0 && lstm.dropout() != null;
+        if (spec.layers() > 1 && spec.direction().cells() == 1 && lstm.timeSteps() > 2 && !drawn) {
+            String stack = "H=" + spec.hiddenSize() + " T=" + lstm.timeSteps() + " N=" + lstm.batchSize() + ": "
+                    + spec.layers() + " layers side by side in ";
+            assertTrue(
+                    engine().notes().stream().anyMatch(line -> line.startsWith(stack)),
+                    () -> "no " + stack + engine().notes());
+        }
     }
 
     @Override

@@ -17,8 +17,8 @@ import jcuda.jcublas.cublasHandle;
 import jcuda.runtime.cudaStream_t;
 
 /**
- * One device as an engine uses it: the driver's primary context, one stream in which everything happens in the order it is asked for,
- * and cuBLAS on that stream. A context belongs to an operating system's thread: {@link #enter} binds it to the caller's.
+ * One device as an engine uses it: the driver's primary context, one stream in which everything happens in the order it is asked for
+ * but for what goes through {@link Lanes} in between, and cuBLAS on that stream. A context belongs to an operating system's thread: {@link #enter} binds it to the caller's.
  */
 public final class CudaContext implements AutoCloseable {
     /** Which device an engine opens, counted from 0 among those that the driver shows. */

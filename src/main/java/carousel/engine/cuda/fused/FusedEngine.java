@@ -28,10 +28,12 @@ import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -41,6 +43,8 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The LSTM by products and fused pointwise kernels. Forward, for each cell: {@code W x + b} of all time steps in one product; then for
@@ -50,7 +54,7 @@ import java.util.stream.IntStream;
  *
  * <p>Where a layer's recurrent weights fit the registers of a block, a cluster or many blocks, one {@link ResidentKernel} may take the place of
  * all that is done for each step, for both directions at once, and where inputs are narrow that of the first product: {@link PathChoice} says where
- * it does.
+ * it does. Stacks of such layers of one direction go through time side by side where {@link Wavefront} says so.
  *
  * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
  * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:
@@ -58,6 +62,8 @@ import java.util.stream.IntStream;
  * no finite gradient.
  */
 final class FusedEngine extends CudaEngine {
+    private static final Logger LOG = LoggerFactory.getLogger(FusedEngine.class);
+
     /** What the kernels of the plain cell compute; a mask on the recurrent weights is made before them. */
     private static final Set<LstmFeature> PLAIN = Set.copyOf(EnumSet.of(
             LstmFeature.PROJECTION, LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
@@ -89,6 +95,10 @@ final class FusedEngine extends CudaEngine {
     private final Gpu gpu;
     private final Duration patience;
     private final PathChoice choice;
+    private final String wavefronts = Wavefront.setting();
+    /** A line for each kind of stack whose layers have gone side by side. */
+    private final Set<String> stacks = new LinkedHashSet<>();
+
     private final Map<WeightsKey, Weights> weights = new HashMap<>();
 
     /**
@@ -134,10 +144,12 @@ final class FusedEngine extends CudaEngine {
                 + Kernels.digest(ResidentKernel.FILES.toArray(String[]::new)));
     }
 
-    /** For each shape so far, a line that says which path runs it and why. */
+    /** For each shape so far, a line that says which path runs it and why; then one for each stack whose layers go side by side. */
     @Override
     public List<String> notes() {
-        return choice.lines();
+        List<String> notes = new ArrayList<>(choice.lines());
+        notes.addAll(stacks);
+        return List.copyOf(notes);
     }
 
     /** Parameters in another form, made anew where they may have changed since. */
@@ -199,8 +211,10 @@ final class FusedEngine extends CudaEngine {
             return;
         }
         try (Scope workspace = openScope("forward workspace")) {
-            FusedTape.Kept kept =
-                    kernels.stream().anyMatch(Optional::isPresent) ? FusedTape.Kept.LAYER : FusedTape.Kept.CELL;
+            FusedTape.Kept kept = wavefront(inCall(spec, input), kernels, timeSteps, batchSize)
+                            .isPresent()
+                    ? FusedTape.Kept.STACK
+                    : kernels.stream().anyMatch(Optional::isPresent) ? FusedTape.Kept.LAYER : FusedTape.Kept.CELL;
             FusedTape.Trace trace = new FusedTape.Trace(spec, workspace, timeSteps, batchSize, kept);
             new Pass(spec, parameters, input, timeSteps, batchSize, trace, kernels).forward(output);
         }
@@ -246,6 +260,32 @@ final class FusedEngine extends CudaEngine {
                         training,
                         spec.beyond(RESIDENT).orElse(null))))
                 .toList();
+    }
+
+    /**
+     * How the layers of a stack go side by side; nothing where they go one after the other: both directions of a layer need all of the
+     * one below, and what is drawn anew in each pass would cut the commands of a pass into pieces. Each lane has multiprocessors of its
+     * own for all blocks of any layer's kernel. So kernels whose blocks wait for each other find room whatever the others do: as long as one of their
+     * blocks has no place yet, there is a multiprocessor that has none of them, and everything else that may be there comes to an end by
+     * itself.
+     *
+     * @param spec as it is {@linkplain #inCall in the call}
+     */
+    private Optional<Wavefront> wavefront(
+            LstmSpec spec, List<Optional<ResidentKernel>> kernels, int timeSteps, int batchSize) {
+        if (kernels.contains(Optional.<ResidentKernel>empty())
+                || spec.direction().cells() > 1
+                || spec.dropout() > 0
+                || spec.recurrentWeightDropout() > 0) {
+            return Optional.empty();
+        }
+        int blocks = kernels.stream()
+                .flatMap(Optional::stream)
+                .mapToInt(kernel -> kernel.blocks(kernel.tiles(batchSize)))
+                .max()
+                .orElseThrow();
+        int room = gpu.room(1) / blocks;
+        return Wavefront.of(wavefronts, spec.layers(), timeSteps, Math.min(mostLanes(), room));
     }
 
     /**
@@ -465,6 +505,11 @@ final class FusedEngine extends CudaEngine {
         }
     }
 
+    /** What a layer does with the steps {@code from} to {@code to - 1}. */
+    private interface Chunk {
+        void take(int layer, int from, int to);
+    }
+
     /** One call's sizes and addresses. */
     private final class Pass {
         private final LstmSpec spec;
@@ -494,6 +539,8 @@ final class FusedEngine extends CudaEngine {
         private final List<Optional<ResidentKernel>> kernels;
         /** Whether there are any. */
         private final boolean sweeping;
+        /** How layers go side by side; null where they go one after the other. */
+        private final Wavefront wavefront;
         /** See {@link #mailRoom}; that of the pass that runs. */
         private long mail;
 
@@ -523,6 +570,13 @@ final class FusedEngine extends CudaEngine {
             this.outputs = spec.outputSize();
             this.width = spec.sequenceWidth();
             this.cells = spec.direction().cells();
+            this.wavefront = wavefront(spec, kernels, timeSteps, batchSize).orElse(null);
+            if (wavefront != null) {
+                String line = "H=" + hidden + " T=" + timeSteps + " N=" + batchSize + ": " + wavefront;
+                if (stacks.add(line)) {
+                    LOG.info("fused stack with {}", line);
+                }
+            }
             Tensor given = input.lengths() == null ? input.deviceLengths() : trace.lengths();
             this.lengths = given == null ? 0 : DeviceStorage.address(given, ElementType.INT32);
             this.varied = spec.beyond(PLAIN).isPresent();
@@ -654,6 +708,10 @@ final class FusedEngine extends CudaEngine {
                         .integer(spec.inputSize())
                         .over((long) rows * spec.inputSize());
             }
+            if (wavefront != null) {
+                forwardSideBySide(output);
+                return;
+            }
             try (Scope workspace = openScope("masks")) {
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
                 List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
@@ -690,6 +748,101 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** Goes through all layers at once, each with room of its own. */
+        private void forwardSideBySide(LstmOutput output) {
+            try (Scope workspace = openScope("layers side by side")) {
+                SideBySide layers = new SideBySide(workspace, true);
+                inLanes(() -> wavefront.forward(layers.course((layer, from, to) -> {
+                    int inputs = spec.layerInputSize(layer);
+                    int t = firstTime(layer, from, to);
+                    if (inputsAreOperands(layer)) {
+                        operands.changed(at(layerInput(layer), t, inputs), (long) (to - from) * batchSize * inputs);
+                    }
+                    if (!multipliesInputs(layer)) {
+                        beginInputs(layer, layer, t, to - from);
+                    }
+                    if (from == 0) {
+                        beginStates(layer);
+                    }
+                    boolean top = layer == spec.layers() - 1;
+                    long y = output(top ? output.y() : trace.layerInput(layer + 1));
+                    launchForward(layer, y, layers.weights(layer), from, to);
+                    if (to == timeSteps) {
+                        keepStates(layer);
+                        deliver(layer, output.last());
+                    }
+                })));
+            }
+        }
+
+        /** Opens lanes for some work and closes them, whatever becomes of it. */
+        private void inLanes(Runnable work) {
+            fork(wavefront.lanes());
+            try {
+                work.run();
+            } finally {
+                join();
+            }
+        }
+
+        /** The first in time of the steps {@code from} to {@code to - 1} of a cell, which are counted as they are processed. */
+        private int firstTime(int state, int from, int to) {
+            return reversed(state) ? timeSteps - to : from;
+        }
+
+        /** What layers of one cell each need to be at work at the same time. */
+        private final class SideBySide {
+            private final boolean forward;
+            private final List<Masks> masks;
+            private final List<List<Long>> packingRooms = new ArrayList<>();
+            private final long[] mails;
+            private final long[][] weights = new long[spec.layers()][];
+
+            SideBySide(Scope workspace, boolean forward) {
+                this.forward = forward;
+                // Nothing is drawn.
+                this.masks = List.of(new Masks(workspace));
+                for (int layer = 0; layer < spec.layers(); layer++) {
+                    packingRooms.add(List.of(packingRoom(workspace)));
+                }
+                this.mails = new long[wavefront.lanes()];
+                Arrays.setAll(mails, lane -> mailRoom(workspace, forward));
+            }
+
+            /** Where a layer's packed recurrent weights lie; packs them when they are asked for first. */
+            long[] weights(int layer) {
+                if (weights[layer] == null) {
+                    weights[layer] = packed(layer, forward, masks, packingRooms.get(layer));
+                }
+                return weights[layer];
+            }
+
+            Masks masks() {
+                return masks.get(0);
+            }
+
+            /** The lanes of the engine, and what a layer does with a chunk. */
+            Wavefront.Course course(Chunk chunk) {
+                return new Wavefront.Course() {
+                    @Override
+                    public void lane(int lane) {
+                        FusedEngine.this.lane(lane);
+                        mail = mails[lane];
+                    }
+
+                    @Override
+                    public void await(int lane, int other) {
+                        FusedEngine.this.await(lane, other);
+                    }
+
+                    @Override
+                    public void chunk(int layer, int from, int to) {
+                        chunk.take(layer, from, to);
+                    }
+                };
+            }
+        }
+
         /** What each cell of a layer has for itself: the same for all of them where one is done with it before the next begins. */
         private <R> List<R> eachCell(Supplier<R> room) {
             R first = room.get();
@@ -710,17 +863,31 @@ final class FusedEngine extends CudaEngine {
             LstmLayout.Cell weights = layout.cell(state);
             int inputs = spec.layerInputSize(layer);
             FusedTape.Cell cell = trace.cell(state);
-            long a = output(cell.gates());
-            long h = output(cell.h());
-            long c = output(cell.c());
             if (cell.normal() != null) {
                 long u = output(cell.normal().u());
                 product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), false, u);
                 variation(cell, weights, masks).normalizeInputs(rows);
             } else if (!multipliesInputs(layer)) {
-                setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
-                product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
+                beginInputs(state, layer, 0, timeSteps);
             }
+            beginStates(state);
+        }
+
+        /** {@code W x + b} of so many steps from time t on. */
+        private void beginInputs(int state, int layer, int t, int steps) {
+            LstmLayout.Cell weights = layout.cell(state);
+            int inputs = spec.layerInputSize(layer);
+            int some = steps * batchSize;
+            long a = at(output(trace.cell(state).gates()), t, gates);
+            long x = at(layerInput(layer), t, inputs);
+            setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), some, gates);
+            product(false, true, some, gates, inputs, x, weight(weights.inputWeights()), true, a);
+        }
+
+        private void beginStates(int state) {
+            FusedTape.Cell cell = trace.cell(state);
+            long h = output(cell.h());
+            long c = output(cell.c());
             int firstSlot = reversed(state) ? timeSteps : 0;
             if (input.initial() == null) {
                 clear(at(h, firstSlot, outputs), (long) batchSize * outputs);
@@ -795,8 +962,22 @@ final class FusedEngine extends CudaEngine {
 
         /** Goes through time, for all cells of a layer at once. */
         private void sweep(int layer, long y, List<Masks> masks, List<Long> rooms) {
-            long[] weights = packed(layer, true, masks, rooms);
-            launch(layer, true, weights, launch -> {
+            launchForward(layer, y, packed(layer, true, masks, rooms), 0, timeSteps);
+            for (int k = 0; k < cells; k++) {
+                keepStates(layer * cells + k);
+            }
+        }
+
+        /** Makes what the products of the way back read of the states, where there is to be one; no product of this pass does. */
+        private void keepStates(int state) {
+            if (trace.kept() == FusedTape.Kept.ALL) {
+                operands.changed(before(state), (long) rows * outputs);
+            }
+        }
+
+        /** Runs the kernel, from its packed weights, for the steps {@code from} to {@code to - 1} as they are processed. */
+        private void launchForward(int layer, long y, long[] weights, int from, int to) {
+            launch(layer, true, weights, from, to, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -810,19 +991,16 @@ final class FusedEngine extends CudaEngine {
                     }
                 }
             });
-            if (trace.kept() == FusedTape.Kept.ALL) {
-                for (int k = 0; k < cells; k++) {
-                    // The products of the way back read them; none of this pass does.
-                    int state = layer * cells + k;
-                    operands.changed(before(state), (long) rows * outputs);
-                }
-            }
         }
 
         /** The same on the way back: leaves {@code da} where the gates were. */
         private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> rooms) {
-            long[] weights = packed(layer, false, masks, rooms);
-            launch(layer, false, weights, launch -> {
+            launchBackward(layer, dy, d, packed(layer, false, masks, rooms), 0, timeSteps);
+        }
+
+        private void launchBackward(
+                int layer, long dy, List<VariedCell.Gradients> d, long[] weights, int from, int to) {
+            launch(layer, false, weights, from, to, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -844,8 +1022,9 @@ final class FusedEngine extends CudaEngine {
             });
         }
 
-        /** Runs the kernel on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
-        private void launch(int layer, boolean forward, long[] weights, Consumer<Kernels.Launch> arrays) {
+        /** Runs the kernel for some steps, on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
+        private void launch(
+                int layer, boolean forward, long[] weights, int from, int to, Consumer<Kernels.Launch> arrays) {
             ResidentKernel kernel = kernel(layer);
             int reversed = 0;
             for (int k = 0; k < cells; k++) {
@@ -863,8 +1042,8 @@ final class FusedEngine extends CudaEngine {
                 launch.integer(width)
                         .address(lengths)
                         .integer(reversed)
-                        .integer(0)
-                        .integer(timeSteps)
+                        .integer(from)
+                        .integer(to)
                         .integer(timeSteps)
                         .integer(batchSize)
                         .integer(hidden)
@@ -1034,6 +1213,10 @@ final class FusedEngine extends CudaEngine {
 
         void backward(LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
             long gradients = optionalOutput(parameterGradients);
+            if (wavefront != null) {
+                backwardSideBySide(outputGradient, gradients, inputGradient);
+                return;
+            }
             try (Scope workspace = openScope("backward workspace")) {
                 long dm = spec.projected() ? output(workspace.allocate("dm", batchSize, hidden)) : 0;
                 long dhTotal = spec.projected()
@@ -1110,6 +1293,63 @@ final class FusedEngine extends CudaEngine {
                         dropout(dx, spec.dropout(), input.dropout().substream(layer - 1), dx, (long) rows * width);
                     }
                     dy = dx;
+                }
+            }
+        }
+
+        /**
+         * Goes back through all layers at once; the products for the gradients of parameters, which nothing waits for, come after it, in the
+         * order in which they come where layers go one after the other.
+         */
+        private void backwardSideBySide(LstmOutput outputGradient, long gradients, LstmInputGradient inputGradient) {
+            int last = spec.layers() - 1;
+            try (Scope workspace = openScope("backward workspace")) {
+                SideBySide layers = new SideBySide(workspace, false);
+                List<VariedCell.Gradients> d = new ArrayList<>();
+                // Layer l reads the gradient of its output from one and writes that of its input to the other: in each
+                // chunk, layer l + 1
+                // has written and layer l has read what layer l - 1 writes over.
+                long[] between = new long[2];
+                for (int layer = 0; layer <= last; layer++) {
+                    d.add(new VariedCell.Gradients(
+                            output(workspace.allocate("dh", batchSize, outputs)),
+                            0,
+                            output(workspace.allocate("dc", batchSize, hidden)),
+                            0,
+                            0,
+                            0,
+                            0,
+                            0));
+                    if (layer > 0 && layer <= between.length) {
+                        between[(layer - 1) % 2] =
+                                output(workspace.allocate("layer gradient", timeSteps, batchSize, width));
+                    }
+                    long a = input(trace.cell(layer).gates());
+                    copyInto(workspace, "narrow gates", timeSteps, batchSize, gates, a);
+                }
+                inLanes(() -> wavefront.backward(layers.course((layer, from, to) -> {
+                    if (to == timeSteps) {
+                        loadStates(outputGradient.last(), layer, d.get(layer));
+                    }
+                    long dy = layer == last ? optionalInput(outputGradient.y()) : between[layer % 2];
+                    launchBackward(layer, dy, List.of(d.get(layer)), layers.weights(layer), from, to);
+                    int t = firstTime(layer, from, to);
+                    int some = (to - from) * batchSize;
+                    long da = at(output(trace.cell(layer).gates()), t, gates);
+                    operands.changed(da, (long) some * gates);
+                    if (layer > 0) {
+                        long w = weight(layout.cell(layer).inputWeights());
+                        long dx = at(between[(layer - 1) % 2], t, width);
+                        product(false, false, some, spec.layerInputSize(layer), gates, da, w, false, dx);
+                    }
+                })));
+                for (int layer = last; layer >= 0; layer--) {
+                    long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : 0;
+                    products(layer, layer, true, gradients, d.get(layer), dx, layers.masks());
+                    if (inputGradient.initial() != null) {
+                        copyState(d.get(layer).dh(), inputGradient.initial().h(), layer, outputs);
+                        copyState(d.get(layer).dc(), inputGradient.initial().c(), layer, hidden);
+                    }
                 }
             }
         }
