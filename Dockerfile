@@ -1,6 +1,7 @@
-# Two images:
+# Images:
 #   docker build -t carousel .                        for NVIDIA GPUs (docker run --gpus all)
 #   docker build -t carousel:cpu --target cpu .       for plain machines
+#   docker build -t carousel:spark --target spark .   for drivers and executors of Spark on Kubernetes; --target spark-cuda with GPUs
 # Volumes: /data for data sets, /runs for run folders. A SIGTERM (docker stop) ends a training run with a checkpoint.
 
 FROM maven:3.9.9-eclipse-temurin-17 AS build
@@ -43,6 +44,25 @@ WORKDIR /
 HEALTHCHECK --interval=5m --timeout=2m --start-period=1m CMD ["carousel", "doctor"]
 ENTRYPOINT ["/opt/carousel/bin/carousel"]
 CMD ["train"]
+
+# Spark's own image with Carousel's jar: its entry point starts drivers and executors as Kubernetes asks for them.
+FROM apache/spark:4.0.1-scala2.13-java17-ubuntu AS spark
+LABEL org.opencontainers.image.title="Carousel on Spark" \
+      org.opencontainers.image.description="Driver and executor of Apache Spark with Carousel's jar" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build --chmod=644 /src/target/carousel-spark.jar /opt/carousel/carousel-spark.jar
+
+# The same for executors with GPUs: the libraries that the image below has, from its own base.
+FROM spark AS spark-cuda
+LABEL org.opencontainers.image.title="Carousel on Spark with GPUs" \
+      org.opencontainers.image.description="Driver and executor of Apache Spark with Carousel's jar, CUDA and cuDNN" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=nvidia/cuda:12.6.3-cudnn-runtime-ubuntu22.04 /usr/local/cuda-12.6/targets/x86_64-linux/lib /opt/cuda
+COPY --from=nvidia/cuda:12.6.3-cudnn-runtime-ubuntu22.04 /usr/lib/x86_64-linux-gnu/libcudnn*.so* /opt/cuda/
+COPY --from=build /natives /opt/natives
+ENV LD_LIBRARY_PATH=/opt/natives:/opt/cuda \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu22.04 AS cuda
 LABEL org.opencontainers.image.title="Carousel" \

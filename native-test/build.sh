@@ -13,6 +13,13 @@ for tool in c++ cmake; do
     }
 done
 
+# One at a time where several ask for it at once.
+mkdir -p "$folder"
+if command -v flock >/dev/null; then
+    exec 9>"$folder/.${2:-build}.lock"
+    flock 9
+fi
+
 if [ "${2:-}" = test ]; then
     log=$folder/test.log
     passed=$folder/passed
@@ -34,7 +41,6 @@ if [ "${2:-}" = test ]; then
     exit
 fi
 
-mkdir -p "$folder"
 log=$folder/build.log
 { cmake -S "$here" -B "$folder" && cmake --build "$folder" --parallel 2; } >"$log" 2>&1 || {
     tail -n 40 "$log" >&2

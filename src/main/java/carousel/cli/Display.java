@@ -51,9 +51,10 @@ final class Display implements Callback, AutoCloseable {
             if (bar == null) {
                 bar = open(trainer);
             }
-            bar.step();
+            // Several steps may have been taken together.
+            bar.stepTo((step - 1) % stepsPerEpoch + 1);
         }
-        boolean due = step % displaySteps == 0 || tutorial && step == 1;
+        boolean due = trainer.passed(displaySteps) || tutorial && step == 1;
         if (!due) {
             return;
         }

@@ -2,6 +2,7 @@ package carousel.cli;
 
 import carousel.engine.EngineException;
 import carousel.format.FileErrors;
+import carousel.spark.ClusterException;
 import carousel.tensor.OutOfTensorMemoryException;
 import carousel.training.DivergenceException;
 import java.io.IOException;
@@ -31,7 +32,8 @@ import picocli.CommandLine.ScopeType;
             ConvertCommand.class,
             GradientsCommand.class,
             DoctorCommand.class,
-            BenchCommand.class
+            BenchCommand.class,
+            SparkCommand.class
         })
 public final class Main implements Runnable {
     static final int FAILURE = 1;
@@ -124,6 +126,7 @@ public final class Main implements Runnable {
                 || error instanceof IllegalArgumentException
                 || error instanceof EngineException
                 || error instanceof DivergenceException
+                || error instanceof ClusterException
                 || error instanceof OutOfTensorMemoryException;
         String message = String.valueOf(error.getMessage()).strip().replaceAll("\\s*\\R\\s*", " ");
         return meantForPeople ? message : "internal error, please report it: " + error + " (--debug shows where)";

@@ -4,6 +4,7 @@ import carousel.engine.Engine;
 import carousel.format.FormatException;
 import carousel.optimizer.Optimizer;
 import carousel.optimizer.Schedule;
+import carousel.spark.ClusterSettings;
 import com.google.gson.Gson;
 import com.google.gson.JsonParseException;
 import java.util.Locale;
@@ -27,6 +28,7 @@ import java.util.Map;
  * @param fingerprint of the training data: a resumed run must find the same
  * @param engine the one that was really used
  * @param precision its precision; null in files that do not say
+ * @param cluster how the training is divided among machines; null for a single one
  */
 record RunConfig(
         String task,
@@ -52,7 +54,8 @@ record RunConfig(
         SequencesTask.Settings sequences,
         String fingerprint,
         String engine,
-        String precision) {
+        String precision,
+        ClusterSettings cluster) {
 
     RunConfig {
         cell = cell == null ? CellOptions.Settings.NONE : cell;
@@ -80,6 +83,11 @@ record RunConfig(
     RunConfig withFindings(String dataFingerprint, Engine used) {
         String word = used.precision().name().toLowerCase(Locale.ROOT);
         return with(data, timeSteps, steps, epochs, text, series, sequences, dataFingerprint, used.name(), word);
+    }
+
+    /** With what was asked of the executors of a cluster; the driver's own engine says nothing. */
+    RunConfig withEngine(String name, String itsPrecision) {
+        return with(data, timeSteps, steps, epochs, text, series, sequences, fingerprint, name, itsPrecision);
     }
 
     RunConfig withTimeSteps(int value) {
@@ -141,7 +149,37 @@ record RunConfig(
                 newSequences,
                 newFingerprint,
                 newEngine,
-                newPrecision);
+                newPrecision,
+                cluster);
+    }
+
+    RunConfig withCluster(ClusterSettings value) {
+        return new RunConfig(
+                task,
+                data,
+                preset,
+                pixels,
+                timeSteps,
+                hidden,
+                layers,
+                bidirectional,
+                dropout,
+                batch,
+                steps,
+                epochs,
+                optimizer,
+                learningRate,
+                decay,
+                clip,
+                seed,
+                cell,
+                text,
+                series,
+                sequences,
+                fingerprint,
+                engine,
+                precision,
+                value);
     }
 
     /** @param batchesPerEpoch which the decay of the learning rate goes by */

@@ -6,10 +6,12 @@ import carousel.engine.ParameterView;
 import carousel.format.FormatException;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
+import carousel.training.Callback;
 import carousel.training.Checkpoint;
 import carousel.training.DivergenceException;
 import carousel.training.Evaluation;
 import carousel.training.History;
+import carousel.training.RemoteSteps;
 import carousel.training.RunFolder;
 import carousel.training.TensorBoardCallback;
 import carousel.training.Trainer;
@@ -40,14 +42,14 @@ import picocli.CommandLine.Option;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = "Trains a model and leaves a run folder. With no options: an LSTM on the embedded digits.")
-final class TrainCommand implements Callable<Integer> {
+class TrainCommand implements Callable<Integer> {
     private static final long MOST_STEPS = 1_000_000_000_000L;
     private static final int LARGEST_SIZE = 1 << 16;
     /** How long an interrupted run may take to finish its step and write its checkpoint. */
     private static final long STOP_SECONDS = 120;
 
     @CommandLine.Spec
-    private CommandLine.Model.CommandSpec spec;
+    CommandLine.Model.CommandSpec spec;
 
     @Option(
             names = "--task",
@@ -63,7 +65,7 @@ final class TrainCommand implements Callable<Integer> {
             names = "--data",
             paramLabel = "PATH",
             description = "mnist: folder with the four IDX files, gzipped or not. text, series, sequences: the file.")
-    private Path data;
+    Path data;
 
     @Option(names = "--preset", paramLabel = "NAME", description = "The tutorial's recipe: tensorflow or keras.")
     private String preset;
@@ -101,7 +103,7 @@ final class TrainCommand implements Callable<Integer> {
     private TableOptions table;
 
     @Mixin
-    private EngineChoice engineChoice;
+    EngineChoice engineChoice;
 
     @Option(names = "--hidden", paramLabel = "N", description = "Hidden size. Default: by task, 32 to 256.")
     private Integer hidden;
@@ -162,10 +164,10 @@ final class TrainCommand implements Callable<Integer> {
     private long checkpointSteps = 100;
 
     @Option(names = "--out", paramLabel = "DIR", description = "Run folder. Default: runs/TASK-TIME.")
-    private Path out;
+    Path out;
 
     @Option(names = "--resume", paramLabel = "DIR", description = "Go on with the run in this folder.")
-    private Path resume;
+    Path resume;
 
     @Option(
             names = "--tensorboard",
@@ -173,7 +175,7 @@ final class TrainCommand implements Callable<Integer> {
             description = "Also write the run for TensorBoard, into DIR/train and DIR/validation.")
     private Path tensorboard;
 
-    private PrintWriter screen;
+    PrintWriter screen;
 
     @Override
     public Integer call() throws IOException {
@@ -196,10 +198,10 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private int start(CountDownLatch done) throws IOException {
-        RunConfig config = settings();
+        RunConfig config = here(divided(settings()));
         Task.Data sources = config.taskKind().data(config);
-        try (Engine engine = engineChoice.open("auto", sources.model())) {
-            RunConfig used = sources.config().withFindings(sources.fingerprint(), engine);
+        try (Engine engine = open("auto", sources.model())) {
+            RunConfig used = kept(sources.config().withFindings(sources.fingerprint(), engine));
             try (Model model = Model.create(engine, sources.model(), used.seed());
                     RunFolder run = RunFolder.create(
                             out != null ? out : newFolder(used.task()), used.metadata(), checkpointSteps)) {
@@ -230,9 +232,10 @@ final class TrainCommand implements Callable<Integer> {
         Path file = resume.resolve(RunFolder.CHECKPOINT);
         Checkpoint.Saved saved = Checkpoint.read(file);
         RunConfig config = RunConfig.from(saved.metadata(), file);
+        requireOwn(config);
         refuseOtherSettings(config);
         if (data != null) {
-            config = config.withData(data.toAbsolutePath().normalize().toString());
+            config = config.withData(dataPlace());
         }
         config = table.tested(config);
         if (steps != null || epochs != null) {
@@ -241,7 +244,7 @@ final class TrainCommand implements Callable<Integer> {
                     steps == null ? 0 : Check.atLeast("--steps", steps, 1),
                     epochs == null ? 0 : Check.range("--epochs", epochs, 1, Integer.MAX_VALUE));
         }
-        Task.Data sources = config.taskKind().data(config);
+        Task.Data sources = config.taskKind().data(here(config));
         if (!sources.fingerprint().equals(config.fingerprint())) {
             throw new IllegalArgumentException("the data of '" + resume + "' has changed: "
                     + (config.data() == null
@@ -250,7 +253,7 @@ final class TrainCommand implements Callable<Integer> {
                     + "; give the same data with --data, or start a new run");
         }
         ModelSpec modelSpec = sources.model();
-        try (Engine engine = engineChoice.open(config.engine(), modelSpec)) {
+        try (Engine engine = open(config.engine(), modelSpec)) {
             requireWhole(file, saved.checkpoint(), modelSpec);
             try (Model model = Model.empty(engine, modelSpec);
                     RunFolder run = RunFolder.resume(
@@ -299,10 +302,11 @@ final class TrainCommand implements Callable<Integer> {
                 config.seed()));
         screen.flush();
         Thread hook = null;
-        try (Display display = new Display(screen, run, tutorial, shown, perEpoch);
+        try (RemoteSteps remote = remote(config, sources, run);
+                Display display = new Display(screen, run, tutorial, shown, perEpoch);
                 TensorBoardCallback board =
                         tensorboard == null ? null : TensorBoardCallback.create(tensorboard, config.metadata(), shown);
-                Trainer trainer = trainer(config, perEpoch, model, display, board, run)) {
+                Trainer trainer = trainer(config, perEpoch, model, display, board, run, remote)) {
             if (from != null) {
                 trainer.restore(from);
                 screen.println("Resuming after step " + trainer.step() + " of " + total);
@@ -313,7 +317,7 @@ final class TrainCommand implements Callable<Integer> {
                 history = trainer.fitSteps(sources.training(), sources.validation(), total);
             } catch (DivergenceException e) {
                 display.endBar();
-                screen.println("The last good model, of step " + run.savedStep() + ", is in " + run.folder());
+                screen.println("The last good model, of step " + run.savedStep() + ", is in " + place(run));
                 screen.flush();
                 throw e;
             }
@@ -326,39 +330,49 @@ final class TrainCommand implements Callable<Integer> {
         }
     }
 
-    private static Trainer trainer(
-            RunConfig config, long perEpoch, Model model, Display display, TensorBoardCallback board, RunFolder run) {
+    private Trainer trainer(
+            RunConfig config,
+            long perEpoch,
+            Model model,
+            Display display,
+            TensorBoardCallback board,
+            RunFolder run,
+            RemoteSteps remote) {
         Trainer.Builder builder = Trainer.of(model)
                 .loss(config.taskKind().loss())
                 .optimizer(config.optimizerSettings(perEpoch))
                 .seed(config.seed())
                 .keepBest()
+                .remote(remote)
                 // The folder last: what the others write about a step must be there when the checkpoint of that step
                 // is.
                 .callback(display);
         if (board != null) {
             builder.reportGradientNorm().callback(board);
         }
-        return builder.callback(run).open();
+        builder.callback(run);
+        callbacks().forEach(builder::callback);
+        return builder.open();
     }
 
     private int finish(
             RunConfig config, Task.Data sources, Trainer trainer, RunFolder run, History history, boolean tutorial)
             throws IOException {
         if (history.end() == History.End.STOPPED_ON_REQUEST) {
-            screen.println("Stopped after step " + history.steps() + " of " + trainer.totalSteps()
-                    + "; go on with: carousel train --resume " + quoted(run.folder()));
+            screen.println("Stopped after step " + history.steps() + " of " + trainer.totalSteps() + "; go on with: "
+                    + command() + " --resume " + quoted(place(run)));
             screen.flush();
             return Main.FAILURE;
         }
         run.finish(trainer).ifPresent(reason -> screen.println("No curves: " + reason));
+        finished();
         if (tutorial) {
             screen.println("Optimization Finished!");
         }
         Optional<Evaluation> test = trainer.evaluateUnlessStopped(sources.test().source());
         if (test.isEmpty()) {
-            screen.println("Stopped in the final test; the model is trained: carousel evaluate --model "
-                    + quoted(run.folder()));
+            screen.println(
+                    "Stopped in the final test; the model is trained: carousel evaluate --model " + quoted(place(run)));
             screen.flush();
             return Main.FAILURE;
         }
@@ -366,14 +380,69 @@ final class TrainCommand implements Callable<Integer> {
                 .result(config, sources.test(), test.get(), trainer.model())
                 .lines()
                 .forEach(screen::println);
-        screen.println("Run folder: " + run.folder());
+        screen.println("Run folder: " + place(run));
         screen.flush();
         return 0;
     }
 
+    /** What a user types to train. */
+    String command() {
+        return "carousel train";
+    }
+
+    /** Settings of this command that are not of a training on a single machine. */
+    RunConfig divided(RunConfig config) {
+        return config;
+    }
+
+    /** Where the data is, wherever the command is run the next time. */
+    String dataPlace() throws IOException {
+        return data.toAbsolutePath().normalize().toString();
+    }
+
+    /** The same settings with the data where it can be read. */
+    RunConfig here(RunConfig config) throws IOException {
+        return config;
+    }
+
+    /** The settings as they go into the run's files. */
+    RunConfig kept(RunConfig config) {
+        return config;
+    }
+
+    /** Throws where a run was not made with this command. */
+    void requireOwn(RunConfig config) {
+        if (config.cluster() != null) {
+            throw new IllegalArgumentException("the run of '" + resume
+                    + "' was trained on a cluster: go on with carousel spark train --resume, or start a new run");
+        }
+    }
+
+    /** The engine that the model is on. */
+    Engine open(String otherwise, ModelSpec model) {
+        return engineChoice.open(otherwise, model);
+    }
+
+    /** Where the steps are taken; null for on that engine. */
+    RemoteSteps remote(RunConfig config, Task.Data sources, RunFolder run) {
+        return null;
+    }
+
+    /** More callbacks, after all others. */
+    List<Callback> callbacks() {
+        return List.of();
+    }
+
+    /** The run folder, as people know it. */
+    String place(RunFolder run) {
+        return run.folder().toString();
+    }
+
+    /** Called when the run folder is whole. */
+    void finished() throws IOException {}
+
     /** A path as a shell takes it. */
-    private static String quoted(Path path) {
-        String text = path.toString();
+    private static String quoted(String text) {
         return text.chars().anyMatch(Character::isWhitespace) ? "'" + text + "'" : text;
     }
 
@@ -410,7 +479,7 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     /** The options and, where there are none, the defaults of the preset and the task. */
-    private RunConfig settings() {
+    private RunConfig settings() throws IOException {
         String recipe = preset == null
                 ? null
                 : Check.choice("--preset", preset, Preset.class).name().toLowerCase(Locale.ROOT);
@@ -447,7 +516,7 @@ final class TrainCommand implements Callable<Integer> {
         Check.choice("--optimizer", rule, RunConfig.Rule.class);
         return new RunConfig(
                 kind.name(),
-                data == null ? null : data.toAbsolutePath().normalize().toString(),
+                data == null ? null : dataPlace(),
                 recipe,
                 pixels,
                 steps(kind, defaults),
@@ -467,6 +536,7 @@ final class TrainCommand implements Callable<Integer> {
                 text ? textSettings() : null,
                 kind instanceof SeriesTask ? table.series() : null,
                 kind instanceof SequencesTask ? table.sequences() : null,
+                null,
                 null,
                 null,
                 null);

@@ -7,7 +7,7 @@ import java.util.Arrays;
  * Sequences of similar lengths together, so that a batch needs no more steps than the longest of its own: its T is that
  * length, and little of it is padding. Each epoch sees every sequence exactly once.
  */
-public final class BucketedBatches extends DatasetExtents {
+public final class BucketedBatches extends DatasetExtents implements DrawnBatches {
     private final int batchSize;
     private final long seed;
     private final boolean shuffled;
@@ -67,7 +67,7 @@ public final class BucketedBatches extends DatasetExtents {
         return new BucketedBatches(dataset, Math.min(batchSize, dataset.size()), 0, false);
     }
 
-    /** The sequences of a batch, in the order of its rows. */
+    @Override
     public int[] members(long number) {
         DatasetBatches.examplesBefore(number, batchSize);
         arrange(number / batchesPerEpoch());

@@ -2,15 +2,18 @@ package carousel.data;
 
 /** Batches of the dataset's own extents, two of which are reused: a full one, and one for what a pass leaves over. */
 abstract class DatasetBatches extends DatasetExtents {
-    private final Batch full;
-    /** What a pass leaves over after its full batches; null when nothing is left. */
-    private final Batch rest;
+    private final int batchSize;
+    /** What a pass leaves over after its full batches; 0 when nothing is left, or all batches are full. */
+    private final int left;
+    /** Made when they are asked for: who only wants to know which sequences are in a batch needs no room for them. */
+    private Batch full;
+
+    private Batch rest;
 
     DatasetBatches(SequenceDataset dataset, int batchSize, boolean allFull) {
         super(dataset);
-        this.full = dataset.newBatch(batchSize);
-        int left = dataset.size() % batchSize;
-        this.rest = left == 0 || allFull ? null : dataset.newBatch(left);
+        this.batchSize = batchSize;
+        this.left = allFull ? 0 : dataset.size() % batchSize;
     }
 
     static void requireBatchSize(SequenceDataset dataset, int batchSize, int most) {
@@ -32,16 +35,26 @@ abstract class DatasetBatches extends DatasetExtents {
 
     /** The batch for the examples of a pass from this position on. */
     final Batch batchAt(int position) {
-        return rest != null && dataset().size() - position < full.batchSize() ? rest : full;
+        return batchOf(left != 0 && dataset().size() - position < batchSize ? left : batchSize);
+    }
+
+    /** The batch of so many sequences, as many as the full ones or as a pass leaves over. */
+    final Batch batchOf(int sequences) {
+        if (sequences == batchSize) {
+            full = full == null ? dataset().newBatch(batchSize) : full;
+            return full;
+        }
+        rest = rest == null ? dataset().newBatch(left) : rest;
+        return rest;
     }
 
     @Override
     public final long batchesPerEpoch() {
-        return (dataset().size() + (long) full.batchSize() - 1) / full.batchSize();
+        return (dataset().size() + (long) batchSize - 1) / batchSize;
     }
 
     @Override
     public final int batchSize() {
-        return full.batchSize();
+        return batchSize;
     }
 }

@@ -8,7 +8,7 @@ abstract class DatasetExtents implements BatchSource {
         this.dataset = dataset;
     }
 
-    final SequenceDataset dataset() {
+    public final SequenceDataset dataset() {
         return dataset;
     }
 

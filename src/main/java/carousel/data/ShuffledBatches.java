@@ -6,7 +6,7 @@ import carousel.engine.RandomSequence;
  * A dataset in a new random order each epoch, for training. The order of an epoch depends only on the seed and the epoch.
  * Only the current epoch's order is kept, so asking for batches in turn is cheap and jumping costs one permutation.
  */
-public final class ShuffledBatches extends DatasetBatches {
+public final class ShuffledBatches extends DatasetBatches implements DrawnBatches {
     /** What happens where the batches do not divide the dataset. */
     public enum Mode {
         /** The last batch of an epoch is smaller, so that each epoch sees every example exactly once. */
@@ -40,7 +40,7 @@ public final class ShuffledBatches extends DatasetBatches {
     }
 
     @Override
-    public Batch batch(long number) {
+    public int[] members(long number) {
         long examplesBefore = examplesBefore(number, batchSize());
         long epoch;
         int position;
@@ -51,14 +51,24 @@ public final class ShuffledBatches extends DatasetBatches {
             epoch = examplesBefore / dataset().size();
             position = (int) (examplesBefore % dataset().size());
         }
-        Batch batch = batchAt(position);
         shuffle(epoch);
-        for (int row = 0; row < batch.batchSize(); row++) {
+        int[] members = new int[mode == Mode.PER_EPOCH ? Math.min(batchSize(), order.length - position) : batchSize()];
+        for (int row = 0; row < members.length; row++) {
             if (position == order.length) {
                 position = 0;
                 shuffle(++epoch);
             }
-            dataset().read(order[position++], batch, row);
+            members[row] = order[position++];
+        }
+        return members;
+    }
+
+    @Override
+    public Batch batch(long number) {
+        int[] members = members(number);
+        Batch batch = batchOf(members.length);
+        for (int row = 0; row < members.length; row++) {
+            dataset().read(members[row], batch, row);
         }
         return batch;
     }

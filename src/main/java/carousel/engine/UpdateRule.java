@@ -1,10 +1,12 @@
 package carousel.engine;
 
+import java.io.Serializable;
+
 /**
  * How parameters {@code p} follow their gradients {@code d}, elementwise, with learning rate {@code r}, step number {@code t}
  * counted from 1, and up to two moments {@code m} and {@code v} per parameter that start as zeros.
  */
-public sealed interface UpdateRule {
+public sealed interface UpdateRule extends Serializable {
     /** The smallest epsilon of a rule that divides by a root. */
     double SMALLEST_EPSILON = 1e-30;
 

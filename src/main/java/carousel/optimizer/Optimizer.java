@@ -5,6 +5,7 @@ import carousel.engine.Update;
 import carousel.engine.UpdateRule;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
+import java.io.Serializable;
 
 /**
  * A recipe for training: an update rule, a learning rate over time, and gradient clipping.
@@ -13,7 +14,7 @@ import carousel.tensor.Tensor;
  * @param schedule the learning rate of each step
  * @param maxNorm gradients are scaled down to this global L2 norm where theirs is larger; 0 for no clipping
  */
-public record Optimizer(UpdateRule rule, Schedule schedule, double maxNorm) {
+public record Optimizer(UpdateRule rule, Schedule schedule, double maxNorm) implements Serializable {
     public Optimizer {
         if (!(maxNorm >= 0) || Double.isInfinite(maxNorm)) {
             throw new IllegalArgumentException(

@@ -1,10 +1,12 @@
 package carousel.optimizer;
 
+import java.io.Serializable;
+
 /**
  * The learning rate of each step, a pure function of the step's number, so that a resumed run goes on exactly. Steps are
  * counted from 0 here: {@code rate(0)} is that of the first step.
  */
-public sealed interface Schedule {
+public sealed interface Schedule extends Serializable {
     /** The learning rate of a step. */
     double rate(long step);
 

@@ -8,9 +8,9 @@ public interface Callback {
     default void onStart(Trainer trainer) {}
 
     /**
-     * After each step.
+     * After each step, or after several that {@link RemoteSteps} take together.
      *
-     * @param batch what the step was trained on
+     * @param batch what the last of them was trained on; null where that is on other machines only
      */
     default void onStep(Trainer trainer, Batch batch) {}
 

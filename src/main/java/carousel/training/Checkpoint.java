@@ -26,6 +26,7 @@ import java.util.Map;
  * @param bestParameters those of the lowest validation loss; null where they are not kept
  * @param carriedState what the LSTM layers carry from batch to batch, as {@link carousel.layer.ModelState#read()} gives it; null
  *     where they carry nothing
+ * @param remoteMemory what {@link RemoteSteps} remember; null where they remember nothing or there are none
  */
 public record Checkpoint(
         ModelSpec model,
@@ -36,7 +37,8 @@ public record Checkpoint(
         double[] firstMoment,
         double[] secondMoment,
         double[] bestParameters,
-        double[] carriedState) {
+        double[] carriedState,
+        double[] remoteMemory) {
 
     private static final String MODEL = "carousel.model";
     private static final String OPTIMIZER = "carousel.optimizer";
@@ -62,6 +64,7 @@ public record Checkpoint(
         add(writer, "second_moment", secondMoment);
         add(writer, "best_parameters", bestParameters);
         add(writer, "carried_state", carriedState);
+        add(writer, "remote_memory", remoteMemory);
         writer.writeTo(path);
     }
 
@@ -101,7 +104,8 @@ public record Checkpoint(
                         optional(file, "first_moment"),
                         optional(file, "second_moment"),
                         optional(file, "best_parameters"),
-                        optional(file, "carried_state"));
+                        optional(file, "carried_state"),
+                        optional(file, "remote_memory"));
                 return new Saved(checkpoint, file.metadata());
             } catch (FormatException | RuntimeException e) {
                 // Gson wraps what a constructor throws in more ways than one.

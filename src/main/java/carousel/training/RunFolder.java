@@ -183,7 +183,7 @@ public final class RunFolder implements Callback, Closeable {
     }
 
     private void saveWhenDue(Trainer trainer) {
-        if (trainer.step() % checkpointSteps == 0) {
+        if (trainer.passed(checkpointSteps)) {
             save(trainer);
         }
     }

@@ -125,7 +125,7 @@ public final class TensorBoardCallback implements Callback, Closeable {
     @Override
     public void onStep(Trainer trainer, Batch batch) {
         long step = trainer.step();
-        if (step % displaySteps != 0) {
+        if (!trainer.passed(displaySteps)) {
             return;
         }
         Evaluation recent = trainer.recent();

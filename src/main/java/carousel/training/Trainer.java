@@ -6,7 +6,6 @@ import carousel.engine.Engine;
 import carousel.engine.Loss;
 import carousel.layer.Model;
 import carousel.layer.ModelState;
-import carousel.layer.Pass;
 import carousel.optimizer.Optimizer;
 import carousel.optimizer.Plateau;
 import carousel.optimizer.ReduceOnPlateau;
@@ -53,6 +52,9 @@ public final class Trainer implements AutoCloseable {
     private final boolean keepBest;
     private final boolean reportGradientNorm;
     private final LossScaler lossScaler;
+    /** Where the steps are taken; null where on this engine. */
+    private final RemoteSteps remote;
+
     private final Evaluator evaluator;
     private final Scope scope;
     private final Optimizer.State optimizerState;
@@ -76,6 +78,9 @@ public final class Trainer implements AutoCloseable {
     private double squaredGradientNorm = -1;
 
     private long stepNanos;
+    /** Steps taken since the callbacks were last called. */
+    private long lastSteps;
+
     private double rateFactor = 1;
     private double bestLoss = Double.POSITIVE_INFINITY;
     private long bestStep;
@@ -100,17 +105,27 @@ public final class Trainer implements AutoCloseable {
         this.reportGradientNorm = builder.reportGradientNorm;
         LossScale lossScale = builder.lossScale == null ? LossScale.of(engine.precision()) : builder.lossScale;
         this.lossScaler = new LossScaler(lossScale);
+        this.remote = builder.remote;
         this.reportWidth = reportGradientNorm ? LOSS_REPORT + 1 : LOSS_REPORT;
         this.reportValues = new double[REPORT_ROWS * reportWidth];
         this.seed = builder.seed;
         this.evaluator = new Evaluator(model, loss);
+        if (remote != null) {
+            remote.begin(model, loss, optimizer);
+        }
         this.scope = engine.openScope("trainer");
         try {
             this.optimizerState =
                     optimizer.open(engine, scope, model.parameters().elements());
             this.reports = scope.allocate("reports", REPORT_ROWS, reportWidth);
             boolean needsNorm = optimizer.maxNorm() > 0 || lossScale.isDynamic();
-            this.unreportedNorm = needsNorm && !reportGradientNorm ? scope.allocate("squared gradient norm", 1) : null;
+            if (remote != null && lossScale.isDynamic()) {
+                throw new IllegalArgumentException("steps on other machines have no loss scale, which "
+                        + engine.precision() + " needs: take bf16 or fp32");
+            }
+            this.unreportedNorm = needsNorm && !reportGradientNorm || reportGradientNorm && remote != null
+                    ? scope.allocate("squared gradient norm", 1)
+                    : null;
         } catch (RuntimeException e) {
             scope.close();
             throw e;
@@ -133,6 +148,7 @@ public final class Trainer implements AutoCloseable {
         private boolean keepBest;
         private boolean reportGradientNorm;
         private LossScale lossScale;
+        private RemoteSteps remote;
         private long seed = 1;
 
         private Builder(Model model) {
@@ -198,6 +214,12 @@ public final class Trainer implements AutoCloseable {
             return this;
         }
 
+        /** Has the steps taken, and the validation done, on other machines. */
+        public Builder remote(RemoteSteps value) {
+            this.remote = value;
+            return this;
+        }
+
         /**
          * Allocates the optimizer's moments on the model's engine. Close the trainer before the model.
          *
@@ -235,10 +257,18 @@ public final class Trainer implements AutoCloseable {
         boolean pending = step > 0 && step % perEpoch == 0 && !atEpochEnd();
         while ((step < steps || pending) && !stoppedEarly && !stopRequested) {
             long stepStart = System.nanoTime();
-            Batch batch = training.batch(pending ? step - 1 : step);
-            if (!pending) {
-                trainOn(batch, training.contiguous() ? carried : null, step % perEpoch == 0);
+            long before = step;
+            Batch batch = null;
+            if (remote == null) {
+                batch = training.batch(pending ? step - 1 : step);
+                if (!pending) {
+                    trainOn(batch, training.contiguous() ? carried : null, step % perEpoch == 0);
+                }
+            } else if (!pending) {
+                trainRemotely(Math.min(steps - step, perEpoch - step % perEpoch));
             }
+            // An epoch's report that is made up for counts as that of its last step.
+            lastSteps = Math.max(1, step - before);
             stepNanos += System.nanoTime() - stepStart;
             pending = step % perEpoch == 0;
             if (pending) {
@@ -249,6 +279,9 @@ public final class Trainer implements AutoCloseable {
                 pending = false;
                 endEpoch(report.get());
                 epochStart = System.nanoTime();
+            }
+            if (remote != null) {
+                batch = remote.batch(step - 1);
             }
             for (Callback callback : callbacks) {
                 callback.onStep(this, batch);
@@ -311,36 +344,17 @@ public final class Trainer implements AutoCloseable {
             state.clear();
         }
         try (Scope stepScope = engine.openScope("step")) {
-            Tensor input = Evaluator.input(model, stepScope, batch);
-            Pass pass = Pass.training(engine, stepScope, input, batch.lengths(), seed, step)
-                    .withMask(batch.mask())
-                    .withResets(batch.resets())
-                    .carrying(state);
-            Evaluator.readSource(model, stepScope, batch, pass);
-            Tensor output = model.forward(pass);
-            Tensor predictions = Model.rows(output);
-            Tensor gradient =
-                    stepScope.allocate("output gradient", output.shape().toArray());
             long report = step % REPORT_ROWS * reportWidth;
-            engine.loss(
+            BatchGradient.compute(
+                    model,
                     loss,
-                    predictions,
-                    Evaluator.targets(engine, stepScope, loss, batch, predictions),
-                    Evaluator.rowWeights(model, stepScope, pass),
-                    reports.view("report", report, Shape.of(LOSS_REPORT)),
-                    Model.rows(gradient));
-            double scale = lossScaler.scale();
-            if (scale != 1) {
-                engine.scale(gradient, scale);
-            }
-            model.clearGradients();
-            model.backward(pass, gradient);
-            if (scale != 1) {
-                engine.scale(model.gradients(), 1 / scale);
-            }
-            if (state != null) {
-                state.advance();
-            }
+                    batch,
+                    stepScope,
+                    seed,
+                    step,
+                    state,
+                    lossScaler.scale(),
+                    reports.view("report", report, Shape.of(LOSS_REPORT)));
             Tensor norm = reportGradientNorm
                     ? reports.view("squared gradient norm", report + LOSS_REPORT, Shape.of(1))
                     : unreportedNorm;
@@ -360,6 +374,40 @@ public final class Trainer implements AutoCloseable {
         if (step - firstUnread == REPORT_ROWS) {
             readReports();
         }
+    }
+
+    /** @param most steps that may be taken before the end of the epoch, or of the training */
+    private void trainRemotely(long most) {
+        int count = (int) Math.min(remote.together(), most);
+        if (count > 1) {
+            double[][] totals = remote.advance(optimizerState, seed, step, count, rateFactor);
+            for (double[] total : totals) {
+                count(total);
+            }
+            squaredGradientNorm = -1;
+            return;
+        }
+        double[] total = remote.gradient(seed, step);
+        if (unreportedNorm != null) {
+            engine.squaredNorm(model.gradients(), unreportedNorm);
+            double[] square = new double[1];
+            engine.read(unreportedNorm, square);
+            squaredGradientNorm = reportGradientNorm ? square[0] : -1;
+        }
+        optimizerState.update(model.parameters(), model.gradients(), step, step, rateFactor, unreportedNorm);
+        count(total);
+    }
+
+    /** Counts a step of which the sums are known. */
+    private void count(double[] total) {
+        if (!Double.isFinite(total[0])) {
+            throw new DivergenceException(
+                    step + 1, total[0], optimizer.schedule().rate(step) * rateFactor);
+        }
+        epochTotals.add(total[0], total[1], total[2]);
+        recentTotals.add(total[0], total[1], total[2]);
+        step++;
+        firstUnread = step;
     }
 
     /** Whether the gradients of which this is the norm are finite, and not so large that their squares are not. */
@@ -416,7 +464,9 @@ public final class Trainer implements AutoCloseable {
         Evaluation training = epochTotals.evaluation(loss);
         Evaluation held = new Evaluation(Double.NaN, Double.NaN, 0);
         if (validation != null) {
-            Optional<Evaluation> evaluation = evaluator.evaluateUnless(() -> stopRequested, validation);
+            Optional<Evaluation> evaluation = remote != null
+                    ? remote.validate(() -> stopRequested)
+                    : evaluator.evaluateUnless(() -> stopRequested, validation);
             if (evaluation.isEmpty()) {
                 return Optional.empty();
             }
@@ -476,6 +526,11 @@ public final class Trainer implements AutoCloseable {
     /** Steps done. */
     public long step() {
         return step;
+    }
+
+    /** Whether the steps since callbacks were last called, one unless they are taken together, reached or passed a multiple of this. */
+    public boolean passed(long every) {
+        return step / every != (step - lastSteps) / every;
     }
 
     /** Steps that the call of {@code fit} under way will have done. */
@@ -603,7 +658,8 @@ public final class Trainer implements AutoCloseable {
                 read(optimizerState.firstMoment()),
                 read(optimizerState.secondMoment()),
                 bestParameters,
-                restoredState == null && carried != null ? carried.read() : restoredState);
+                restoredState == null && carried != null ? carried.read() : restoredState,
+                remote == null ? null : remote.memory());
     }
 
     private double[] read(Tensor tensor) {
@@ -655,6 +711,9 @@ public final class Trainer implements AutoCloseable {
         bestStep = state.bestStep();
         bestParameters = checkpoint.bestParameters();
         restoredState = checkpoint.carriedState();
+        if (remote != null) {
+            remote.restore(checkpoint.remoteMemory());
+        }
         epochTotals.clear();
         epochTotals.add(state.lossSum(), state.rightSum(), state.weightSum());
         recentTotals.clear();

@@ -46,7 +46,17 @@ class ArchitectureTest {
             Map.entry("spark", List.of("training", "format", "layer", "optimizer", "data", "engine", "tensor")),
             Map.entry("lesson", List.of("training", "format", "layer", "optimizer", "data", "engine", "tensor")),
             Map.entry(
-                    "cli", List.of("lesson", "training", "format", "layer", "optimizer", "data", "engine", "tensor")));
+                    "cli",
+                    List.of(
+                            "spark",
+                            "lesson",
+                            "training",
+                            "format",
+                            "layer",
+                            "optimizer",
+                            "data",
+                            "engine",
+                            "tensor")));
 
     /** Fewer top-level classes than this mean that the rules look past them. */
     private static final Map<String, Integer> AT_LEAST = Map.ofEntries(
@@ -65,6 +75,7 @@ class ArchitectureTest {
             Map.entry("format.onnx", 15),
             Map.entry("format.tensorboard", 2),
             Map.entry("training", 8),
+            Map.entry("spark", 20),
             Map.entry("lesson", 7),
             Map.entry("cli", 8));
 
@@ -175,6 +186,27 @@ class ArchitectureTest {
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage("picocli..", "me.tongfei.."));
+    }
+
+    @Test
+    void onlyTheSparkRoomSeesSpark() {
+        check(noClasses()
+                .that()
+                .resideOutsideOfPackage(ROOT + ".spark..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("org.apache.spark..", "org.apache.hadoop..", "scala.."));
+    }
+
+    /** Spark is not always there, and without it a class that looks for it has to be one that needs none of it. */
+    @Test
+    void theLookForSparkNeedsNone() {
+        check(noClasses()
+                .that()
+                .haveFullyQualifiedName(ROOT + ".spark.SparkRuntime")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("org.apache.spark..", "org.apache.hadoop..", "scala.."));
     }
 
     @Test

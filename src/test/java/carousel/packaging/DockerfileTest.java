@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -71,13 +72,16 @@ class DockerfileTest {
 
     @Test
     void theImageForGpusIsTheDefault() {
-        assertEquals(List.of("build", "cpu", "cuda"), List.copyOf(STAGES.keySet()));
+        assertEquals(List.of("build", "cpu", "spark", "spark-cuda", "cuda"), List.copyOf(STAGES.keySet()));
     }
 
     @Test
     void basesAreOfOneVersion() {
         STAGES.forEach((name, stage) -> {
             String image = stage.get(0).text().split(" ")[0];
+            if (STAGES.containsKey(image)) {
+                return;
+            }
             assertTrue(image.matches("[a-z/]+:[\\w.-]*\\d+\\.\\d+[\\w.-]*"), image);
             assertFalse(image.endsWith("latest"), image);
         });
@@ -112,6 +116,28 @@ class DockerfileTest {
         assertEquals(cpu, cuda);
         assertTrue(only("cuda", "ENV").contains("LD_LIBRARY_PATH=/opt/natives:"));
         assertTrue(all("cuda", "COPY").contains("--from=build /natives /opt/natives"));
+    }
+
+    @Test
+    void theImageForSparkIsSparksOwnWithTheJar() {
+        List<Instruction> stage = STAGES.get("spark");
+        assertTrue(stage.get(0).text().matches("apache/spark:4[\\w.]*-scala2\\.13-java17-ubuntu AS spark"));
+        assertEquals(
+                "--from=build --chmod=644 /src/target/carousel-spark.jar /opt/carousel/carousel-spark.jar",
+                only("spark", "COPY"));
+        List<Instruction> withGpus = STAGES.get("spark-cuda");
+        assertEquals("spark AS spark-cuda", withGpus.get(0).text());
+        String cuda = STAGES.get("cuda").get(0).text().split(" ")[0];
+        assertEquals(
+                2,
+                all("spark-cuda", "COPY").stream()
+                        .filter(copy -> copy.startsWith("--from=" + cuda + " "))
+                        .count());
+        assertTrue(only("spark-cuda", "ENV").contains("LD_LIBRARY_PATH=/opt/natives:/opt/cuda "));
+        // Kubernetes calls Spark's entry point, as Spark's user.
+        Stream.concat(stage.stream(), withGpus.stream())
+                .forEach(line ->
+                        assertFalse(List.of("USER", "ENTRYPOINT", "CMD", "RUN").contains(line.name()), line::toString));
     }
 
     @Test

@@ -337,7 +337,8 @@ class TrainerTest {
                 first,
                 second,
                 best,
-                of.carriedState());
+                of.carriedState(),
+                of.remoteMemory());
     }
 
     @ParameterizedTest

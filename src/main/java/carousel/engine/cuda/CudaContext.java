@@ -1,6 +1,7 @@
 package carousel.engine.cuda;
 
 import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.concurrent.locks.LockSupport;
@@ -18,7 +19,8 @@ import jcuda.runtime.cudaStream_t;
 
 /**
  * One device as an engine uses it: the driver's primary context, one stream in which everything happens in the order it is asked for
- * but for what goes through {@link Lanes} in between, and cuBLAS on that stream. A context belongs to an operating system's thread: {@link #enter} binds it to the caller's.
+ * but for what goes through {@link Lanes} in between, and cuBLAS on that stream. A context belongs to an operating system's thread: {@link
+ * #enter} binds it to the caller's.
  */
 public final class CudaContext implements AutoCloseable {
     /** Which device an engine opens, counted from 0 among those that the driver shows. */
@@ -45,11 +47,17 @@ public final class CudaContext implements AutoCloseable {
     /** What is said of a device that has not ended what it was asked for; null of any other. */
     private String hanging;
 
-    /** Opens the device that the property {@value #DEVICE} names; the first one without it. */
-    CudaContext() {
+    /**
+     * Opens a device.
+     *
+     * @param wanted which one; {@link EngineOptions#ANY_DEVICE} is that which the property {@value #DEVICE} names, the first one without it
+     */
+    CudaContext(int wanted) {
         int[] count = new int[1];
         Status.driver(JCudaDriver.cuDeviceGetCount(count), "cuDeviceGetCount", "this machine");
-        ordinal = ordinal(System.getProperty(DEVICE, "0"), count[0]);
+        ordinal = wanted == EngineOptions.ANY_DEVICE
+                ? ordinal("the property " + DEVICE, System.getProperty(DEVICE, "0"), count[0])
+                : ordinal("the device", Integer.toString(wanted), count[0]);
         try {
             Status.driver(JCudaDriver.cuDeviceGet(device, ordinal), "cuDeviceGet", "device %d", ordinal);
             byte[] bytes = new byte[256];
@@ -93,7 +101,7 @@ public final class CudaContext implements AutoCloseable {
         }
     }
 
-    private static int ordinal(String text, int count) {
+    private static int ordinal(String what, String text, int count) {
         try {
             int value = Integer.parseInt(text.strip());
             if (value >= 0 && value < count) {
@@ -103,8 +111,8 @@ public final class CudaContext implements AutoCloseable {
             // Said below.
         }
         // Not a lack of this machine, which auto would pass over, but a setting that is wrong.
-        throw new IllegalArgumentException("the property " + DEVICE + " should be the number of a GPU in the [0, "
-                + (count - 1) + "] range but got '" + text + "': leave it out for the first GPU");
+        throw new IllegalArgumentException(what + " should be the number of a GPU in the [0, " + (count - 1)
+                + "] range but got '" + text + "': leave it out for the first GPU");
     }
 
     private int attribute(int which) {

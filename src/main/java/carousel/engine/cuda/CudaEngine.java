@@ -58,7 +58,7 @@ public abstract class CudaEngine implements Engine {
         this.precision = precision;
         this.real = precision.storage();
         this.operands = operands;
-        this.context = new CudaContext();
+        this.context = new CudaContext(options.device());
         Staging openStaging = null;
         Blas openBlas = null;
         lanes = new Lanes(context);

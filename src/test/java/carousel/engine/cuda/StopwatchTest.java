@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.EngineOptions;
 import carousel.engine.cuda.fused.FusedEngineProvider;
 import carousel.fixture.AvailableEngines;
 import carousel.fixture.StandIn;
@@ -23,7 +24,7 @@ class StopwatchTest {
     void open() {
         AvailableEngines.assume(new FusedEngineProvider());
         held = held();
-        context = new CudaContext();
+        context = new CudaContext(EngineOptions.ANY_DEVICE);
     }
 
     @AfterEach

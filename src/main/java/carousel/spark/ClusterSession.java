@@ -1,0 +1,74 @@
+package carousel.spark;
+
+import java.io.IOException;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.sql.SparkSession;
+
+/** The session that a command works in: that of the program where it has one, otherwise a new one that ends with the command. */
+public final class ClusterSession implements AutoCloseable {
+    private final SparkSession session;
+    private final boolean own;
+
+    private ClusterSession(SparkSession session, boolean own) {
+        this.session = session;
+        this.own = own;
+    }
+
+    /**
+     * Opens it.
+     *
+     * @param name of the application, where it has none
+     * @throws ClusterException when there is no Spark or it says no cluster to work on
+     */
+    public static ClusterSession open(String name) {
+        SparkRuntime.check();
+        boolean own = SparkSession.getActiveSession().isEmpty()
+                && SparkSession.getDefaultSession().isEmpty();
+        SparkSession.Builder builder = SparkSession.builder();
+        if (System.getProperty("spark.app.name") == null) {
+            builder.appName(name);
+        }
+        try {
+            return new ClusterSession(builder.getOrCreate(), own);
+        } catch (RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            // Scala's methods declare none of the exceptions that they throw.
+            throw new ClusterException(
+                    String.valueOf(e.getMessage()).contains("master")
+                            ? "nothing says which cluster to work on: run it with spark-submit, with --master where there is no"
+                                    + " other setting"
+                            : TaskFailures.of(e).getMessage(),
+                    e);
+        }
+    }
+
+    /** A path as it may be given to this or another session: one of this machine, or with its file system's name. */
+    public String place(String path) throws IOException {
+        Configuration settings = session.sparkContext().hadoopConfiguration();
+        return ClusterFiles.isLocal(settings, path)
+                ? ClusterFiles.local(settings, path).toString()
+                : ClusterFiles.qualified(settings, path);
+    }
+
+    /** Whether {@link #place} gave a path of this machine. */
+    public static boolean isLocal(String place) {
+        return place.startsWith("/");
+    }
+
+    /** How many tasks the cluster runs at once, as far as it is known. */
+    public int parallelism() {
+        return session.sparkContext().defaultParallelism();
+    }
+
+    SparkSession session() {
+        return session;
+    }
+
+    @Override
+    public void close() {
+        if (own) {
+            session.stop();
+        }
+    }
+}

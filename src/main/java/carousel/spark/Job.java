@@ -1,0 +1,82 @@
+package carousel.spark;
+
+import carousel.engine.Engine;
+import carousel.engine.EngineException;
+import carousel.engine.EngineOptions;
+import carousel.engine.Engines;
+import carousel.engine.Loss;
+import carousel.format.FormatException;
+import carousel.format.ModelJson;
+import carousel.layer.Model;
+import carousel.layer.ModelSpec;
+import carousel.tensor.Precision;
+import java.io.Serializable;
+import java.util.List;
+import java.util.Map;
+import org.apache.spark.TaskContext;
+import org.apache.spark.resource.ResourceInformation;
+
+/**
+ * What the tasks of a run have in common.
+ *
+ * @param id of the run: its executors keep a model for it
+ * @param specification of the model, as JSON
+ * @param loss what it is trained with; null for scoring
+ * @param engine its name, or auto
+ * @param precision of its products; null for the engine's own
+ */
+record Job(String id, String specification, Loss loss, String engine, Precision precision) implements Serializable {
+    /** Spark's name for GPUs. */
+    private static final String GPU = "gpu";
+
+    private static final List<String> ON_GPUS = List.of("cudnn", "fused");
+
+    /** What {@code auto} is on an executor whose tasks have no GPU. */
+    private static final String ON_CPUS = "vector";
+
+    ModelSpec spec() {
+        try {
+            return ModelJson.parse(specification);
+        } catch (FormatException impossible) {
+            throw new IllegalStateException(impossible);
+        }
+    }
+
+    /** The GPU that Spark gave the task that runs here, or -1 for none. */
+    static int device(TaskContext task) {
+        Map<String, ResourceInformation> resources = task.resourcesJMap();
+        ResourceInformation gpu = resources.get(GPU);
+        if (gpu == null || gpu.addresses().length == 0) {
+            return EngineOptions.ANY_DEVICE;
+        }
+        String address = gpu.addresses()[0];
+        try {
+            return Integer.parseInt(address.strip());
+        } catch (NumberFormatException notANumber) {
+            throw new ClusterException("Spark gave the task the GPU '" + address
+                    + "' where the number of a device is needed: have the discovery script print numbers");
+        }
+    }
+
+    /**
+     * Opens the engine of a task: on the GPU that it was given, otherwise on its cores.
+     *
+     * @param device as {@link #device(TaskContext)} has it
+     * @param threads of a CPU's engine
+     */
+    Engine open(int device, int threads, ModelSpec spec) {
+        boolean given = device != EngineOptions.ANY_DEVICE;
+        if (!given && ON_GPUS.contains(engine)) {
+            throw new EngineException("the engine '" + engine
+                    + "' needs a GPU but Spark gave the task none: set spark.executor.resource.gpu.amount and"
+                    + " spark.task.resource.gpu.amount, or choose the engine " + ON_CPUS);
+        }
+        EngineOptions options = EngineOptions.defaults()
+                .withThreads(threads)
+                .withPrecision(precision)
+                .withDevice(device);
+        // A GPU that the task was not given may be another's.
+        String name = engine.equals(Engines.AUTO) && !given ? ON_CPUS : engine;
+        return Engines.openFor(name, options, Model.lstms(spec));
+    }
+}

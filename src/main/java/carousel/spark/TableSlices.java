@@ -1,0 +1,84 @@
+package carousel.spark;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Iterator;
+import java.util.List;
+import org.apache.spark.sql.Row;
+
+/** Slices of a table's rows. */
+final class TableSlices {
+    private TableSlices() {}
+
+    /**
+     * A slice, and what was left out of it.
+     *
+     * @param bad how many records
+     * @param samples what was wrong with some of them
+     */
+    static final class TableSlice extends Slice {
+        private static final long serialVersionUID = 1;
+
+        private final long bad;
+        private final List<String> samples;
+
+        private TableSlice(int partition, SequenceRow[] rows, long bad, List<String> samples) {
+            super(partition, rows);
+            this.bad = bad;
+            this.samples = samples;
+        }
+    }
+
+    /**
+     * What the driver has to know of a slice.
+     *
+     * @param shortest the length of the shortest sequence
+     * @param longest that of the longest; 0 where there is none
+     * @param targets real targets of a sequence; 0 for labels
+     * @param bad records left out
+     * @param samples what was wrong with some of them
+     */
+    record Summary(int size, int shortest, int longest, int targets, long bad, List<String> samples)
+            implements Serializable {}
+
+    static Slice read(
+            int partition, Iterator<Row> rows, SequenceColumns columns, int features, BadRecords bad, int most) {
+        List<SequenceRow> read = new ArrayList<>();
+        long left = 0;
+        ArrayList<String> samples = new ArrayList<>();
+        int targets = -1;
+        while (rows.hasNext()) {
+            try {
+                SequenceRow row = columns.read(rows.next(), features);
+                if (targets >= 0 && row.targetSize() != targets) {
+                    throw new BadRecordException(
+                            "a record has " + row.targetSize() + " targets where others have " + targets);
+                }
+                targets = row.targetSize();
+                read.add(row);
+            } catch (BadRecordException record) {
+                if (bad == BadRecords.STOP) {
+                    throw new ClusterException(record.getMessage() + "; mend it, or have bad records skipped", record);
+                }
+                left++;
+                if (samples.size() < most) {
+                    samples.add(record.getMessage());
+                }
+            }
+        }
+        return new TableSlice(partition, read.toArray(SequenceRow[]::new), left, samples);
+    }
+
+    static Summary summary(Slice slice) {
+        TableSlice mine = (TableSlice) slice;
+        int[] lengths = slice.lengths();
+        return new Summary(
+                lengths.length,
+                Arrays.stream(lengths).min().orElse(0),
+                Arrays.stream(lengths).max().orElse(0),
+                slice.targetSize(),
+                mine.bad,
+                mine.samples);
+    }
+}

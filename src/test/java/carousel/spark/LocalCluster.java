@@ -1,0 +1,120 @@
+package carousel.spark;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.apache.spark.sql.SparkSession;
+
+/** A cluster on this machine whose executors are processes of their own, for tests: Spark's {@code local-cluster}. */
+public final class LocalCluster {
+    private static final int MEGABYTES = 1024;
+    private static final long MOST_SECONDS = 90;
+    private static SparkSession session;
+    private static int running;
+
+    private LocalCluster() {}
+
+    /** The session of a cluster with so many executors of one core each; that of the test before where it has as many. */
+    public static synchronized SparkSession open(int executors) {
+        if (session != null && running == executors && !session.sparkContext().isStopped()) {
+            return session;
+        }
+        if (session != null) {
+            session.stop();
+        }
+        makeHome();
+        running = executors;
+        session = SparkSession.builder()
+                .master("local-cluster[" + executors + ",1," + MEGABYTES + "]")
+                .appName("carousel")
+                .config("spark.ui.enabled", "false")
+                .config("spark.driver.host", "127.0.0.1")
+                .config("spark.driver.bindAddress", "127.0.0.1")
+                .config("spark.executor.extraClassPath", classPath())
+                .config(
+                        "spark.executor.extraJavaOptions",
+                        "--add-modules=jdk.incubator.vector -Dcarousel.guard=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+                .config("spark.locality.wait", "0s")
+                .config("spark.sql.shuffle.partitions", "4")
+                .config("spark.sql.warehouse.dir", home().resolve("warehouse").toString())
+                .getOrCreate();
+        await(executors);
+        return session;
+    }
+
+    /** Waits for executors to be there, no more and no fewer. */
+    static void await(int executors) {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(MOST_SECONDS);
+        while (registered() != executors || executors().size() != executors) {
+            if (System.nanoTime() > end) {
+                throw new IllegalStateException("the cluster should have " + executors + " executors but has "
+                        + registered() + " in " + executors().size() + " processes");
+            }
+            try {
+                Thread.sleep(50);
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    }
+
+    /** Executors that the driver knows; itself it counts too. */
+    private static int registered() {
+        return session.sparkContext().statusTracker().getExecutorInfos().length - 1;
+    }
+
+    /** The class path of the tests: surefire hides its own behind a jar in some modes. */
+    private static String classPath() {
+        return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
+    static Path home() {
+        String home = System.getenv("SPARK_HOME");
+        if (home == null) {
+            throw new IllegalStateException(
+                    "these tests run with SPARK_HOME, SPARK_SCALA_VERSION=2.13 and SPARK_LOCAL_IP=127.0.0.1: see pom.xml");
+        }
+        return Path.of(home);
+    }
+
+    /** A home with the jars of Spark, as an installation has it. */
+    static void makeHome() {
+        try {
+            Path jars = Files.createDirectories(home().resolve("jars"));
+            for (String entry : classPath().split(File.pathSeparator)) {
+                Path jar = Path.of(entry).toAbsolutePath();
+                Path link = jars.resolve(jar.getFileName());
+                if (isSparks(jar) && !Files.exists(link)) {
+                    Files.deleteIfExists(link);
+                    Files.createSymbolicLink(link, jar);
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Not ours, nor a library that only Carousel or its tests have: those come with the application. */
+    private static boolean isSparks(Path jar) {
+        String path = jar.toString().replace(File.separatorChar, '/');
+        return path.endsWith(".jar")
+                && List.of("jcuda", "junit", "opentest4j", "archunit", "onnx", "tensorflow", "openjdk", "picocli")
+                        .stream()
+                        .noneMatch(path::contains);
+    }
+
+    /** The processes of the executors: this process starts no other Java. */
+    static List<ProcessHandle> executors() {
+        return ProcessHandle.current()
+                .descendants()
+                .filter(process -> process.info()
+                        .command()
+                        .map(command -> command.endsWith("java"))
+                        .orElse(false))
+                .toList();
+    }
+}
