@@ -32,8 +32,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -54,6 +57,8 @@ class FusedPathTest {
     private Path folder;
 
     private Property cache;
+    /** As the file calls it, once one has been written. */
+    private String machine;
 
     @BeforeEach
     void useAFile() {
@@ -289,13 +294,22 @@ class FusedPathTest {
         }
     }
 
-    /** As where measuring has said so of each. */
+    /** Writes the file as where measuring has said of each shape in BF16 which path is the fastest. */
+    private void remember(Map<String, String> paths) throws IOException {
+        if (machine == null) {
+            try (Engine engine = open(null, Precision.FP32)) {
+                LstmRuns.on(engine, TINY);
+            }
+            machine = Files.readString(file()).replaceFirst("(?s).*\"machines\": \\{\\s*\"([^\"]+)\".*", "$1");
+        }
+        String shapes = paths.entrySet().stream()
+                .map(path -> String.format("\"BF16 %s\": \"%s\"", path.getKey(), path.getValue()))
+                .collect(Collectors.joining(", "));
+        Files.writeString(file(), "{\"version\": 1, \"machines\": {\"" + machine + "\": {" + shapes + "}}}");
+    }
+
     @Test
     void layersOnDifferentPathsShareAPass() throws IOException {
-        try (Engine engine = open(null, Precision.FP32)) {
-            LstmRuns.on(engine, TINY);
-        }
-        String machine = Files.readString(file()).replaceFirst("(?s).*\"machines\": \\{\\s*\"([^\"]+)\".*", "$1");
         LstmSpec spec = LstmSpec.of(5, 33)
                 .withLayers(3)
                 .withDirection(Direction.BIDIRECTIONAL)
@@ -307,13 +321,12 @@ class FusedPathTest {
                 List.of("pointwise", "resident"),
                 List.of("cluster-inputs", "pointwise"),
                 List.of("resident-inputs", "cluster"))) {
-            StringBuilder shapes = new StringBuilder();
+            Map<String, String> shapes = new HashMap<>();
             for (String use : List.of("training", "inference")) {
-                shapes.append(shapes.isEmpty() ? "" : ", ");
-                shapes.append(String.format("\"BF16 H=33 C<=32%s%s\": \"%s\", ", sizes, use, paths.get(0)));
-                shapes.append(String.format("\"BF16 H=33%s%s\": \"%s\"", sizes, use, paths.get(1)));
+                shapes.put("H=33 C<=32" + sizes + use, paths.get(0));
+                shapes.put("H=33" + sizes + use, paths.get(1));
             }
-            Files.writeString(file(), "{\"version\": 1, \"machines\": {\"" + machine + "\": {" + shapes + "}}}");
+            remember(shapes);
             try (Engine engine = open(null, Precision.BF16);
                     Workbench bench = new Workbench(engine)) {
                 assertRight(lstm, engine);
@@ -329,6 +342,37 @@ class FusedPathTest {
                     assertTrue(line.contains(": " + paths.get(k % 2) + ", as remembered in "), line);
                 }
             }
+        }
+    }
+
+    /** Side by side each layer has a kernel of its own, and that with the most blocks says how many lanes there is room for. */
+    @Test
+    void layersOnDifferentPathsGoSideBySide() throws IOException {
+        Map<String, String> shapes = new HashMap<>();
+        for (String sizes : List.of(" T<=3 N<=16 training", " T<=3 N<=16 inference", " T<=3 N<=160 inference")) {
+            shapes.put("H=33 C<=32" + sizes, "resident-inputs");
+            shapes.put("H=33 C<=64" + sizes, "cluster");
+        }
+        remember(shapes);
+        LstmSpec spec = LstmSpec.of(5, 33).withLayers(2);
+        LstmCase lstm = LstmCase.of(spec, 3, 9).withInitial();
+        LstmData data = LstmData.of(lstm);
+        // 20 batch tiles: 20 blocks of the first layer, 80 of the second.
+        LstmCase large = LstmCase.of(spec, 3, 8 * 20);
+        try (Engine plain = Property.with(Wavefront.PROPERTY, "false", () -> open(null, Precision.BF16));
+                Engine engine = Property.with(Wavefront.PROPERTY, "1", () -> open(null, Precision.BF16));
+                Workbench bench = new Workbench(engine)) {
+            bench.run(large, LstmData.of(large), null);
+            assertEquals(2, engine.notes().size(), engine.notes()::toString);
+            assertRight(lstm, engine);
+            LstmResult expected = LstmRuns.on(plain, lstm);
+            LstmResult actual = bench.run(lstm, data);
+            expected.visitWith(actual, (what, one, other) -> assertArrayEquals(one, other, what));
+            assertArrayEquals(expected.y(), bench.run(lstm, data, null).y());
+            assertEquals(
+                    "H=33 T=3 N=9: 2 layers side by side in 2 lanes, 3 chunks of 1 steps",
+                    engine.notes().get(6));
+            assertEquals(2, plain.notes().size(), plain.notes()::toString);
         }
     }
 

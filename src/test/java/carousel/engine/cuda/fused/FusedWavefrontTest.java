@@ -14,6 +14,7 @@ import carousel.fixture.AvailableEngines;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
 import carousel.fixture.LstmResult;
+import carousel.fixture.LstmRuns;
 import carousel.fixture.Property;
 import carousel.fixture.StandIn;
 import carousel.fixture.StandIn.Count;
@@ -120,6 +121,7 @@ class FusedWavefrontTest {
         "resident, BF16, 9, 5, 4, FORWARD",
         "resident, FP16, 5, 3, 5, REVERSE",
         "resident, TF32, 33, 2, 3, REVERSE",
+        "resident-inputs, FP16, 5, 3, 4, REVERSE",
         "cluster, FP32, 20, 3, 4, FORWARD",
         "cluster, BF16, 70, 2, 3, REVERSE",
         "grid, BF16, 40, 2, 2, FORWARD"
@@ -130,14 +132,28 @@ class FusedWavefrontTest {
         LstmCase lstm = LstmCase.of(spec, timeSteps, 3)
                 .withLengths(timeSteps, 0, timeSteps - 1)
                 .withInitial();
-        LstmData data = LstmData.of(lstm);
-        LstmResult expected;
         long misuse = StandIn.find().map(standIn -> standIn.count(Count.MISUSE)).orElse(0L);
+        LstmResult expected = oneAfterTheOther(path, precision, lstm);
+        sideBySide(path, precision, timeSteps > 3 ? "2" : "1", lstm, expected);
+        assertEquals(
+                misuse,
+                StandIn.find().map(standIn -> standIn.count(Count.MISUSE)).orElse(0L));
+    }
+
+    private static LstmResult oneAfterTheOther(String path, Precision precision, LstmCase lstm) {
         try (Engine engine = open(path, precision, "false", true)) {
-            expected = run(engine, lstm, data);
+            LstmResult result = run(engine, lstm, LstmData.of(lstm));
             assertFalse(goesSideBySide(engine), engine.notes()::toString);
+            return result;
         }
-        try (Engine engine = open(path, precision, timeSteps > 3 ? "2" : "1", true)) {
+    }
+
+    /** Training and inference, whatever streams do that events do not forbid. */
+    private static List<String> sideBySide(
+            String path, Precision precision, String chunk, LstmCase lstm, LstmResult right) {
+        LstmData data = LstmData.of(lstm);
+        LstmResult expected = right;
+        try (Engine engine = open(path, precision, chunk, true)) {
             for (int order = 1; order <= 3; order++) {
                 unruly(order);
                 LstmResult actual = run(engine, lstm, data);
@@ -150,10 +166,33 @@ class FusedWavefrontTest {
                 assertArrayEquals(expected.y(), infer(engine, lstm, data));
             }
             assertTrue(goesSideBySide(engine), engine.notes()::toString);
+            return engine.notes();
         }
-        assertEquals(
-                misuse,
-                StandIn.find().map(standIn -> standIn.count(Count.MISUSE)).orElse(0L));
+    }
+
+    /** The inputs of the first layer are narrow enough for its kernel, and those of the second are not. */
+    @Test
+    void layersWithAndWithoutTheirInputsInTheKernelGoSideBySide() {
+        LstmSpec spec = LstmSpec.of(3, 33).withLayers(2);
+        LstmCase lstm = LstmCase.of(spec, 4, 3).withLengths(4, 0, 2).withInitial();
+        String path = FusedPath.RESIDENT_INPUTS.word();
+        LstmResult expected = oneAfterTheOther(path, Precision.TF32, lstm);
+        Tolerance.of(Precision.TF32).check(lstm, LstmRuns.onReference(lstm), expected);
+        List<String> notes = sideBySide(path, Precision.TF32, "1", lstm, expected);
+        String line = notes.get(0);
+        assertTrue(line.startsWith("H=33 C<=32 ") && line.contains(" training: resident-inputs, "), line);
+        line = notes.get(1);
+        assertTrue(line.startsWith("H=33 T<=4 ") && line.contains(" training: resident, "), line);
+
+        // Of the first layer's chunks none has a product.
+        StandIn counts = standIn();
+        calm();
+        LstmData data = LstmData.of(lstm);
+        try (Engine engine = open(path, Precision.TF32, "1", true)) {
+            long before = counts.count(Count.PRODUCTS);
+            infer(engine, lstm, data);
+            assertEquals(lstm.timeSteps(), counts.count(Count.PRODUCTS) - before);
+        }
     }
 
     @Test
