@@ -33,7 +33,6 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -96,8 +95,8 @@ final class FusedEngine extends CudaEngine {
     private final Duration patience;
     private final PathChoice choice;
     private final String wavefronts = Wavefront.setting();
-    /** A line for each kind of stack whose layers have gone side by side. */
-    private final Set<String> stacks = new LinkedHashSet<>();
+    /** One for each kind of stack whose layers have gone side by side. */
+    private final Lines stacks = new Lines();
 
     private final Map<WeightsKey, Weights> weights = new HashMap<>();
 
@@ -148,7 +147,7 @@ final class FusedEngine extends CudaEngine {
     @Override
     public List<String> notes() {
         List<String> notes = new ArrayList<>(choice.lines());
-        notes.addAll(stacks);
+        notes.addAll(stacks.all());
         return List.copyOf(notes);
     }
 
@@ -265,9 +264,9 @@ final class FusedEngine extends CudaEngine {
     /**
      * How the layers of a stack go side by side; nothing where they go one after the other: both directions of a layer need all of the
      * one below, and what is drawn anew in each pass would cut the commands of a pass into pieces. Each lane has multiprocessors of its
-     * own for all blocks of any layer's kernel. So kernels whose blocks wait for each other find room whatever the others do: as long as one of their
-     * blocks has no place yet, there is a multiprocessor that has none of them, and everything else that may be there comes to an end by
-     * itself.
+     * own for all blocks of any layer's kernel. So kernels whose blocks wait for each other find room whatever the others do: as long as
+     * one of their blocks has no place yet, there is a multiprocessor that has none of them, and everything else that may be there comes to
+     * an end by itself.
      *
      * @param spec as it is {@linkplain #inCall in the call}
      */

@@ -4,9 +4,7 @@ import carousel.engine.EngineException;
 import carousel.engine.cuda.Race;
 import carousel.tensor.OutOfTensorMemoryException;
 import carousel.tensor.Precision;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -42,8 +40,6 @@ final class PathChoice {
     private static final int SMALL_TILE = 8;
 
     private static final int TILE = 16;
-    /** Lines kept; beyond it the first is forgotten. */
-    static final int MOST_LINES = 256;
 
     private final Optional<FusedPath> pinned;
     private final Precision precision;
@@ -54,7 +50,7 @@ final class PathChoice {
     /** Why a kernel that was asked for is not used; nothing where it is. */
     private final Map<ResidentKernel, Optional<String>> refusals = new HashMap<>();
 
-    private final Deque<String> lines = new ArrayDeque<>();
+    private final Lines lines = new Lines();
     private PathMemory memory;
 
     /**
@@ -159,9 +155,9 @@ final class PathChoice {
         return FACTOR * product * Math.sqrt(1 + Math.log(shape.timeSteps()));
     }
 
-    /** For each shape so far, or the last {@value #MOST_LINES}, which path runs it and why. */
+    /** For each shape so far, or the last {@value Lines#MOST}, which path runs it and why. */
     List<String> lines() {
-        return List.copyOf(lines);
+        return lines.all();
     }
 
     /** The kernel for a shape, nothing for the pointwise path; measures where it must. */
@@ -172,10 +168,7 @@ final class PathChoice {
             StringBuilder why = new StringBuilder();
             chosen = choose(shape, why);
             String line = shape + ": " + path(chosen.orElse(null)).word() + why;
-            lines.addLast(line);
-            if (lines.size() > MOST_LINES) {
-                lines.removeFirst();
-            }
+            lines.add(line);
             LOG.info("fused path for {}", line);
             choices.put(shape, chosen);
         }

@@ -345,7 +345,7 @@ class FusedPathTest {
         }
     }
 
-    /** Side by side each layer has a kernel of its own, and that with the most blocks says how many lanes there is room for. */
+    /** Side by side each layer has a kernel of its own, and that with the most blocks says how many lanes there is room for. Where one has none there are no lanes. */
     @Test
     void layersOnDifferentPathsGoSideBySide() throws IOException {
         Map<String, String> shapes = new HashMap<>();
@@ -353,17 +353,21 @@ class FusedPathTest {
             shapes.put("H=33 C<=32" + sizes, "resident-inputs");
             shapes.put("H=33 C<=64" + sizes, "cluster");
         }
+        shapes.put("H=33 C<=32 T<=3 N<=8 inference", "pointwise");
+        shapes.put("H=33 C<=64 T<=3 N<=8 inference", "resident");
         remember(shapes);
         LstmSpec spec = LstmSpec.of(5, 33).withLayers(2);
         LstmCase lstm = LstmCase.of(spec, 3, 9).withInitial();
         LstmData data = LstmData.of(lstm);
+        LstmCase stepByStep = LstmCase.of(spec, 3, 2);
         // 20 batch tiles: 20 blocks of the first layer, 80 of the second.
         LstmCase large = LstmCase.of(spec, 3, 8 * 20);
         try (Engine plain = Property.with(Wavefront.PROPERTY, "false", () -> open(null, Precision.BF16));
                 Engine engine = Property.with(Wavefront.PROPERTY, "1", () -> open(null, Precision.BF16));
                 Workbench bench = new Workbench(engine)) {
+            bench.run(stepByStep, LstmData.of(stepByStep), null);
             bench.run(large, LstmData.of(large), null);
-            assertEquals(2, engine.notes().size(), engine.notes()::toString);
+            assertEquals(4, engine.notes().size(), engine.notes()::toString);
             assertRight(lstm, engine);
             LstmResult expected = LstmRuns.on(plain, lstm);
             LstmResult actual = bench.run(lstm, data);
@@ -371,7 +375,7 @@ class FusedPathTest {
             assertArrayEquals(expected.y(), bench.run(lstm, data, null).y());
             assertEquals(
                     "H=33 T=3 N=9: 2 layers side by side in 2 lanes, 3 chunks of 1 steps",
-                    engine.notes().get(6));
+                    engine.notes().get(8));
             assertEquals(2, plain.notes().size(), plain.notes()::toString);
         }
     }

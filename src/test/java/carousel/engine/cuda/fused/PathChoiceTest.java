@@ -365,10 +365,10 @@ class PathChoiceTest {
     @Test
     void linesDoNotGrowForever() {
         PathChoice choice = choice(FusedPath.POINTWISE);
-        for (int hidden = 1; hidden <= PathChoice.MOST_LINES + 2; hidden++) {
+        for (int hidden = 1; hidden <= Lines.MOST + 2; hidden++) {
             choice.of(new PathChoice.Shape(hidden, 70, 1, 1, 1, true, true, null));
         }
-        assertEquals(PathChoice.MOST_LINES, choice.lines().size());
+        assertEquals(Lines.MOST, choice.lines().size());
         assertTrue(choice.lines().get(0).startsWith("H=3 "), choice.lines().get(0));
     }
 
