@@ -44,6 +44,9 @@ final class SparkTrainCommand extends TrainCommand {
 
     private static final String DOUBLE = "reference";
 
+    /** Not what the cluster has at the moment: the results would depend on it. */
+    private static final int USUAL_PARTITIONS = 8;
+
     /** The kind of a line of the metrics. */
     private static final String EXECUTOR = "executor";
 
@@ -52,7 +55,7 @@ final class SparkTrainCommand extends TrainCommand {
             paramLabel = "N",
             description =
                     "Parts of the data; results depend on it, to rounding, and not on how many executors there are. "
-                            + "Default: the cores of the cluster.")
+                            + "Default: 8.")
     private Integer partitions;
 
     @Option(
@@ -87,6 +90,7 @@ final class SparkTrainCommand extends TrainCommand {
                     "the threads of an executor's engine are its task's cores but got --threads " + engineChoice.threads
                             + ": leave it out, and set spark.task.cpus");
         }
+        engineChoice.check();
         SparkRuntime.check();
         try (ClusterSession opened = ClusterSession.open("carousel spark train")) {
             session = opened;
@@ -104,6 +108,9 @@ final class SparkTrainCommand extends TrainCommand {
                 }
                 return super.call();
             } finally {
+                if (steps != null) {
+                    steps.close();
+                }
                 if (fetched != null) {
                     fetched.close();
                 }
@@ -148,7 +155,7 @@ final class SparkTrainCommand extends TrainCommand {
     RunConfig divided(RunConfig config) {
         int parts = partitions != null
                 ? Check.range("--partitions", partitions, 1, 1 << 20)
-                : Math.max(1, Math.min(session.parallelism(), config.batch()));
+                : Math.min(USUAL_PARTITIONS, config.batch());
         return config.withCluster(new ClusterSettings(
                 parts,
                 localSteps == null ? 1 : Check.range("--local-steps", localSteps, 1, 1_000_000),
@@ -160,8 +167,12 @@ final class SparkTrainCommand extends TrainCommand {
     void requireOwn(RunConfig config) {
         ClusterSettings saved = config.cluster();
         if (saved == null) {
-            throw new IllegalArgumentException("the run of '" + place()
+            throw new IllegalArgumentException("the run of '" + runPlace()
                     + "' was trained on a single machine: go on with carousel train --resume, or start a new run");
+        }
+        if (config.precision() == null && engineChoice.precision != null) {
+            throw new IllegalArgumentException("--precision should be left out as in the run of '" + runPlace()
+                    + "' but got " + engineChoice.precision + ": leave it out, or start a new run with --out");
         }
         same("--partitions", partitions, saved.partitions());
         same("--local-steps", localSteps, saved.localSteps());
@@ -171,7 +182,7 @@ final class SparkTrainCommand extends TrainCommand {
 
     private <V> void same(String option, V given, V saved) {
         if (given != null && !given.equals(saved)) {
-            throw new IllegalArgumentException(option + " should be " + saved + " as in the run of '" + place()
+            throw new IllegalArgumentException(option + " should be " + saved + " as in the run of '" + runPlace()
                     + "' but got " + given + ": leave it out, or start a new run with --out");
         }
     }
@@ -183,7 +194,7 @@ final class SparkTrainCommand extends TrainCommand {
     }
 
     @Override
-    RemoteSteps remote(RunConfig config, Task.Data sources, RunFolder run) {
+    void prepare(RunConfig config, Task.Data sources) {
         if (!(sources.training() instanceof DrawnBatches batches)) {
             throw new ClusterException("--task " + config.task()
                     + " makes or reads its sequences one batch after another, and a cluster trains on data that lies in it:"
@@ -201,6 +212,10 @@ final class SparkTrainCommand extends TrainCommand {
             builder.validation(held.dataset());
         }
         steps = builder.open();
+    }
+
+    @Override
+    RemoteSteps remote(RunFolder run) {
         engines = new EngineLines(steps, run);
         return steps;
     }
@@ -233,8 +248,9 @@ final class SparkTrainCommand extends TrainCommand {
         }
     }
 
-    private String place() {
-        return folder == null ? String.valueOf(resume) : folder.place();
+    @Override
+    String runPlace() {
+        return folder == null ? super.runPlace() : folder.place();
     }
 
     @Override
@@ -250,7 +266,7 @@ final class SparkTrainCommand extends TrainCommand {
         ClusterSettings settings = steps.settings();
         screen.println(String.format(
                 Locale.ROOT,
-                "%d partitions on %d executors: %.1f s in steps, of which the busiest executor computed %.1f s",
+                "%d partitions, %d executors took part: %.1f s in steps, of which the busiest computed %.1f s",
                 settings.partitions(),
                 steps.engines().size(),
                 steps.secondsInSteps(),

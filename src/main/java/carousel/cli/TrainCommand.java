@@ -202,6 +202,7 @@ class TrainCommand implements Callable<Integer> {
         Task.Data sources = config.taskKind().data(config);
         try (Engine engine = open("auto", sources.model())) {
             RunConfig used = kept(sources.config().withFindings(sources.fingerprint(), engine));
+            prepare(used, sources);
             try (Model model = Model.create(engine, sources.model(), used.seed());
                     RunFolder run = RunFolder.create(
                             out != null ? out : newFolder(used.task()), used.metadata(), checkpointSteps)) {
@@ -246,7 +247,7 @@ class TrainCommand implements Callable<Integer> {
         }
         Task.Data sources = config.taskKind().data(here(config));
         if (!sources.fingerprint().equals(config.fingerprint())) {
-            throw new IllegalArgumentException("the data of '" + resume + "' has changed: "
+            throw new IllegalArgumentException("the data of '" + runPlace() + "' has changed: "
                     + (config.data() == null
                             ? "this version makes other data"
                             : "'" + config.data() + "' does not hold what the run was trained on")
@@ -255,6 +256,7 @@ class TrainCommand implements Callable<Integer> {
         ModelSpec modelSpec = sources.model();
         try (Engine engine = open(config.engine(), modelSpec)) {
             requireWhole(file, saved.checkpoint(), modelSpec);
+            prepare(config, sources);
             try (Model model = Model.empty(engine, modelSpec);
                     RunFolder run = RunFolder.resume(
                             resume,
@@ -284,8 +286,8 @@ class TrainCommand implements Callable<Integer> {
         long total = config.steps() > 0 ? config.steps() : Math.multiplyExact(perEpoch, (long) config.epochs());
         if (from != null && total < from.state().step()) {
             throw new IllegalArgumentException(
-                    "the run of '" + resume + "' has done " + from.state().step() + " steps already but got a total of "
-                            + total + ": give --steps or --epochs beyond that");
+                    "the run of '" + runPlace() + "' has done " + from.state().step()
+                            + " steps already but got a total of " + total + ": give --steps or --epochs beyond that");
         }
         long shown = displayStep != null ? displayStep : tutorial ? 200 : 100;
         screen.println(model.summary());
@@ -302,7 +304,7 @@ class TrainCommand implements Callable<Integer> {
                 config.seed()));
         screen.flush();
         Thread hook = null;
-        try (RemoteSteps remote = remote(config, sources, run);
+        try (RemoteSteps remote = remote(run);
                 Display display = new Display(screen, run, tutorial, shown, perEpoch);
                 TensorBoardCallback board =
                         tensorboard == null ? null : TensorBoardCallback.create(tensorboard, config.metadata(), shown);
@@ -413,7 +415,7 @@ class TrainCommand implements Callable<Integer> {
     /** Throws where a run was not made with this command. */
     void requireOwn(RunConfig config) {
         if (config.cluster() != null) {
-            throw new IllegalArgumentException("the run of '" + resume
+            throw new IllegalArgumentException("the run of '" + runPlace()
                     + "' was trained on a cluster: go on with carousel spark train --resume, or start a new run");
         }
     }
@@ -423,9 +425,17 @@ class TrainCommand implements Callable<Integer> {
         return engineChoice.open(otherwise, model);
     }
 
+    /** Brings the data to where the steps are taken, or says why it cannot, before there is a run folder. */
+    void prepare(RunConfig config, Task.Data sources) {}
+
     /** Where the steps are taken; null for on that engine. */
-    RemoteSteps remote(RunConfig config, Task.Data sources, RunFolder run) {
+    RemoteSteps remote(RunFolder run) {
         return null;
+    }
+
+    /** The folder of a run that goes on, as people know it. */
+    String runPlace() {
+        return resume.toString();
     }
 
     /** More callbacks, after all others. */
@@ -650,7 +660,7 @@ class TrainCommand implements Callable<Integer> {
     private <V> void same(String option, V given, V saved, Function<V, V> normalise) {
         if (given != null && !Objects.equals(normalise.apply(given), saved)) {
             throw new IllegalArgumentException(option + " should be "
-                    + (saved == null ? "left out" : saved) + " as in the run of '" + resume
+                    + (saved == null ? "left out" : saved) + " as in the run of '" + runPlace()
                     + "' but got " + given + ": leave it out, or start a new run with --out");
         }
     }

@@ -28,6 +28,9 @@ public record ModelFile(ModelSpec spec, Map<String, String> metadata, Map<String
     /** The metadata's key for the specification. */
     public static final String SPECIFICATION = "carousel.model";
 
+    /** The metadata's key for what the model was trained with, the name of a {@link carousel.engine.Loss}: it says what outputs mean. */
+    public static final String LOSS = "carousel.loss";
+
     /** The metadata's key for whose tensors these are. */
     private static final String FORMAT = "format";
 

@@ -41,13 +41,12 @@ final class ClusterData implements AutoCloseable {
 
     /** What the driver has, cut into partitions of equal sizes. An executor fetches those that it works on, and keeps them. */
     static ClusterData of(JavaSparkContext spark, SequenceDataset dataset, int partitions) {
-        int[] firsts = IntStream.range(0, partitions)
+        int[] firsts = IntStream.rangeClosed(0, partitions)
                 .map(p -> (int) ((long) dataset.size() * p / partitions))
                 .toArray();
         List<Broadcast<Slice>> sent = new ArrayList<>();
         for (int p = 0; p < partitions; p++) {
-            int end = p + 1 < partitions ? firsts[p + 1] : dataset.size();
-            sent.add(spark.broadcast(Slice.of(p, dataset, firsts[p], end)));
+            sent.add(spark.broadcast(Slice.of(p, dataset, firsts[p], firsts[p + 1])));
         }
         // Not the slices themselves: every task would carry its own.
         List<Broadcast<Slice>> handles = List.copyOf(sent);
@@ -88,14 +87,14 @@ final class ClusterData implements AutoCloseable {
             SequenceColumns columns,
             int features,
             String name) {
-        int[] firsts = new int[summaries.size()];
+        int[] firsts = new int[summaries.size() + 1];
         long size = 0;
         int timeSteps = 1;
         int targets = -1;
         boolean variable = false;
         int empty = 0;
         long bad = 0;
-        for (int p = 0; p < firsts.length; p++) {
+        for (int p = 0; p < summaries.size(); p++) {
             TableSlices.Summary summary = summaries.get(p);
             firsts[p] = Math.toIntExact(size);
             size += summary.size();
@@ -119,6 +118,7 @@ final class ClusterData implements AutoCloseable {
         for (TableSlices.Summary summary : summaries) {
             variable |= summary.size() > 0 && summary.shortest() < timeSteps;
         }
+        firsts[summaries.size()] = (int) size;
         if (size == 0) {
             throw new ClusterException("the " + name + " should have sequences but "
                     + (bad > 0 ? "all of its " + bad + " records are bad" : "all of its partitions are empty")
@@ -131,7 +131,7 @@ final class ClusterData implements AutoCloseable {
             LOG.warn(
                     "{} of {} partitions of the {} are empty, and their tasks have nothing to do: ask for fewer partitions",
                     empty,
-                    firsts.length,
+                    summaries.size(),
                     name);
         }
         BatchForm form = new BatchForm(timeSteps, features, targets, variable, false, false, null);
@@ -144,10 +144,10 @@ final class ClusterData implements AutoCloseable {
     }
 
     int partitions() {
-        return firsts.length;
+        return firsts.length - 1;
     }
 
-    /** The number of each partition's first sequence. */
+    /** The number of each partition's first sequence, and behind them how many there are. */
     int[] firsts() {
         return firsts;
     }

@@ -97,13 +97,13 @@ final class ClusterFiles {
     }
 
     /**
-     * Copies a file of this machine's, replacing an older one at once and only when all of it is there. Where the file system cannot
-     * rename at once, as object stores cannot, its own way to write a file whole has to do.
+     * Copies a file of this machine's, replacing an older one only when all of it is there. HDFS does so at once. Others delete the older
+     * one before they rename: for that moment the new one has its first name only, and {@link #fetch} finds it there.
      */
     static void replace(Configuration settings, java.nio.file.Path from, String folder, String name)
             throws IOException {
         Path place = qualifiedPath(settings, folder);
-        Path part = new Path(place, "." + name + ".part");
+        Path part = new Path(place, part(name));
         FileContext files = FileContext.getFileContext(place.toUri(), settings);
         files.mkdir(place, null, true);
         try (OutputStream out = files.create(
@@ -113,10 +113,19 @@ final class ClusterFiles {
         files.rename(part, new Path(place, name), Options.Rename.OVERWRITE);
     }
 
-    /** Copies a file of any file system here; where there is none this does nothing. */
+    /** The name of a file until all of it is there, and it is renamed. */
+    private static String part(String name) {
+        return "." + name + ".part";
+    }
+
+    /** Copies a file that {@link #replace} has left here; where there is none this does nothing. */
     static boolean fetch(Configuration settings, String folder, String name, java.nio.file.Path to) throws IOException {
         Path place = new Path(path(folder), name);
         FileSystem files = place.getFileSystem(settings);
+        if (!files.exists(place)) {
+            // The older one is deleted only when the newer one is whole.
+            place = new Path(path(folder), part(name));
+        }
         if (!files.exists(place)) {
             return false;
         }

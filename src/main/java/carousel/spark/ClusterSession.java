@@ -35,7 +35,7 @@ public final class ClusterSession implements AutoCloseable {
         } catch (Exception e) {
             // Scala's methods declare none of the exceptions that they throw.
             throw new ClusterException(
-                    String.valueOf(e.getMessage()).contains("master")
+                    String.valueOf(e.getMessage()).contains("A master URL must be set")
                             ? "nothing says which cluster to work on: run it with spark-submit, with --master where there is no"
                                     + " other setting"
                             : TaskFailures.of(e).getMessage(),

@@ -77,6 +77,7 @@ public final class ClusterSteps implements RemoteSteps {
     private double[] outer;
 
     private long busyNanos;
+    private boolean closed;
     private long jobNanos;
 
     private ClusterSteps(Builder builder) {
@@ -84,6 +85,10 @@ public final class ClusterSteps implements RemoteSteps {
         this.settings = builder.settings;
         this.engineName = builder.engine;
         this.precision = builder.precision;
+        if (precision == Precision.FP16) {
+            throw new ClusterException(
+                    "a cluster trains without a loss scale, which fp16 needs: choose bf16, tf32 or fp32");
+        }
         if (builder.table == null && builder.batches == null) {
             throw new IllegalArgumentException("there should be data to train on but there is none: call training");
         }
@@ -262,10 +267,9 @@ public final class ClusterSteps implements RemoteSteps {
 
     @Override
     public void begin(Model trained, Loss loss, Optimizer recipe) {
-        if (precision == Precision.FP16) {
-            throw new ClusterException(
-                    "a cluster trains without a loss scale, which fp16 needs: choose bf16, tf32 or fp32");
-        }
+        forget(job);
+        forget(form);
+        outer = null;
         model = trained;
         optimizer = recipe;
         job = spark.broadcast(
@@ -280,15 +284,9 @@ public final class ClusterSteps implements RemoteSteps {
 
     @Override
     public double[] gradient(long seed, long step) {
+        Vector vector = Vector.read(model.engine(), List.of(model.parameters()));
         Vectors sum = round(new Round(
-                seed,
-                step,
-                members(step, 1),
-                training.firsts(),
-                null,
-                1,
-                singles(List.of(model.parameters())),
-                doubles(List.of(model.parameters()))));
+                seed, step, members(step, 1), training.firsts(), null, 1, vector.singles(), vector.doubles()));
         int elements = Math.toIntExact(model.gradients().elements());
         double[] totals = sum.numbers();
         model.engine().write(model.gradients(), sum.divided(0, elements, totals[2]));
@@ -299,6 +297,7 @@ public final class ClusterSteps implements RemoteSteps {
     public double[][] advance(Optimizer.State moments, long seed, long step, int count, double rateFactor) {
         Engine engine = model.engine();
         List<Tensor> parts = Vector.parts(model.parameters(), moments.firstMoment(), moments.secondMoment());
+        Vector vector = Vector.read(engine, parts);
         Vectors sum = round(new Round(
                 seed,
                 step,
@@ -306,8 +305,8 @@ public final class ClusterSteps implements RemoteSteps {
                 training.firsts(),
                 optimizer,
                 rateFactor,
-                singles(parts),
-                doubles(parts)));
+                vector.singles(),
+                vector.doubles()));
         double weight = sum.numbers()[Share.TOTALS * count];
         int from = 0;
         for (Tensor part : parts) {
@@ -346,12 +345,11 @@ public final class ClusterSteps implements RemoteSteps {
         return members;
     }
 
-    private float[] singles(List<Tensor> tensors) {
-        return Vector.read(model.engine(), tensors).singles();
-    }
-
-    private double[] doubles(List<Tensor> tensors) {
-        return Vector.read(model.engine(), tensors).doubles();
+    /** Gives back what was sent; one whose context has ended has given it back already. */
+    private void forget(Broadcast<?> sent) {
+        if (sent != null && !spark.sc().isStopped()) {
+            sent.destroy();
+        }
     }
 
     private Vectors round(Round round) {
@@ -379,7 +377,7 @@ public final class ClusterSteps implements RemoteSteps {
             }
             return sum;
         } finally {
-            rounds.destroy();
+            forget(rounds);
             jobNanos += System.nanoTime() - start;
         }
     }
@@ -411,7 +409,7 @@ public final class ClusterSteps implements RemoteSteps {
             }
             return Optional.of(new Evaluation(all[0] / all[2], all[1] / all[2], all[2]));
         } finally {
-            rounds.destroy();
+            forget(rounds);
         }
     }
 
@@ -432,13 +430,17 @@ public final class ClusterSteps implements RemoteSteps {
 
     @Override
     public void close() {
-        training.close();
-        if (held != null) {
-            held.close();
+        if (closed) {
+            return;
         }
-        if (job != null) {
-            job.destroy();
-            form.destroy();
+        closed = true;
+        forget(job);
+        forget(form);
+        if (!spark.sc().isStopped()) {
+            training.close();
+            if (held != null) {
+                held.close();
+            }
         }
     }
 }

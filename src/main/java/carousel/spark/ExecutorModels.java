@@ -1,7 +1,6 @@
 package carousel.spark;
 
 import carousel.engine.Engine;
-import carousel.engine.EngineOptions;
 import carousel.layer.Model;
 import carousel.layer.ModelSpec;
 import carousel.optimizer.Optimizer;
@@ -124,12 +123,24 @@ final class ExecutorModels {
         }
         // Runs that are over; one that is not opens another.
         others.forEach(Lent::release);
+        if (mine == null) {
+            SharedModel.closeIdle();
+        }
         return mine != null ? mine : new Lent(job, device, Math.max(1, task.cpus()));
+    }
+
+    /** Closes those that are not lent: what is to be opened may not fit beside them. */
+    static void closeIdle() {
+        List<Lent> idle;
+        synchronized (IDLE) {
+            idle = List.copyOf(IDLE);
+            IDLE.clear();
+        }
+        idle.forEach(Lent::release);
     }
 
     /** What a task computes with, for people. */
     static String description(Lent lent) {
-        return lent.engine.description()
-                + (lent.device == EngineOptions.ANY_DEVICE ? "" : " (device " + lent.device + " of Spark's)");
+        return lent.engine.description() + (Job.isOnGpu(lent.engine) ? " (device " + lent.device + " of Spark's)" : "");
     }
 }

@@ -34,6 +34,10 @@ record Job(String id, String specification, Loss loss, String engine, Precision 
     /** What {@code auto} is on an executor whose tasks have no GPU. */
     private static final String ON_CPUS = "vector";
 
+    static boolean isOnGpu(Engine engine) {
+        return ON_GPUS.contains(engine.name());
+    }
+
     ModelSpec spec() {
         try {
             return ModelJson.parse(specification);

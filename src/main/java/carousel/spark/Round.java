@@ -9,7 +9,7 @@ import java.io.Serializable;
  * @param seed of dropout
  * @param step steps done before
  * @param members of each step's batch, by their numbers in the whole dataset
- * @param firsts the number of each partition's first sequence
+ * @param firsts the number of each partition's first sequence, and behind them how many there are
  * @param optimizer what partitions step with by themselves; null where they only give their gradient
  * @param rateFactor the schedule's learning rate is multiplied by this
  * @param singles the parameters, and behind them moments where there is an optimizer that has some; null for a model in double

@@ -35,9 +35,6 @@ import org.apache.hadoop.conf.Configuration;
  * @param metadata what else its file said
  */
 record ScoredModel(String specification, double[] parameters, Map<String, String> metadata) implements Serializable {
-    /** In a file's metadata, what the model was trained with: a name of {@link Loss}. */
-    static final String LOSS = "carousel.loss";
-
     static ScoredModel of(ModelFile file) throws FormatException {
         ModelWeights weights = file.weights();
         List<ParameterView> views = Model.views(weights.spec());
@@ -88,7 +85,7 @@ record ScoredModel(String specification, double[] parameters, Map<String, String
         if (given != null) {
             return given;
         }
-        String saved = metadata.get(LOSS);
+        String saved = metadata.get(ModelFile.LOSS);
         for (Loss loss : Loss.values()) {
             if (loss.name().equals(saved) || saved == null && applies(loss)) {
                 return loss;

@@ -110,14 +110,22 @@ public record ScoringJob(String input, Format format, String output, boolean ove
         if (!ClusterFiles.matches(settings, input)) {
             throw new ClusterException("there is no table at '" + input + "': check the path");
         }
-        if (ClusterFiles.qualified(settings, input).equals(ClusterFiles.qualified(settings, output))) {
+        if (contain(ClusterFiles.qualified(settings, input), ClusterFiles.qualified(settings, output))) {
             throw new IllegalArgumentException(
-                    "the output should be another place than the input but both are '" + output + "'");
+                    "the output should be another place than the input, and not above or below it," + " but they are '"
+                            + output + "' and '" + input + "'");
         }
         if (!overwrite && ClusterFiles.exists(settings, output)) {
             throw new IllegalArgumentException(
                     "'" + output + "' exists already: choose another name, or give --overwrite");
         }
+    }
+
+    /** Whether one of two places is the other or holds it: what is overwritten is deleted first. */
+    private static boolean contain(String first, String second) {
+        String one = first.endsWith("/") ? first : first + "/";
+        String other = second.endsWith("/") ? second : second + "/";
+        return one.startsWith(other) || other.startsWith(one);
     }
 
     private Dataset<Row> read(SparkSession session, Format kind) {

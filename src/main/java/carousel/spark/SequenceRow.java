@@ -68,6 +68,13 @@ final class SequenceRow implements Serializable {
         return length;
     }
 
+    /** An order that only what a sequence holds decides. */
+    static int compare(SequenceRow first, SequenceRow second) {
+        int order = Arrays.compare(first.inputs, second.inputs);
+        order = order != 0 ? order : Arrays.compare(first.labels, second.labels);
+        return order != 0 ? order : Arrays.compare(first.targets, second.targets);
+    }
+
     /** K; 0 for labels. */
     int targetSize() {
         return targets == null ? 0 : targets.length;

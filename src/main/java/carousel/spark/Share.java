@@ -27,6 +27,13 @@ final class Share {
 
     /** Adds a partition's part of a round to a sum. */
     static SumTree add(SumTree tree, Slice slice, Job job, BatchForm form, Round round) {
+        int size = round.firsts()[slice.partition() + 1] - round.firsts()[slice.partition()];
+        if (slice.size() != size) {
+            throw new ClusterException("partition " + slice.partition() + " of the data had " + size
+                    + " sequences and has " + slice.size()
+                    + " when it is read again, after an executor was lost: train on a table that is the same each time, such as one"
+                    + " in files");
+        }
         long start = System.nanoTime();
         try (ExecutorModels.Lent lent = ExecutorModels.borrow(job)) {
             int first = round.firsts()[slice.partition()];

@@ -67,6 +67,7 @@ final class SharedModel implements AutoCloseable {
             if (found == null) {
                 // First of all: two may not fit into the memory.
                 closeIdle(IDLE - 1);
+                ExecutorModels.closeIdle();
                 found = new SharedModel(job, device, threads, parameters.get());
             }
             OPEN.remove(found);
@@ -103,6 +104,13 @@ final class SharedModel implements AutoCloseable {
         synchronized (OPEN) {
             users--;
             closeIdle(IDLE);
+        }
+    }
+
+    /** Closes those that nobody uses. */
+    static void closeIdle() {
+        synchronized (OPEN) {
+            closeIdle(0);
         }
     }
 

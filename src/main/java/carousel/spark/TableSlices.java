@@ -42,32 +42,55 @@ final class TableSlices {
     record Summary(int size, int shortest, int longest, int targets, long bad, List<String> samples)
             implements Serializable {}
 
+    /** Reads a partition; its sequences are in an order of their own. */
     static Slice read(
             int partition, Iterator<Row> rows, SequenceColumns columns, int features, BadRecords bad, int most) {
         List<SequenceRow> read = new ArrayList<>();
-        long left = 0;
-        ArrayList<String> samples = new ArrayList<>();
-        int targets = -1;
+        Left left = new Left(bad, most);
         while (rows.hasNext()) {
             try {
-                SequenceRow row = columns.read(rows.next(), features);
-                if (targets >= 0 && row.targetSize() != targets) {
-                    throw new BadRecordException(
-                            "a record has " + row.targetSize() + " targets where others have " + targets);
-                }
-                targets = row.targetSize();
-                read.add(row);
+                read.add(columns.read(rows.next(), features));
             } catch (BadRecordException record) {
-                if (bad == BadRecords.STOP) {
-                    throw new ClusterException(record.getMessage() + "; mend it, or have bad records skipped", record);
-                }
-                left++;
-                if (samples.size() < most) {
-                    samples.add(record.getMessage());
-                }
+                left.add(record);
             }
         }
-        return new TableSlice(partition, read.toArray(SequenceRow[]::new), left, samples);
+        // What comes out of a shuffle is in another order each time, and a lost slice that is read again has to be the
+        // same.
+        read.sort(SequenceRow::compare);
+        List<SequenceRow> alike = new ArrayList<>();
+        for (SequenceRow row : read) {
+            int targets = read.get(0).targetSize();
+            if (row.targetSize() == targets) {
+                alike.add(row);
+            } else {
+                left.add(new BadRecordException(
+                        "a record has " + row.targetSize() + " targets where others have " + targets));
+            }
+        }
+        return new TableSlice(partition, alike.toArray(SequenceRow[]::new), left.count, left.samples);
+    }
+
+    /** What is left out. */
+    private static final class Left {
+        private final BadRecords bad;
+        private final int most;
+        private final ArrayList<String> samples = new ArrayList<>();
+        private long count;
+
+        Left(BadRecords bad, int most) {
+            this.bad = bad;
+            this.most = most;
+        }
+
+        void add(BadRecordException record) {
+            if (bad == BadRecords.STOP) {
+                throw new ClusterException(record.getMessage() + "; mend it, or have bad records skipped", record);
+            }
+            count++;
+            if (samples.size() < most) {
+                samples.add(record.getMessage());
+            }
+        }
     }
 
     static Summary summary(Slice slice) {

@@ -23,7 +23,7 @@ public interface RemoteSteps extends AutoCloseable {
     void begin(Model model, Loss loss, Optimizer optimizer);
 
     /**
-     * Leaves in {@link Model#gradients()} the gradient of a step's mean loss, of its whole batch, at the model's parameters.
+     * Where {@link #together()} is 1, leaves in {@link Model#gradients()} the gradient of a step's mean loss, of its whole batch, at the model's parameters.
      *
      * @param seed of dropout
      * @param step steps done before it
@@ -32,12 +32,12 @@ public interface RemoteSteps extends AutoCloseable {
     double[] gradient(long seed, long step);
 
     /**
-     * Takes several steps and leaves the parameters and the optimizer's moments as they are after them.
+     * Takes steps where {@link #together()} is more than 1, and leaves the parameters and the optimizer's moments as they are after them.
      *
      * @param moments in and out
      * @param seed of dropout
      * @param step steps done before them
-     * @param count 2 to {@link #together()}
+     * @param count 1 to {@link #together()}
      * @param rateFactor what the schedule's learning rate is multiplied by
      * @return for each step what {@link #gradient} returns
      */

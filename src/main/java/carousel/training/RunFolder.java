@@ -231,10 +231,16 @@ public final class RunFolder implements Callback, Closeable {
 
     private void writeModel(Trainer trainer) {
         try {
-            ModelFile.write(folder.resolve(MODEL), trainer.model(), metadata);
+            write(trainer);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    private void write(Trainer trainer) throws IOException {
+        Map<String, String> all = new LinkedHashMap<>(metadata);
+        all.put(ModelFile.LOSS, trainer.loss().name());
+        ModelFile.write(folder.resolve(MODEL), trainer.model(), all);
     }
 
     /**
@@ -243,7 +249,7 @@ public final class RunFolder implements Callback, Closeable {
      * @return why the curves were not drawn, where they were not
      */
     public Optional<String> finish(Trainer trainer) throws IOException {
-        ModelFile.write(folder.resolve(MODEL), trainer.model(), metadata);
+        write(trainer);
         return drawCurves();
     }
 

@@ -119,9 +119,9 @@ public final class Trainer implements AutoCloseable {
                     optimizer.open(engine, scope, model.parameters().elements());
             this.reports = scope.allocate("reports", REPORT_ROWS, reportWidth);
             boolean needsNorm = optimizer.maxNorm() > 0 || lossScale.isDynamic();
-            if (remote != null && lossScale.isDynamic()) {
-                throw new IllegalArgumentException("steps on other machines have no loss scale, which "
-                        + engine.precision() + " needs: take bf16 or fp32");
+            if (remote != null && (lossScale.isDynamic() || lossScaler.scale() != 1)) {
+                throw new IllegalArgumentException("steps on other machines have no loss scale but this run has"
+                        + " one: leave it out, and take bf16 or fp32 for fp16");
             }
             this.unreportedNorm = needsNorm && !reportGradientNorm || reportGradientNorm && remote != null
                     ? scope.allocate("squared gradient norm", 1)
@@ -243,7 +243,7 @@ public final class Trainer implements AutoCloseable {
     /**
      * Trains until so many steps are done in total: see {@link #fit}. A last, partial epoch is reported and validated too, and its
      * parameters may be the best; but it leaves no trace in the state, so that a run extended later is as if it had been longer from
-     * the start.
+     * the start; steps that {@link RemoteSteps} take together end with a run, and a run extended later begins new ones there.
      */
     public History fitSteps(BatchSource training, BatchSource validation, long steps) {
         totalSteps = steps;
@@ -379,7 +379,7 @@ public final class Trainer implements AutoCloseable {
     /** @param most steps that may be taken before the end of the epoch, or of the training */
     private void trainRemotely(long most) {
         int count = (int) Math.min(remote.together(), most);
-        if (count > 1) {
+        if (remote.together() > 1) {
             double[][] totals = remote.advance(optimizerState, seed, step, count, rateFactor);
             for (double[] total : totals) {
                 count(total);

@@ -37,7 +37,8 @@ public final class LocalCluster {
                 .config("spark.executor.extraClassPath", classPath())
                 .config(
                         "spark.executor.extraJavaOptions",
-                        "--add-modules=jdk.incubator.vector -Dcarousel.guard=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+                        // Most of a short test is translation.
+                        "-XX:TieredStopAtLevel=1 -Dcarousel.guard=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
                 .config("spark.locality.wait", "0s")
                 .config("spark.sql.shuffle.partitions", "4")
                 .config("spark.sql.warehouse.dir", home().resolve("warehouse").toString())

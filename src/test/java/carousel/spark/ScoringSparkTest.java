@@ -466,7 +466,7 @@ class ScoringSparkTest {
     @Test
     void theCommandLineScoresATable() throws IOException, ReflectiveOperationException {
         Path model = ScoringFixture.classes(
-                folder.resolve("said.safetensors"), Map.of(ScoredModel.LOSS, Loss.SOFTMAX_CROSS_ENTROPY.name()));
+                folder.resolve("said.safetensors"), Map.of(ModelFile.LOSS, Loss.SOFTMAX_CROSS_ENTROPY.name()));
         Path input = folder.resolve("readings.csv");
         Path output = folder.resolve("scored.json");
         grouped(100).write().option("header", "true").csv(input.toString());

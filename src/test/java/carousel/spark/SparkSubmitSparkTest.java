@@ -101,7 +101,7 @@ class SparkSubmitSparkTest {
         // Steps are taken by fives, and what is due within them comes after them.
         assertTrue(trained.out().contains("\nStep 5/12 - "), trained.out());
         assertTrue(trained.out().contains("\nStep 10/12 - "), trained.out());
-        assertTrue(trained.out().contains("\n3 partitions on 1 executors: "), trained.out());
+        assertTrue(trained.out().contains("\n3 partitions, 1 executors took part: "), trained.out());
         assertTrue(trained.out().contains("\nExecutor driver on vector (FP32, 1 thread"), trained.out());
         assertTrue(trained.out().contains("\nTesting Accuracy: 0."), trained.out());
         Path run = folder.resolve("run");

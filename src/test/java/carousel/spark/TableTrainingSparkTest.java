@@ -1,5 +1,6 @@
 package carousel.spark;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -18,10 +19,10 @@ import carousel.layer.ModelSpec;
 import carousel.optimizer.Optimizer;
 import carousel.training.Trainer;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
@@ -134,6 +135,11 @@ class TableTrainingSparkTest {
         return session.createDataFrame(boxed, TYPE).repartition(partitions);
     }
 
+    private static Float first(Row row) {
+        List<scala.collection.Seq<Float>> steps = row.getList(row.fieldIndex("steps"));
+        return CollectionConverters.asJava(steps.get(0)).get(0);
+    }
+
     private static ClusterSteps.Builder steps(SparkSession session, Dataset<Row> table, SequenceColumns columns) {
         return ClusterSteps.on(session)
                 .training(table, columns, BATCH, 7)
@@ -158,15 +164,15 @@ class TableTrainingSparkTest {
     void aTableIsTrainedOnAsItsRowsWouldBeHere() {
         SparkSession session = LocalCluster.open(2);
         Dataset<Row> table = table(session, rows(), 3);
-        // The order is the table's, partition for partition; a sequence is known by its first number.
-        Map<Float, Row> byFirst = new HashMap<>();
+        // Partition for partition, and by content within them; a sequence is known by its first number.
+        Map<Float, Row> byFirst = new TreeMap<>();
         rows().forEach(row -> byFirst.put(((Float[][]) row.get(1))[0][0], row));
         List<Row> order = new ArrayList<>();
-        for (Row row : COLUMNS.arranged(table, 3).collectAsList()) {
-            order.add(byFirst.get((Float)
-                    CollectionConverters.asJava(row.<scala.collection.Seq<Object>>getList(row.fieldIndex("steps"))
-                                    .get(0))
-                            .get(0)));
+        for (List<Row> partition : COLUMNS.arranged(table, 3).javaRDD().glom().collect()) {
+            partition.stream()
+                    .map(TableTrainingSparkTest::first)
+                    .sorted()
+                    .forEach(first -> order.add(byFirst.get(first)));
         }
         double[] alone;
         try (Engine engine = Engines.open("reference");
@@ -185,6 +191,35 @@ class TableTrainingSparkTest {
                 assertEquals(alone[k], together[k], 1e-11);
             }
         }
+    }
+
+    @Test
+    void aSliceThatIsLostIsReadAgainAsItWas() {
+        SparkSession session = LocalCluster.open(2);
+        Dataset<Row> table = table(session, rows(), 5);
+        double[][] parameters = new double[2][];
+        for (int k = 0; k < 2; k++) {
+            try (ClusterSteps steps = steps(session, table, COLUMNS).open()) {
+                if (k == 1) {
+                    LocalCluster.executors().get(0).destroyForcibly();
+                }
+                parameters[k] = trained(steps);
+            }
+        }
+        assertArrayEquals(parameters[0], parameters[1]);
+        LocalCluster.await(2);
+    }
+
+    @Test
+    void aTableThatIsAnotherWhenItIsReadAgainIsNotTrainedOn() {
+        Slice slice = new Slice(1, new SequenceRow[3]);
+        Round round = new Round(0, 0, new int[][] {{0}}, new int[] {0, 2, 4}, null, 1, null, null);
+        ClusterException changed =
+                assertThrows(ClusterException.class, () -> Share.add(new SumTree(2), slice, null, null, round));
+        assertTrue(
+                changed.getMessage()
+                        .startsWith("partition 1 of the data had 2 sequences and has 3 when it is read again"),
+                changed.getMessage());
     }
 
     @Test
