@@ -26,10 +26,4 @@ CAROUSEL_RESIDENT(CAROUSEL_OF_8, lstm_cluster, tf32_h256, Tensor<Tf32, 256, 8, 2
 CAROUSEL_RESIDENT(CAROUSEL_OF_4, lstm_cluster, f32_h128, Float<128, 4>)
 CAROUSEL_RESIDENT(CAROUSEL_OF_8, lstm_cluster, f32_h256, Float<256, 8>)
 
-// With W too.
-CAROUSEL_RESIDENT_INPUTS(CAROUSEL_OF_4, lstm_cluster, bf16_h128_c32, Tensor<Bf16, 128, 4, 1, 1, false, 32>)
-CAROUSEL_RESIDENT_INPUTS(CAROUSEL_OF_4, lstm_cluster, bf16_h128_c64, Tensor<Bf16, 128, 4, 1, 1, false, 64>)
-CAROUSEL_RESIDENT_INPUTS(CAROUSEL_OF_4, lstm_cluster, f16_h128_c32, Tensor<F16, 128, 4, 1, 1, false, 32>)
-CAROUSEL_RESIDENT_INPUTS(CAROUSEL_OF_4, lstm_cluster, f16_h128_c64, Tensor<F16, 128, 4, 1, 1, false, 64>)
-
 }  // namespace carousel

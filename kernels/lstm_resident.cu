@@ -25,16 +25,4 @@ CAROUSEL_KERNEL_PAIR(tf32_h64, Tensor<Tf32, 64, 1, 1, 1>)
 CAROUSEL_KERNEL_PAIR(f32_h32, Float<32, 1>)
 CAROUSEL_KERNEL_PAIR(f32_h64, Float<64, 1>)
 
-// With W too, where it finds room: not beside the R of 128 units.
-#define CAROUSEL_WITH_INPUTS(name, ...) CAROUSEL_RESIDENT_INPUTS(CAROUSEL_ONE_BLOCK, lstm_resident, name, __VA_ARGS__)
-
-CAROUSEL_WITH_INPUTS(bf16_h32_c32, Tensor<Bf16, 32, 1, 1, 1, false, 32>)
-CAROUSEL_WITH_INPUTS(bf16_h64_c32, Tensor<Bf16, 64, 1, 1, 1, false, 32>)
-CAROUSEL_WITH_INPUTS(bf16_h64_c64, Tensor<Bf16, 64, 1, 1, 1, false, 64>)
-CAROUSEL_WITH_INPUTS(f16_h32_c32, Tensor<F16, 32, 1, 1, 1, false, 32>)
-CAROUSEL_WITH_INPUTS(f16_h64_c32, Tensor<F16, 64, 1, 1, 1, false, 32>)
-CAROUSEL_WITH_INPUTS(f16_h64_c64, Tensor<F16, 64, 1, 1, 1, false, 64>)
-CAROUSEL_WITH_INPUTS(tf32_h32_c32, Tensor<Tf32, 32, 1, 1, 1, false, 32>)
-CAROUSEL_WITH_INPUTS(tf32_h64_c32, Tensor<Tf32, 64, 1, 1, 1, false, 32>)
-
 }  // namespace carousel

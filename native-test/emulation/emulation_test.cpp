@@ -137,7 +137,7 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
     EXPECT_EQ(emulation::kernels("lstm_pointwise"), lstm);
     size_t all = 0;
     for (const char* file : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied",
-                 "lstm_resident", "lstm_cluster", "lstm_grid"}) {
+                 "lstm_resident", "lstm_resident_inputs", "lstm_cluster", "lstm_cluster_inputs", "lstm_grid"}) {
         all += emulation::kernels(file).size();
     }
     EXPECT_EQ(all, 215u);

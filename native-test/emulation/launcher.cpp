@@ -1232,7 +1232,7 @@ unsigned clusterSize(const Kernel& kernel) {
 // Each of kernels/*.cu defines one of these. Named here, they come along when a program is linked against the archive,
 // and with them the kernels, which nothing else names.
 #define CAROUSEL_UNITS(unit) unit(activation) unit(elementwise) unit(embedding) unit(loss) unit(reduce) unit(update) unit(lstm_pointwise) unit(lstm_varied) \
-    unit(lstm_resident) unit(lstm_cluster) unit(lstm_grid)
+    unit(lstm_resident) unit(lstm_resident_inputs) unit(lstm_cluster) unit(lstm_cluster_inputs) unit(lstm_grid)
 #define CAROUSEL_DECLARE_UNIT(name) void carousel_unit_##name();
 #define CAROUSEL_NAME_UNIT(name) &carousel_unit_##name,
 CAROUSEL_UNITS(CAROUSEL_DECLARE_UNIT)

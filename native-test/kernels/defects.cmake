@@ -164,8 +164,8 @@ defect(first_tile_ignored lstm_grid lstm_resident.cuh "${grids}" "firstTile + st
 defect(neighbours_in_the_wrong_half lstm_resident lstm_resident.cuh "${resident}" "u % 2 == 0 ? word[0]" "u % 2 == 1 ? word[0]")
 defect(gate_pairs_swapped lstm_resident lstm_resident.cuh "${resident}" "q / kForwardSteps * 2 + e % 2" "(1 - q / kForwardSteps) * 2 + e % 2")
 defect(not_a_number_hidden lstm_resident lstm_resident.cuh "${resident}" "x < limit ? limit : x" "x >= limit ? x : limit")
-defect(bias_of_another_gate lstm_resident lstm_resident.cuh "*LstmResidentForward*/lstm_resident_bf16_h32_c32" "b, gate * H + u);" "b, (3 - gate) * H + u);")
-defect(input_gates_swapped lstm_resident lstm_resident.cuh "*LstmResidentForward*/lstm_resident_bf16_h32_c32" "q / kInputSteps * 2 + e % 2" "(1 - q / kInputSteps) * 2 + e % 2")
+defect(bias_of_another_gate lstm_resident_inputs lstm_resident.cuh "*LstmResidentForward*/lstm_resident_bf16_h32_c32" "b, gate * H + u);" "b, (3 - gate) * H + u);")
+defect(input_gates_swapped lstm_resident_inputs lstm_resident.cuh "*LstmResidentForward*/lstm_resident_bf16_h32_c32" "q / kInputSteps * 2 + e % 2" "(1 - q / kInputSteps) * 2 + e % 2")
 defect(parts_lost lstm_cluster lstm_resident.cuh "${clusters}" "part = 1; part < WK; part++" "part = 1; part < WK - 1; part++")
 defect(lanes_exchange_the_wrong_half lstm_resident lstm_resident.cuh "*LstmResident*/lstm_resident_f32_h32"
   "half[n][k] = (upper ? d[n + 4][k] : d[n][k])" "half[n][k] = (upper ? d[n][k] : d[n + 4][k])")

@@ -137,7 +137,7 @@ private:
             throw std::runtime_error("CAROUSEL_PTX should name the folder of the PTX");
         }
         for (const char* unit : {"activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise", "lstm_varied",
-                     "lstm_resident", "lstm_cluster", "lstm_grid"}) {
+                     "lstm_resident", "lstm_resident_inputs", "lstm_cluster", "lstm_cluster_inputs", "lstm_grid"}) {
             std::string path = std::string(folder) + "/" + unit + ".ptx";
             std::ifstream file(path, std::ios::binary);
             std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

@@ -1,5 +1,5 @@
 // The kernels whose recurrent weights stay in registers, of one block (lstm_resident.cu), of clusters (lstm_cluster.cu) and of as many blocks
-// as the grid has (lstm_grid.cu).
+// as the grid has (lstm_grid.cu), and those of the first two that have the product with the inputs in them (lstm_*_inputs.cu).
 //
 // They round what they multiply to another type. So that this hides nothing, each step is compared with a reference that begins with what
 // the kernel itself has left of the step before, rounded as the type's numbers are: what is left between the two are sums of floats. A

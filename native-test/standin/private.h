@@ -43,6 +43,9 @@ enum Word : int {
     POISON_PADDING = 29,     // not 0: what cuDNN leaves undefined in padded outputs is poison instead of 0
     WORKER_DELAY = 30,       // microseconds that a worker waits before it begins; 0: 50 to 400, drawn
     DROPS = 31,              // not 0: the ordered call does nothing and says that all went well, as if the caller had forgotten it
+    UNRULY = 32,             // not 0: workers do nothing, and who waits lets streams run ahead, 1 those made last, 2 those made first; 3: take turns
+    HANGS = 33,              // not 0: the ordered launch is accepted, and does not end before this word is 0 again
+    LARGEST_CLUSTER = 34,    // blocks of the largest cluster that the device takes when it is allowed; 0 for 16
     WORDS = 64
 };
 
@@ -57,7 +60,8 @@ enum Kind : uint64_t {
     KIND_CUDNN = 8,
     KIND_CUBLAS = 16,
     KIND_PINNED = 32,
-    KIND_OBJECT = 64
+    KIND_OBJECT = 64,
+    KIND_WAIT = 128  // of a stream for an event, which KIND_OBJECT has too
 };
 
 /// Patterns of 32 bits; each is a quiet NaN as float and double, two NaNs as half, a number far out of range as int.

@@ -97,6 +97,17 @@ uint64_t deviceMemory(CUdevice) {
     return bytes == 0 ? 1ULL << 30 : bytes;
 }
 
+bool runsAhead(const Turn& stream, const Turn& other) {
+    switch (word(UNRULY)) {
+        case 1:
+            return stream.stream > other.stream;
+        case 2:
+            return stream.stream < other.stream;
+        default:
+            return stream.last < other.last;
+    }
+}
+
 uint64_t mix(uint64_t value) {  // splitmix64's finaliser
     value += 0x9e3779b97f4a7c15ULL;
     value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;

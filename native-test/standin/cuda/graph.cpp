@@ -1,6 +1,7 @@
 // Stream capture, graphs and executables. A captured operation is a node; nothing runs until the executable is
 // launched, and then the nodes run in some order that their dependencies allow, drawn from the seed.
 #include <algorithm>
+#include <iterator>
 
 #include "world.h"
 
@@ -90,6 +91,48 @@ int replaceable(const Job& before, const Job& after) {
                                                                                                  : INVALID_VALUE;
 }
 
+/// Nodes that a node comes after, itself included.
+std::set<Node*> before(Node* node) {
+    std::set<Node*> reached{node};
+    std::vector<Node*> open{node};
+    while (!open.empty()) {
+        Node* next = open.back();
+        open.pop_back();
+        for (Node* other : next->after) {
+            if (reached.insert(other).second) {
+                open.push_back(other);
+            }
+        }
+    }
+    return reached;
+}
+
+/// Cooperative launches that may run at the same time must find room together: of two that do not, each may hold what the
+/// other one's blocks wait for.
+void checkRoom(const Graph* graph) {
+    std::vector<Node*> together;
+    std::copy_if(graph->nodes.begin(), graph->nodes.end(), std::back_inserter(together),
+            [](const Node* node) { return node->job->together > 0; });
+    for (Node* node : together) {
+        std::set<Node*> earlier = before(node);
+        std::map<uint64_t, unsigned> most;  // of each other stream
+        for (Node* other : together) {
+            if (other->id < node->id && earlier.count(other) == 0) {
+                most[other->stream] = std::max(most[other->stream], other->job->together);
+            }
+        }
+        unsigned blocks = node->job->together;
+        for (auto [stream, more] : most) {
+            blocks += more;
+        }
+        if (blocks > MULTIPROCESSORS) {
+            carousel_standin_misuse("%s: cooperative launches of %u blocks in all may run at the same time on %u multiprocessors",
+                    node->job->what.c_str(), blocks, MULTIPROCESSORS);
+            return;
+        }
+    }
+}
+
 int wire(const Graph* graph, Executable* executable) {
     for (size_t k = 0; k < graph->nodes.size(); k++) {
         executable->index[graph->nodes[k]->id] = k;
@@ -105,6 +148,7 @@ int wire(const Graph* graph, Executable* executable) {
         }
         executable->jobs.push_back(node->job);
         executable->after.push_back(after);
+        executable->streams.push_back(node->stream);
     }
     return SUCCESS;
 }
@@ -127,11 +171,30 @@ int giveNodes(const std::vector<Node*>& from, void** nodes, size_t* count, const
     return SUCCESS;
 }
 
+/// Where streams are unruly, a node of the one that runs ahead, otherwise any.
+size_t pickNode(const std::vector<size_t>& open, const std::vector<uint64_t>& streams,
+        std::map<uint64_t, uint64_t>& turns, uint64_t seed) {
+    if (word(UNRULY) == 0) {
+        return seed % open.size();
+    }
+    auto turn = [&](size_t k) { return Turn{streams[open[k]], turns[streams[open[k]]]}; };
+    size_t result = 0;
+    for (size_t k = 1; k < open.size(); k++) {
+        if (runsAhead(turn(k), turn(result))) {
+            result = k;
+        }
+    }
+    uint64_t& last = turns[streams[open[result]]];
+    last = turns[0] = turns[0] + 1;  // no stream has the number 0
+    return result;
+}
+
 std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const std::vector<std::vector<size_t>>& after,
-        uint64_t seed) {
+        const std::vector<uint64_t>& streams, uint64_t seed) {
     std::vector<size_t> missing(jobs.size());
     std::vector<std::vector<size_t>> before(jobs.size());
     std::vector<size_t> open;
+    std::map<uint64_t, uint64_t> turns;
     for (size_t k = 0; k < jobs.size(); k++) {
         missing[k] = after[k].size();
         for (size_t other : after[k]) {
@@ -143,7 +206,7 @@ std::string runGraph(const std::vector<std::shared_ptr<const Job>>& jobs, const 
     }
     while (!open.empty()) {
         seed = mix(seed);
-        size_t pick = seed % open.size();
+        size_t pick = pickNode(open, streams, turns, seed);
         size_t node = open[pick];
         open[pick] = open.back();
         open.pop_back();
@@ -173,6 +236,7 @@ int addNode(Stream* stream, std::shared_ptr<const Job> job) {
         return ILLEGAL_ADDRESS;
     }
     stream->frontier = {makeNode(stream->capture->graph, std::move(job), stream->frontier)};
+    stream->frontier[0]->stream = stream->turn.stream;
     return SUCCESS;
 }
 
@@ -335,6 +399,7 @@ STANDIN_EXPORT CUresult cuGraphInstantiateWithFlags(void** result, void* handle,
         delete executable;
         return error;
     }
+    checkRoom(static_cast<Graph*>(handle));
     world().executables.insert(executable);
     carousel_standin_add(LIVE_GRAPHS, 1);
     *result = executable;
@@ -351,6 +416,7 @@ STANDIN_EXPORT CUresult cuGraphExecDestroy(void* handle) {
     executable->alive = false;
     executable->jobs.clear();
     executable->after.clear();
+    executable->streams.clear();
     executable->index.clear();
     carousel_standin_add(LIVE_GRAPHS, -1);
     return SUCCESS;
@@ -397,7 +463,9 @@ STANDIN_EXPORT CUresult cuGraphLaunch(void* handle, void* streamHandle) {
         }
     }
     uint64_t seed = mix(word(SEED) ^ mix(++world().launches));
-    job->run = [jobs = executable->jobs, after = executable->after, seed] { return runGraph(jobs, after, seed); };
+    job->run = [jobs = executable->jobs, after = executable->after, streams = executable->streams, seed] {
+        return runGraph(jobs, after, streams, seed);
+    };
     result = submit(lock, stream, job);
     if (result == SUCCESS) {
         carousel_standin_add(GRAPH_LAUNCHES, 1);

@@ -1,9 +1,11 @@
 // Modules, functions and kernel launches. A module's PTX is read for its entries only; the code that runs is the kernel
 // of that name in the emulation.
 #include <cctype>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "world.h"
 
@@ -110,7 +112,7 @@ std::string runKernel(KernelCall& call, uint64_t) {
 
 constexpr size_t SHARED_DEFAULT = 48 * 1024;
 constexpr size_t SHARED_OPT_IN = 227 * 1024;
-/// Blocks that a cluster may have on every device of this kind, and on this one.
+/// Blocks that a cluster may have on every device of this kind, and on this one unless it is ordered to take fewer.
 constexpr unsigned CLUSTER_DEFAULT = 8;
 constexpr unsigned CLUSTER_OPT_IN = 16;
 
@@ -373,6 +375,18 @@ int copyArguments(KernelCall& call, void** params, void** extra) {
     return SUCCESS;
 }
 
+/// The same, which does not begin while it is ordered to hang.
+std::shared_ptr<const Job> endless(const std::shared_ptr<const Job>& job) {
+    auto made = std::make_shared<Job>(*job);
+    made->run = [job] {
+        while (word(HANGS) != 0) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return job->run();
+    };
+    return made;
+}
+
 int launch(void* handle, const unsigned* grid, const unsigned* block, unsigned sharedBytes, void* streamHandle,
         void** params, void** extra, bool cooperative = false) {
     Lock lock(world().mutex);
@@ -397,6 +411,9 @@ int launch(void* handle, const unsigned* grid, const unsigned* block, unsigned s
     if (carousel_standin_fails(KIND_LAUNCH, function->name.c_str())) {
         if (word(DROPS) != 0) {
             return SUCCESS;
+        }
+        if (word(HANGS) != 0) {
+            return submit(lock, stream, endless(job));
         }
         if ((word(COUNTED_KINDS) & STICKY_FAILURES) != 0) {
             context->error = LAUNCH_FAILED;
@@ -452,6 +469,9 @@ int makeKernelJob(Function* function, const unsigned* grid, const unsigned* bloc
                 cluster, CLUSTER_DEFAULT);
         return INVALID_CLUSTER_SIZE;
     }
+    if (word(LARGEST_CLUSTER) != 0 && cluster > word(LARGEST_CLUSTER)) {
+        return INVALID_CLUSTER_SIZE;
+    }
     if (cluster > 1 && grid[0] % cluster != 0) {
         carousel_standin_misuse("%s: a grid of %u blocks where clusters have %u", function->name.c_str(), grid[0], cluster);
         return INVALID_VALUE;
@@ -469,6 +489,7 @@ int makeKernelJob(Function* function, const unsigned* grid, const unsigned* bloc
     made->what = function->name;
     made->nodeType = NODE_KERNEL;
     made->kernel = call;
+    made->together = cooperative ? grid[0] * grid[1] * grid[2] : 0;
     result = checkArguments(*call, *made);
     if (result != SUCCESS) {
         return result;

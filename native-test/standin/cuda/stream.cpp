@@ -18,6 +18,7 @@ int64_t now() {
 /// Runs the operation at the front of the queue. The caller has seen that there is one and that nobody is at it.
 void runFront(Lock& lock, Stream* stream) {
     stream->running = true;
+    stream->turn.last = ++world().turns;
     Operation operation = std::move(stream->queue.front());
     stream->queue.pop_front();
     for (const Place& place : operation.after) {
@@ -44,11 +45,37 @@ void runFront(Lock& lock, Stream* stream) {
     }
 }
 
+/// Where streams are unruly, the one whose front runs next, of those that wait for nothing; null if there is none.
+Stream* boldest(Context* context) {
+    Stream* result = nullptr;
+    auto consider = [&](Stream* stream) {
+        if (stream->running || stream->queue.empty()) {
+            return;
+        }
+        for (const Place& place : stream->queue.front().after) {
+            if (place.stream->completed < place.position) {
+                return;
+            }
+        }
+        if (result == nullptr || runsAhead(stream->turn, result->turn)) {
+            result = stream;
+        }
+    };
+    consider(context->legacy);
+    for (Stream* stream : context->streams) {
+        consider(stream);
+    }
+    return result;
+}
+
 void work(Stream* stream, uint64_t seed) {
     Lock lock(world().mutex);
     while (true) {
-        stream->workerIdle = true;
-        stream->wake.wait(lock, [stream] { return stream->stopping || !stream->queue.empty(); });
+        stream->wake.wait(lock, [stream] {
+            // Again at every waking: whoever waited for the stream may have emptied the queue in the meantime.
+            stream->workerIdle = true;
+            return stream->stopping || !stream->queue.empty();
+        });
         stream->workerIdle = false;
         if (stream->queue.empty()) {
             return;
@@ -60,7 +87,9 @@ void work(Stream* stream, uint64_t seed) {
             stream->wake.wait_until(lock, deadline);
         }
         while (!stream->queue.empty()) {
-            if (stream->running) {
+            if (word(UNRULY) != 0 && !stream->stopping) {
+                stream->wake.wait_for(lock, std::chrono::milliseconds(1));
+            } else if (stream->running) {
                 stream->changed.wait(lock);
             } else {
                 runFront(lock, stream);
@@ -86,6 +115,7 @@ bool ended(const Mark& mark) {
 
 Stream* startStream(Context* context, unsigned flags, int priority, bool legacy) {
     auto* stream = new Stream;
+    stream->turn.stream = ++world().streamNumbers;
     stream->context = context;
     stream->flags = flags;
     stream->priority = priority;
@@ -164,7 +194,14 @@ int submit(Lock& lock, Stream* stream, std::shared_ptr<const Job> job, uint64_t*
 
 void finish(Lock& lock, Stream* stream, uint64_t position) {
     while (stream->completed < position) {
-        if (!stream->running && !stream->queue.empty()) {
+        if (word(UNRULY) != 0) {
+            Stream* next = boldest(stream->context);
+            if (next != nullptr) {
+                runFront(lock, next);
+            } else {
+                stream->changed.wait_for(lock, std::chrono::milliseconds(1));
+            }
+        } else if (!stream->running && !stream->queue.empty()) {
             runFront(lock, stream);
         } else {
             stream->changed.wait(lock);
@@ -375,8 +412,8 @@ STANDIN_EXPORT CUresult cuStreamWaitEvent(void* handle, void* eventHandle, unsig
     if (flags > 1) {
         return INVALID_VALUE;
     }
-    if (carousel_standin_fails(KIND_OBJECT, "cuStreamWaitEvent")) {
-        return LAUNCH_FAILED;
+    if (carousel_standin_fails(KIND_OBJECT | KIND_WAIT, "cuStreamWaitEvent")) {
+        return word(DROPS) != 0 ? SUCCESS : LAUNCH_FAILED;
     }
     std::shared_ptr<Mark> mark = event->mark;
     if (mark == nullptr) {

@@ -22,6 +22,12 @@
 
 namespace carousel::standin {
 
+/// A stream as one that may go on, by its number and by when its last turn was.
+struct Turn {
+    uint64_t stream;
+    uint64_t last;
+};
+
 /// Memory between two guard bands, in pages of its own.
 struct Allocation {
     uintptr_t base = 0;
@@ -57,6 +63,7 @@ struct Job {
     std::vector<Range> ranges;
     std::function<std::string()> run;  // "" or what went wrong
     std::shared_ptr<KernelCall> kernel;
+    unsigned together = 0;  // blocks of a cooperative launch
 };
 
 struct Place {
@@ -72,6 +79,7 @@ struct Operation {
 
 struct Node {
     uint64_t id = 0;
+    uint64_t stream = 0;  // the number of the one it was captured from
     Graph* graph = nullptr;
     bool alive = true;
     std::shared_ptr<const Job> job;
@@ -88,6 +96,7 @@ struct Executable {
     Context* context = nullptr;
     std::vector<std::shared_ptr<const Job>> jobs;
     std::vector<std::vector<size_t>> after;
+    std::vector<uint64_t> streams;  // see Node
     std::map<uint64_t, size_t> index;  // by the id of the node that it was made from
 };
 
@@ -102,6 +111,7 @@ struct Capture {
 
 struct Stream {
     bool alive = true;
+    Turn turn{0, 0};
     Context* context = nullptr;
     bool legacy = false;
     unsigned flags = 0;
@@ -178,6 +188,8 @@ struct World {
     size_t deviceBytes = 0;
     uint64_t allocations = 0;
     uint64_t nodeIds = 0;
+    uint64_t streamNumbers = 0;
+    uint64_t turns = 0;
     std::deque<Node*> deadNodes;  // the one kind of object of which there are so many that the oldest go
     uint64_t launches = 0;
 };
@@ -189,6 +201,8 @@ uint64_t word(int index);
 int deviceCount();
 uint64_t deviceMemory(CUdevice device);
 uint64_t mix(uint64_t value);
+/// Whether a stream goes before another where the control block says that streams are unruly.
+bool runsAhead(const Turn& stream, const Turn& other);
 
 // memory.cpp
 bool isDeviceAddress(uintptr_t address);

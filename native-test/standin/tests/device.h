@@ -34,7 +34,7 @@ class Device : public testing::Test {
 protected:
     void SetUp() override {
         for (int k : {COUNTABLE_CALLS, FAIL_AT, COUNTED_KINDS, FAILURES, MISUSE, LEAKED, CUDNN_FAILURE_STATUS,
-                     DEVICE_MEMORY, POISON_PADDING}) {
+                     DEVICE_MEMORY, POISON_PADDING, UNRULY, HANGS, LARGEST_CLUSTER}) {
             setWord(k, 0);
         }
         setWord(WORKER_DELAY, 1000000);  // what nobody waits for does not happen, however slow the machine

@@ -1,4 +1,7 @@
 // Failures that a test orders.
+#include <chrono>
+#include <thread>
+
 #include "device.h"
 
 TEST_F(Device, TheKthAllocationFails) {
@@ -67,6 +70,31 @@ TEST_F(Device, ALaunchFails) {
     EXPECT_EQ(0, cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, params, nullptr));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
     EXPECT_EQ(2, download<float>(y, 1)[0]);
+    free({y});
+    EXPECT_EQ(0, cuModuleUnload(module));
+}
+
+TEST_F(Device, ALaunchHangsUntilItIsToldToEnd) {
+    setWord(WORKER_DELAY, 1);
+    void* module = nullptr;
+    void* function = nullptr;
+    ASSERT_EQ(0, cuModuleLoadData(&module, ptx({"carousel_standin_add_one"}).c_str()));
+    ASSERT_EQ(0, cuModuleGetFunction(&function, module, "carousel_standin_add_one"));
+    CUdeviceptr y = upload<float>({1});
+    long long n = 1;
+    void* params[] = {&y, &n};
+    setWord(HANGS, 1);
+    failAt(2, KIND_LAUNCH);
+    for (int k = 0; k < 3; k++) {
+        EXPECT_EQ(0, cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, stream, params, nullptr));
+    }
+    EXPECT_EQ(1U, word(FAILURES));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(600, cuStreamQuery(stream));
+    EXPECT_EQ(2, *at<float>(y)) << "nothing behind it begins";
+    setWord(HANGS, 0);
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(4, download<float>(y, 1)[0]);
     free({y});
     EXPECT_EQ(0, cuModuleUnload(module));
 }

@@ -249,6 +249,84 @@ TEST_F(Graphs, AGraphCanBeBuiltNodeByNode) {
     EXPECT_EQ((std::vector<float>{2, 2, 0}), download<float>(y, 3));
 }
 
+TEST_F(Graphs, UnrulyStreamsRunAheadInAReplay) {
+    void* other = nullptr;
+    void* event = nullptr;
+    ASSERT_EQ(0, cuStreamCreate(&other, 1));
+    ASSERT_EQ(0, cuEventCreate(&event, 2));
+    CUdeviceptr p = allocate(4);
+    for (bool waits : {true, false}) {
+        ASSERT_EQ(0, cuStreamBeginCapture_v2(stream, 1));
+        EXPECT_EQ(0, cuEventRecord(event, stream));
+        EXPECT_EQ(0, cuStreamWaitEvent(other, event, 0));
+        EXPECT_EQ(0, cuMemsetD32Async(p, 1, 1, stream));
+        if (waits) {
+            EXPECT_EQ(0, cuEventRecord(event, stream));
+            EXPECT_EQ(0, cuStreamWaitEvent(other, event, 0));
+        }
+        EXPECT_EQ(0, cuMemsetD32Async(p, 2, 1, other));
+        EXPECT_EQ(0, cuEventRecord(event, other));
+        EXPECT_EQ(0, cuStreamWaitEvent(stream, event, 0));
+        void* graph = nullptr;
+        ASSERT_EQ(0, cuStreamEndCapture(stream, &graph));
+        void* executable = nullptr;
+        ASSERT_EQ(0, cuGraphInstantiateWithFlags(&executable, graph, 0));
+        for (uint64_t order : {1, 2}) {
+            setWord(UNRULY, order);
+            EXPECT_EQ(0, cuGraphLaunch(executable, stream));
+            EXPECT_EQ(0, cuStreamSynchronize(stream));
+            EXPECT_EQ(waits || order == 2 ? 2U : 1U, download<uint32_t>(p, 1)[0]) << "order " << order;
+        }
+        setWord(UNRULY, 0);
+        EXPECT_EQ(0, cuGraphExecDestroy(executable));
+        EXPECT_EQ(0, cuGraphDestroy(graph));
+    }
+    free({p});
+    EXPECT_EQ(0, cuEventDestroy_v2(event));
+    EXPECT_EQ(0, cuStreamDestroy_v2(other));
+}
+
+TEST_F(Graphs, CooperativeLaunchesSideBySideNeedRoomTogether) {
+    const std::string name = "carousel_lstm_grid_forward_bf16_h512";
+    void* other = nullptr;
+    void* event = nullptr;
+    void* grid = nullptr;
+    void* function = nullptr;
+    ASSERT_EQ(0, cuStreamCreate(&other, 1));
+    ASSERT_EQ(0, cuEventCreate(&event, 2));
+    ASSERT_EQ(0, cuModuleLoadData(&grid, ptx({name}).c_str()));
+    ASSERT_EQ(0, cuModuleGetFunction(&function, grid, name.c_str()));
+    uint64_t nothing = 0;
+    std::vector<void*> params(21, &nothing);  // none of it runs
+    auto instantiate = [&](unsigned blocks, bool waits) {
+        ASSERT_EQ(0, cuStreamBeginCapture_v2(stream, 1));
+        EXPECT_EQ(0, cuEventRecord(event, stream));
+        EXPECT_EQ(0, cuStreamWaitEvent(other, event, 0));
+        EXPECT_EQ(0, cuLaunchCooperativeKernel(function, 96, 1, 1, 256, 1, 1, 0, stream, params.data()));
+        if (waits) {
+            EXPECT_EQ(0, cuEventRecord(event, stream));
+            EXPECT_EQ(0, cuStreamWaitEvent(other, event, 0));
+        }
+        EXPECT_EQ(0, cuLaunchCooperativeKernel(function, blocks, 1, 1, 256, 1, 1, 0, other, params.data()));
+        EXPECT_EQ(0, cuEventRecord(event, other));
+        EXPECT_EQ(0, cuStreamWaitEvent(stream, event, 0));
+        void* graph = nullptr;
+        ASSERT_EQ(0, cuStreamEndCapture(stream, &graph));
+        void* executable = nullptr;
+        EXPECT_EQ(0, cuGraphInstantiateWithFlags(&executable, graph, 0));
+        EXPECT_EQ(0, cuGraphExecDestroy(executable));
+        EXPECT_EQ(0, cuGraphDestroy(graph));
+    };
+    instantiate(32, false);
+    instantiate(64, true);
+    EXPECT_EQ(0U, word(MISUSE));
+    instantiate(64, false);
+    misuse = 1;
+    EXPECT_EQ(0, cuModuleUnload(grid));
+    EXPECT_EQ(0, cuEventDestroy_v2(event));
+    EXPECT_EQ(0, cuStreamDestroy_v2(other));
+}
+
 TEST_F(Graphs, AReplayMayNotTouchFreedMemory) {
     CUdeviceptr p = allocate(4);
     ASSERT_EQ(0, cuStreamBeginCapture_v2(stream, 1));

@@ -225,6 +225,9 @@ TEST_F(Device, ClustersMustBeWholeAndAllowed) {
     EXPECT_EQ(0, launch(functionOf8, 16, 256));
     EXPECT_EQ(0, cuFuncSetAttribute(functionOf16, 14, 1));
     EXPECT_EQ(0, launch(functionOf16, 16, 512));
+    setWord(LARGEST_CLUSTER, 8);
+    EXPECT_EQ(912, launch(functionOf16, 16, 512)) << "a device that takes none as large, which is nobody's mistake";
+    EXPECT_EQ(0, launch(functionOf8, 16, 256));
     EXPECT_EQ(0, cuStreamSynchronize(stream));
     free({R});
     EXPECT_EQ(0, cuModuleUnload(module));

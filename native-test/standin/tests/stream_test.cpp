@@ -105,6 +105,24 @@ TEST_F(Device, WorkIsDoneWithoutAnybodyWaiting) {
     free({p});
 }
 
+TEST_F(Device, AWorkerThatWasForestalledGoesOn) {
+    setWord(WORKER_DELAY, 1);
+    CUdeviceptr p = allocate(4);
+    for (int round = 0; round < 50; round++) {
+        EXPECT_EQ(0, cuMemsetD8Async(p, 1, 4, stream));
+        EXPECT_EQ(0, cuStreamSynchronize(stream));
+        // So that the worker wakes and finds nothing.
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        EXPECT_EQ(0, cuMemsetD8Async(p, 2, 4, stream));
+        int polls = 0;
+        while (cuStreamQuery(stream) == 600 && polls++ < 5000) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        ASSERT_EQ(0, cuStreamQuery(stream)) << "in round " << round;
+    }
+    free({p});
+}
+
 TEST_F(Device, ADestroyedStreamIsRefused) {
     void* other = nullptr;
     ASSERT_EQ(0, cuStreamCreate(&other, 0));
@@ -160,6 +178,80 @@ TEST_F(Device, AStreamWaitsForAnEventOfAnother) {
     EXPECT_EQ(0, cuEventDestroy_v2(event));
     EXPECT_EQ(400, cuEventQuery(event));
     misuse = 1;
+    EXPECT_EQ(0, cuStreamDestroy_v2(other));
+}
+
+TEST_F(Device, UnrulyStreamsRunAheadUnlessTheyWait) {
+    void* other = nullptr;
+    void* event = nullptr;
+    ASSERT_EQ(0, cuStreamCreate(&other, 1));
+    ASSERT_EQ(0, cuEventCreate(&event, 2));
+    CUdeviceptr p = allocate(4);
+    for (uint64_t order : {1, 2}) {
+        setWord(UNRULY, order);
+        void* first = order == 1 ? stream : other;
+        void* second = order == 1 ? other : stream;
+        for (bool waits : {true, false}) {
+            EXPECT_EQ(0, cuMemsetD32Async(p, 1, 1, first));
+            EXPECT_EQ(0, cuEventRecord(event, first));
+            if (waits) {
+                EXPECT_EQ(0, cuStreamWaitEvent(second, event, 0));
+            }
+            EXPECT_EQ(0, cuMemsetD32Async(p, 2, 1, second));
+            EXPECT_EQ(0, cuStreamSynchronize(first));
+            EXPECT_EQ(0, cuStreamSynchronize(second));
+            EXPECT_EQ(waits ? 2U : 1U, download<uint32_t>(p, 1)[0]) << "order " << order;
+        }
+    }
+    setWord(UNRULY, 3);
+    CUdeviceptr q = upload<uint32_t>({0, 0});
+    // In turns: p is 1 when the first copy is made, 2 when the second is.
+    EXPECT_EQ(0, cuMemsetD32Async(p, 1, 1, stream));
+    EXPECT_EQ(0, cuMemsetD32Async(p, 2, 1, stream));
+    EXPECT_EQ(0, cuMemcpyDtoDAsync_v2(q, p, 4, other));
+    EXPECT_EQ(0, cuMemcpyDtoDAsync_v2(q + 4, p, 4, other));
+    EXPECT_EQ(0, cuStreamSynchronize(stream));
+    EXPECT_EQ(0, cuStreamSynchronize(other));
+    std::vector<uint32_t> seen = download<uint32_t>(q, 2);
+    EXPECT_EQ(1U, seen[1] - seen[0]) << "whoever begins";
+    free({q});
+    // Nobody waits for it, and nothing is lost with the stream.
+    EXPECT_EQ(0, cuMemsetD32Async(p, 3, 1, other));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_NE(3U, *at<volatile uint32_t>(p));
+    EXPECT_EQ(0, cuStreamDestroy_v2(other));
+    EXPECT_EQ(3U, *at<uint32_t>(p));
+    setWord(UNRULY, 0);
+    free({p});
+    EXPECT_EQ(0, cuEventDestroy_v2(event));
+}
+
+TEST_F(Device, AWaitCanBeForgotten) {
+    void* other = nullptr;
+    void* event = nullptr;
+    ASSERT_EQ(0, cuStreamCreate(&other, 1));
+    ASSERT_EQ(0, cuEventCreate(&event, 2));
+    CUdeviceptr p = allocate(4);
+    setWord(UNRULY, 1);
+    for (uint64_t call : {1, 2}) {
+        failAt(call, KIND_WAIT);
+        setWord(DROPS, 1);
+        EXPECT_EQ(0, cuMemsetD32Async(p, 1, 1, stream));
+        EXPECT_EQ(0, cuEventRecord(event, stream));
+        EXPECT_EQ(0, cuStreamWaitEvent(other, event, 0));
+        EXPECT_EQ(0, cuMemsetD32Async(p, 2, 1, other));
+        EXPECT_EQ(0, cuStreamSynchronize(stream));
+        EXPECT_EQ(0, cuStreamSynchronize(other));
+        EXPECT_EQ(call == 2 ? 2U : 1U, download<uint32_t>(p, 1)[0]) << "call " << call;
+        setWord(DROPS, 0);
+    }
+    for (uint64_t kind : {KIND_WAIT, KIND_OBJECT}) {
+        failAt(1, kind);
+        EXPECT_EQ(719, cuStreamWaitEvent(other, event, 0));
+    }
+    setWord(UNRULY, 0);
+    free({p});
+    EXPECT_EQ(0, cuEventDestroy_v2(event));
     EXPECT_EQ(0, cuStreamDestroy_v2(other));
 }
 

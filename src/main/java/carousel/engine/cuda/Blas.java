@@ -4,6 +4,8 @@ import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
 import jcuda.driver.CUdeviceptr;
@@ -11,11 +13,17 @@ import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasComputeType;
 import jcuda.jcublas.cublasGemmAlgo;
+import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
+import jcuda.runtime.cudaStream_t;
 
-/** Products of row-major matrices by cuBLAS, which sees the transposes of all three. */
+/**
+ * Products of row-major matrices by cuBLAS, which sees the transposes of all three. Each lane has a handle and scratch memory of its own: cuBLAS
+ * promises the same bits in every run only where streams that are busy at the same time share neither.
+ */
 final class Blas implements AutoCloseable {
     private final CudaContext context;
+    private final Lanes lanes;
     private final int type;
     /** Of what is multiplied. */
     private final int operandType;
@@ -33,14 +41,16 @@ final class Blas implements AutoCloseable {
 
     private final Pointer zero;
     private final Pointer one;
-    private final CUdeviceptr workspace = new CUdeviceptr();
+    /** That of the context first. */
+    private final List<Handle> handles = new ArrayList<>();
 
     /**
      * @param precision of the results; in TF32 operands are rounded by cuBLAS and sums are not
      * @param operands the type of what is multiplied: that of the results, or 16 bits where those are floats
      */
-    Blas(CudaContext context, Precision precision, ElementType operands) {
+    Blas(CudaContext context, Lanes lanes, Precision precision, ElementType operands) {
         this.context = context;
+        this.lanes = lanes;
         this.workspaceBytes = context.capability() >= HOPPER ? 32 << 20 : 8 << 20;
         this.wide = precision == Precision.FP64;
         this.type = wide ? cudaDataType.CUDA_R_64F : cudaDataType.CUDA_R_32F;
@@ -63,35 +73,81 @@ final class Blas implements AutoCloseable {
         }
         this.zero = scalars;
         this.one = scalars.withByteOffset(Double.BYTES);
-        boolean allocated = false;
         try {
-            Status.driver(
-                    JCudaDriver.cuMemAlloc(workspace, workspaceBytes),
-                    "cuMemAlloc",
-                    "%d bytes for cuBLAS",
-                    workspaceBytes);
-            allocated = true;
-            Status.blas(
-                    JCublas2.cublasSetWorkspace(context.blas(), workspace, workspaceBytes),
-                    "cublasSetWorkspace",
-                    "%d bytes",
-                    workspaceBytes);
+            open(1);
         } catch (RuntimeException failure) {
-            if (allocated) {
-                Release.after(failure, this::freeWorkspace);
-            }
             Release.after(failure, this::freeScalars);
             throw failure;
         }
     }
 
-    /** Does what {@link CudaEngine#product} asked for, with its arguments in the same order. */
-    void execute(long[] values) {
+    /** One lane's. */
+    private final class Handle implements AutoCloseable {
+        private final int lane;
+        private final cublasHandle handle;
+        private final CUdeviceptr workspace = new CUdeviceptr();
+        private boolean created;
+        private boolean allocated;
+
+        Handle(int lane) {
+            this.lane = lane;
+            this.handle = lane == 0 ? context.blas() : new cublasHandle();
+            try {
+                if (lane > 0) {
+                    Status.blas(JCublas2.cublasCreate(handle), "cublasCreate", "lane %d", lane);
+                    created = true;
+                    // Before the scratch memory is set: this would undo it.
+                    Status.blas(
+                            JCublas2.cublasSetStream(handle, new cudaStream_t(lanes.stream(lane))),
+                            "cublasSetStream",
+                            "lane %d",
+                            lane);
+                }
+                Status.driver(
+                        JCudaDriver.cuMemAlloc(workspace, workspaceBytes),
+                        "cuMemAlloc",
+                        "%d bytes for cuBLAS",
+                        workspaceBytes);
+                allocated = true;
+                Status.blas(
+                        JCublas2.cublasSetWorkspace(handle, workspace, workspaceBytes),
+                        "cublasSetWorkspace",
+                        "%d bytes",
+                        workspaceBytes);
+            } catch (RuntimeException failure) {
+                Release.after(failure, this::close);
+                throw failure;
+            }
+        }
+
+        @Override
+        public void close() {
+            Release release = new Release();
+            if (created) {
+                release.of(() -> Status.blas(JCublas2.cublasDestroy(handle), "cublasDestroy", "lane %d", lane));
+            }
+            if (allocated) {
+                release.of(() -> Status.driver(
+                        JCudaDriver.cuMemFree(workspace), "cuMemFree", "%d bytes of cuBLAS", workspaceBytes));
+            }
+            release.finish();
+        }
+    }
+
+    /** Makes what is needed for products in so many lanes, which are open. Not while a stream is captured. */
+    void open(int count) {
+        while (handles.size() < count) {
+            handles.add(new Handle(handles.size()));
+        }
+    }
+
+    /** Does in a lane what {@link CudaEngine#product} asked for, with its arguments in the same order. */
+    void execute(int lane, long[] values) {
         int m = (int) values[2];
         int n = (int) values[3];
         int k = (int) values[4];
         int status = JCublas2.cublasGemmEx_new(
-                context.blas(),
+                handles.get(lane).handle,
                 values[1] != 0 ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
                 values[0] != 0 ? cublasOperation.CUBLAS_OP_T : cublasOperation.CUBLAS_OP_N,
                 n,
@@ -113,16 +169,15 @@ final class Blas implements AutoCloseable {
         Status.blas(status, "cublasGemmEx", "[%d, %d] = [%d, %d] times [%d, %d]", m, n, m, k, k, n);
     }
 
-    private void freeWorkspace() {
-        Status.driver(JCudaDriver.cuMemFree(workspace), "cuMemFree", "%d bytes of cuBLAS", workspaceBytes);
-    }
-
     private void freeScalars() {
         Status.driver(JCudaDriver.cuMemFreeHost(scalars), "cuMemFreeHost", "the factors of products");
     }
 
     @Override
     public void close() {
-        new Release().of(this::freeWorkspace).of(this::freeScalars).finish();
+        Release release = new Release();
+        handles.forEach(handle -> release.of(handle::close));
+        handles.clear();
+        release.of(this::freeScalars).finish();
     }
 }

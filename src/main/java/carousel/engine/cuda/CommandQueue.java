@@ -24,6 +24,10 @@ import org.slf4j.LoggerFactory;
  * the host reads or writes, or where a command's arguments change from call to call, as the learning rate's do.
  *
  * <p>A launch costs the host some microseconds and the device a gap; a graph costs them once for the run.
+ *
+ * <p>Between {@link #fork} and {@link #join} commands go to several {@link Lanes}, whose commands are done at the same time unless {@link
+ * #await} orders them. In between, a run that is handed over is joined at its end and the next one forked at its beginning. So a run is
+ * whole by itself, as a graph has to be, and whatever reaches the first lane's stream by another way comes after all that was handed over.
  */
 final class CommandQueue implements AutoCloseable {
     /** Turned off with {@code -Dcarousel.cuda.graphs=false}. */
@@ -45,12 +49,15 @@ final class CommandQueue implements AutoCloseable {
         LAUNCH,
         PRODUCT,
         CLEAR,
-        COPY
+        COPY,
+        /** A lane waits for another. */
+        WAIT
     }
 
     /** One thing asked for. What its values mean is the business of {@link #execute}. */
     static final class Command {
         private Kind kind;
+        private int lane;
         private CUfunction function;
         private String name;
         private final long[] values = new long[MOST_ARGUMENTS];
@@ -61,6 +68,18 @@ final class CommandQueue implements AutoCloseable {
         private int shared;
         private boolean together;
         private boolean varies;
+
+        private void begin(Kind newKind, int newLane, CUfunction newFunction, String newName) {
+            kind = newKind;
+            lane = newLane;
+            function = newFunction;
+            name = newName;
+            count = 0;
+            varies = false;
+            grid(0, 0, 0);
+            shared(0);
+            together = false;
+        }
 
         void add(long value) {
             values[count++] = value;
@@ -89,6 +108,7 @@ final class CommandQueue implements AutoCloseable {
 
         private boolean same(Command other) {
             return kind == other.kind
+                    && lane == other.lane
                     && function == other.function
                     && gridX == other.gridX
                     && gridY == other.gridY
@@ -100,7 +120,12 @@ final class CommandQueue implements AutoCloseable {
         }
 
         private long hash() {
-            long hash = kind.ordinal() + 31L * System.identityHashCode(function) + 37L * gridX + 41L * gridY + threads;
+            long hash = kind.ordinal()
+                    + 47L * lane
+                    + 31L * System.identityHashCode(function)
+                    + 37L * gridX
+                    + 41L * gridY
+                    + threads;
             hash += 43L * shared + (together ? 1 : 0);
             for (int k = 0; k < count; k++) {
                 hash = 0x9E3779B97F4A7C15L * (hash ^ values[k]) + (hash >>> 29);
@@ -111,6 +136,7 @@ final class CommandQueue implements AutoCloseable {
         private Command copy() {
             Command copy = new Command();
             copy.kind = kind;
+            copy.lane = lane;
             copy.function = function;
             copy.name = name;
             copy.count = count;
@@ -136,20 +162,26 @@ final class CommandQueue implements AutoCloseable {
     }
 
     private final CudaContext context;
+    private final Lanes lanes;
     private final Blas blas;
     private final boolean graphs = graphs(System.getProperty(GRAPHS, "true"));
     private final List<Command> pending = new ArrayList<>();
     private final Map<Long, Run> runs = new LinkedHashMap<>(16, 0.75f, true);
     private Command begun = new Command();
     private int size;
+    /** The lanes that are open, and the one that commands go to. */
+    private int open = 1;
+
+    private int lane;
     private long replays;
     /** The addresses of all arguments, then the arguments, 8 bytes each. The driver has copied them when a launch returns. */
     private final Pointer arguments;
 
     private final ByteBuffer values;
 
-    CommandQueue(CudaContext context, Blas blas) {
+    CommandQueue(CudaContext context, Lanes lanes, Blas blas) {
         this.context = context;
+        this.lanes = lanes;
         this.blas = blas;
         int bytes = 2 * Long.BYTES * MOST_ARGUMENTS;
         this.arguments = context.allocatePinned(bytes);
@@ -174,16 +206,8 @@ final class CommandQueue implements AutoCloseable {
      * filled in: working out an argument may hand over what waits there.
      */
     Command next(Kind kind, CUfunction function, String name) {
-        Command command = begun;
-        command.kind = kind;
-        command.function = function;
-        command.name = name;
-        command.count = 0;
-        command.varies = false;
-        command.grid(0, 0, 0);
-        command.shared(0);
-        command.together = false;
-        return command;
+        begun.begin(kind, lane, function, name);
+        return begun;
     }
 
     /** Takes the command that {@link #next} gave last. */
@@ -191,6 +215,7 @@ final class CommandQueue implements AutoCloseable {
         if (command.varies) {
             // What was asked for before it, then the command by itself.
             flush();
+            command.lane = 0;
             execute(command);
             return;
         }
@@ -201,8 +226,57 @@ final class CommandQueue implements AutoCloseable {
             begun = pending.set(size, command);
         }
         size++;
-        if (size == LONGEST) {
+        if (size >= LONGEST) {
             flush();
+        }
+    }
+
+    /** Opens so many lanes, which come after all that was asked for so far. Commands go to the first. */
+    void fork(int count) {
+        if (open != 1) {
+            throw new IllegalStateException("lanes are opened where " + open + " are open: join them first");
+        }
+        lanes.open(count);
+        blas.open(count);
+        open = count;
+        lane = 0;
+        forks();
+    }
+
+    /** Commands go to this lane from now on, up to the next call or {@link #join}. */
+    void lane(int newLane) {
+        lane = newLane;
+    }
+
+    /** Lets what a lane is asked for from now on wait for all that another was asked for so far. */
+    void await(int waiting, int other) {
+        if (waiting != other) {
+            // Not the next command: that may be half filled in when a run is handed over.
+            if (size == pending.size()) {
+                pending.add(new Command());
+            }
+            Command command = pending.get(size++);
+            command.begin(Kind.WAIT, waiting, null, "cuStreamWaitEvent");
+            command.add(other);
+        }
+    }
+
+    /** Closes the lanes: what is asked for from now on comes after all that any was asked for. */
+    void join() {
+        joins();
+        open = 1;
+        lane = 0;
+    }
+
+    private void forks() {
+        for (int k = 1; k < open; k++) {
+            await(k, 0);
+        }
+    }
+
+    private void joins() {
+        for (int k = 1; k < open; k++) {
+            await(0, k);
         }
     }
 
@@ -226,11 +300,34 @@ final class CommandQueue implements AutoCloseable {
 
     /** Hands over all that was asked for. What fails is thrown here; what comes after it is not done. */
     void flush() {
-        int count = size;
-        size = 0;
-        if (count == 0) {
+        if (size <= open - 1) {
+            // Nothing, or lanes that have just been opened.
             return;
         }
+        joins();
+        int count = size;
+        size = 0;
+        try {
+            handOver(count);
+        } catch (RuntimeException failure) {
+            Release.after(failure, this::settle);
+            throw failure;
+        } finally {
+            forks();
+        }
+    }
+
+    /** After a failure in the middle of a run: nothing may be left in a lane when memory is used again. */
+    private void settle() {
+        Release release = new Release();
+        for (int k = 1; k < lanes.count(); k++) {
+            int other = k;
+            release.of(() -> lanes.synchronize(other));
+        }
+        release.finish();
+    }
+
+    private void handOver(int count) {
         context.enter();
         if (!graphs || count < SHORTEST) {
             execute(count);
@@ -353,11 +450,11 @@ final class CommandQueue implements AutoCloseable {
                         command.gridY,
                         command.threads);
             }
-            case PRODUCT -> blas.execute(command.values);
+            case PRODUCT -> blas.execute(command.lane, command.values);
             case CLEAR ->
                 Status.driver(
                         JCudaDriver.cuMemsetD32Async(
-                                new DevicePointer(command.values[0]), 0, command.values[1], context.plainStream()),
+                                new DevicePointer(command.values[0]), 0, command.values[1], lanes.stream(command.lane)),
                         "cuMemsetD32Async",
                         "%d words",
                         command.values[1]);
@@ -367,10 +464,11 @@ final class CommandQueue implements AutoCloseable {
                                 new DevicePointer(command.values[1]),
                                 new DevicePointer(command.values[0]),
                                 command.values[2],
-                                context.plainStream()),
+                                lanes.stream(command.lane)),
                         "cuMemcpyDtoDAsync",
                         "%d bytes",
                         command.values[2]);
+            case WAIT -> lanes.await(command.lane, (int) command.values[0]);
         }
     }
 
@@ -384,7 +482,7 @@ final class CommandQueue implements AutoCloseable {
                 1,
                 1,
                 command.shared,
-                context.plainStream(),
+                lanes.stream(command.lane),
                 arguments,
                 DevicePointer.NULL);
     }
@@ -399,7 +497,7 @@ final class CommandQueue implements AutoCloseable {
                 1,
                 1,
                 command.shared,
-                context.plainStream(),
+                lanes.stream(command.lane),
                 arguments);
     }
 

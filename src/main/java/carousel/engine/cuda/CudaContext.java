@@ -2,10 +2,14 @@ package carousel.engine.cuda;
 
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.concurrent.locks.LockSupport;
 import jcuda.Pointer;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
+import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
@@ -14,12 +18,18 @@ import jcuda.jcublas.cublasHandle;
 import jcuda.runtime.cudaStream_t;
 
 /**
- * One device as an engine uses it: the driver's primary context, one stream in which everything happens in the order it is asked for,
- * and cuBLAS on that stream. A context belongs to an operating system's thread: {@link #enter} binds it to the caller's.
+ * One device as an engine uses it: the driver's primary context, one stream in which everything happens in the order it is asked for
+ * but for what goes through {@link Lanes} in between, and cuBLAS on that stream. A context belongs to an operating system's thread: {@link
+ * #enter} binds it to the caller's.
  */
 public final class CudaContext implements AutoCloseable {
     /** Which device an engine opens, counted from 0 among those that the driver shows. */
     private static final String DEVICE = "carousel.device";
+
+    /** Between two questions whether the device is done. */
+    private static final long POLLING_NANOS = 100_000;
+
+    private static final double MILLIS = 1000;
 
     private final CUdevice device = new CUdevice();
     private final CUcontext context = new CUcontext();
@@ -34,6 +44,8 @@ public final class CudaContext implements AutoCloseable {
     private boolean retained;
     private boolean streaming;
     private boolean blasOpen;
+    /** What is said of a device that has not ended what it was asked for; null of any other. */
+    private String hanging;
 
     /**
      * Opens a device.
@@ -138,6 +150,13 @@ public final class CudaContext implements AutoCloseable {
         if (!retained) {
             throw new IllegalStateException("a CUDA engine was used after it was closed");
         }
+        if (hangs()) {
+            throw new EngineException(hanging);
+        }
+        bind();
+    }
+
+    private void bind() {
         Status.driver(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent", "device %d", ordinal);
     }
 
@@ -200,6 +219,50 @@ public final class CudaContext implements AutoCloseable {
                 "cuStreamSynchronize",
                 "the work asked for before, on device %d",
                 ordinal);
+    }
+
+    /**
+     * The same, for what may never end. If it has not ended after so long, this call is an {@link EngineException}, and so are all that come
+     * after it while it runs: nothing waits for the device any more.
+     *
+     * @param remedy the end of the exception's sentence
+     */
+    public void synchronize(Duration limit, String remedy) {
+        enter();
+        handOver();
+        long begin = System.nanoTime();
+        while (busy()) {
+            if (System.nanoTime() - begin > limit.toNanos()) {
+                hanging = String.format(
+                        Locale.ROOT,
+                        "a kernel on %s has not ended after %.1f s and holds the GPU until this program ends: %s",
+                        name,
+                        limit.toMillis() / MILLIS,
+                        remedy);
+                throw new EngineException(hanging);
+            }
+            LockSupport.parkNanos(POLLING_NANOS);
+        }
+        synchronize();
+    }
+
+    private boolean busy() {
+        return JCudaDriver.cuStreamQuery(stream) == CUresult.CUDA_ERROR_NOT_READY;
+    }
+
+    /**
+     * Whether the device still has not ended what it was given too long for. Then nothing may be given back: freeing, unloading and
+     * destroying wait for the device. The end of the process gives back all there is.
+     */
+    boolean hangs() {
+        if (hanging == null) {
+            return false;
+        }
+        bind();
+        if (!busy()) {
+            hanging = null;
+        }
+        return hanging != null;
     }
 
     /** Bytes free and in all. */

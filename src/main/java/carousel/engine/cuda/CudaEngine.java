@@ -18,8 +18,8 @@ import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 
 /**
- * All that the engines on a GPU have in common: everything but the LSTM itself. Work is asked for in one stream and calls return before
- * it is done; the host waits when it reads.
+ * All that the engines on a GPU have in common: everything but the LSTM itself. Work is asked for in one stream, or between {@link #fork} and
+ * {@link #join} in some, and calls return before it is done; the host waits when it reads.
  */
 public abstract class CudaEngine implements Engine {
     /** Elements that one block of a sum takes: a number of its own, so that sums do not depend on the device. */
@@ -44,6 +44,7 @@ public abstract class CudaEngine implements Engine {
     private final DeviceAllocator allocator;
     private final Staging staging;
     private final Kernels kernels;
+    private final Lanes lanes;
     private final Blas blas;
     private final CommandQueue queue;
     private boolean closed;
@@ -60,12 +61,13 @@ public abstract class CudaEngine implements Engine {
         this.context = new CudaContext(options.device());
         Staging openStaging = null;
         Blas openBlas = null;
+        lanes = new Lanes(context);
         CommandQueue openQueue = null;
         try {
             allocator = new DeviceAllocator(context, real, options.guards());
             staging = openStaging = new Staging(context);
-            blas = openBlas = new Blas(context, precision, operands);
-            queue = openQueue = new CommandQueue(context, blas);
+            blas = openBlas = new Blas(context, lanes, precision, operands);
+            queue = openQueue = new CommandQueue(context, lanes, blas);
             context.queue(queue);
             kernels = new Kernels(context, queue, precision == Precision.FP64);
         } catch (RuntimeException | Error failure) {
@@ -722,6 +724,35 @@ public abstract class CudaEngine implements Engine {
                 .over(elements);
     }
 
+    /**
+     * Opens so many lanes, {@value Lanes#MOST} at most, in which work goes on at the same time; work is asked for in the first until
+     * {@link #lane} says otherwise. What is asked for in none of them waits for another unless {@link #await} says so. Memory that one lane
+     * uses is not to be given back before {@link #join}.
+     */
+    protected final void fork(int count) {
+        queue.fork(count);
+    }
+
+    /** Asks for work in this lane from now on. */
+    protected final void lane(int lane) {
+        queue.lane(lane);
+    }
+
+    /** Lets what a lane is asked for from now on wait for all that another was asked for so far. */
+    protected final void await(int lane, int other) {
+        queue.await(lane, other);
+    }
+
+    /** Closes the lanes: whatever is asked for from now on comes after their work. */
+    protected final void join() {
+        queue.join();
+    }
+
+    /** How many lanes there can be. */
+    protected static int mostLanes() {
+        return Lanes.MOST;
+    }
+
     @Override
     public final void synchronize() {
         begin();
@@ -744,6 +775,10 @@ public abstract class CudaEngine implements Engine {
         if (closed) {
             return;
         }
+        if (context.hangs()) {
+            // Until it ends, nothing can be given back.
+            return;
+        }
         closed = true;
         long open = allocator.use().inUse();
         new Release()
@@ -753,6 +788,7 @@ public abstract class CudaEngine implements Engine {
                 .of(queue::close)
                 .of(kernels::close)
                 .of(blas::close)
+                .of(lanes::close)
                 .of(context::close)
                 .of(() -> {
                     if (open != 0) {

@@ -35,10 +35,15 @@ public final class Kernels implements AutoCloseable {
 
     private static final List<String> FILES =
             List.of("activation", "elementwise", "embedding", "loss", "reduce", "update", "lstm_pointwise");
-    /** Those that few need and that take the driver seconds to translate: loaded when one of them is asked for. */
+    /**
+     * Those that few need and that take the driver seconds to translate: loaded when one of them is asked for. A name
+     * is looked up in the first whose beginning it has.
+     */
     private static final List<Later> LATER = List.of(
             new Later("lstm_varied", 0, "carousel_lstm_varied_", "carousel_lstm_rows_", "carousel_lstm_normal_"),
+            new Later("lstm_resident_inputs", 80, "carousel_lstm_resident_inputs_"),
             new Later("lstm_resident", 80, "carousel_lstm_resident_"),
+            new Later("lstm_cluster_inputs", 90, "carousel_lstm_cluster_inputs_"),
             new Later("lstm_cluster", 90, "carousel_lstm_cluster_"),
             new Later("lstm_grid", 80, "carousel_lstm_grid_"));
 

@@ -74,7 +74,7 @@ public final class Race<W> {
             try {
                 times.put(way, course.milliseconds(way));
             } catch (EngineException failure) {
-                if (way.equals(sure) || !course.harmless(failure) && !worksOn()) {
+                if (way.equals(sure) || !course.harmless(failure) && !worksAfter(failure)) {
                     throw failure;
                 }
                 LOG.debug("{} drops out", word.apply(way), failure);
@@ -97,12 +97,16 @@ public final class Race<W> {
         return new Result<>(best, words(best, times, others), failed, complete);
     }
 
-    /** Whether the device goes on after a failure: some, such as of a kernel that finds no room, are of the way alone. */
-    private boolean worksOn() {
+    /**
+     * Whether the device goes on after a failure: some, such as of a kernel that finds no room, are of the way alone. Where that cannot be
+     * seen the device is to blame, and what kept it from being seen is added to the failure.
+     */
+    private boolean worksAfter(EngineException failure) {
         try {
             course.milliseconds(sure);
             return true;
-        } catch (EngineException broken) {
+        } catch (EngineException | OutOfTensorMemoryException broken) {
+            failure.addSuppressed(broken);
             return false;
         }
     }

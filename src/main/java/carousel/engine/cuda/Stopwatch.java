@@ -8,11 +8,14 @@ import jcuda.driver.JCudaDriver;
 /** Measures on the device how long something takes there. */
 public final class Stopwatch implements AutoCloseable {
     private final CudaContext context;
+    private final Runnable waiting;
     private final CUevent begin = new CUevent();
     private final CUevent end = new CUevent();
 
-    public Stopwatch(CudaContext context) {
+    /** @param waiting waits for all that was asked for, or throws; null to wait as long as it takes */
+    public Stopwatch(CudaContext context, Runnable waiting) {
         this.context = context;
+        this.waiting = waiting;
         create(begin);
         try {
             create(end);
@@ -36,14 +39,22 @@ public final class Stopwatch implements AutoCloseable {
                 times[k] = time;
             }
         }
-        Arrays.sort(times);
-        return times[runs / 2];
+        return median(times);
+    }
+
+    static float median(float[] times) {
+        float[] sorted = times.clone();
+        Arrays.sort(sorted);
+        return sorted[sorted.length / 2];
     }
 
     private float time(Runnable work) {
         record(begin);
         work.run();
         record(end);
+        if (waiting != null) {
+            waiting.run();
+        }
         Status.driver(JCudaDriver.cuEventSynchronize(end), "cuEventSynchronize", "a measurement");
         float[] milliseconds = new float[1];
         Status.driver(JCudaDriver.cuEventElapsedTime(milliseconds, begin, end), "cuEventElapsedTime", "a measurement");

@@ -2,6 +2,7 @@ package carousel.engine.cuda;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermission;
@@ -15,14 +16,34 @@ import java.util.Set;
 public final class UserCache {
     private static final Set<PosixFilePermission> MINE = PosixFilePermissions.fromString("rwx------");
 
+    private static final String VARIABLE = "XDG_CACHE_HOME";
+
     private UserCache() {}
 
-    /** Where the folder is, whether it exists or not: in {@code XDG_CACHE_HOME}, otherwise in {@code .cache} at home. */
-    public static Path place() {
-        String cache = System.getenv("XDG_CACHE_HOME");
-        Path base =
-                cache != null && !cache.isBlank() ? Path.of(cache) : Path.of(System.getProperty("user.home"), ".cache");
-        return base.resolve("carousel");
+    /**
+     * Where the folder is, whether it exists or not: in {@code XDG_CACHE_HOME}, otherwise in {@code .cache} at home. Where that is no place an
+     * {@link IOException} says so in one sentence.
+     */
+    public static Path place() throws IOException {
+        return place(System.getenv(VARIABLE), System.getProperty("user.home"));
+    }
+
+    static Path place(String cache, String home) throws IOException {
+        boolean named = cache != null && !cache.isBlank();
+        try {
+            Path base = named ? Path.of(cache) : Path.of(home, ".cache");
+            if (base.isAbsolute()) {
+                return base.resolve("carousel");
+            }
+        } catch (InvalidPathException noPath) {
+            // Said below.
+        }
+        throw new IOException(
+                named
+                        ? VARIABLE + " should be an absolute path but is '" + cache
+                                + "': set it to one, or leave it out for .cache at home"
+                        : "the property user.home should be an absolute path but is '" + home + "': set " + VARIABLE
+                                + " to a folder for caches");
     }
 
     /** A folder in it, made where it is not there yet. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.engine.ActivationFunction;
 import carousel.engine.Engine;
+import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
 import carousel.engine.Loss;
@@ -56,7 +57,11 @@ class CudaEngineTest {
     void restore() {
         System.clearProperty(GRAPHS);
         System.clearProperty(DEVICE);
-        StandIn.find().ifPresent(standIn -> standIn.memory(0));
+        StandIn.find().ifPresent(standIn -> {
+            standIn.heal();
+            standIn.memory(0);
+            standIn.unruly(0);
+        });
     }
 
     private Engine open() {
@@ -283,6 +288,123 @@ class CudaEngineTest {
             float[] one = new float[1];
             engine.read(waits, one);
             assertEquals(7, one[0]);
+        }
+    }
+
+    /**
+     * Lanes go on at the same time; where the host reads in between, or what a command is given varies, all of them have come so far. The
+     * same as a graph.
+     */
+    @Test
+    void lanesWaitForEachOtherWhereTheyAreToldTo() {
+        for (int order = 0; order <= 3; order++) {
+            int unruly = order;
+            StandIn.find().ifPresent(standIn -> standIn.unruly(unruly));
+            try (CudaEngine engine = (CudaEngine) open();
+                    Scope scope = engine.openScope("lanes")) {
+                Tensor x = scope.allocate("x", 3);
+                Tensor y = scope.allocate("y", 3);
+                for (int round = 1; round <= 4; round++) {
+                    engine.write(x, new float[] {round, round, round});
+                    engine.fill(y, 0);
+                    engine.fork(3);
+                    engine.lane(1);
+                    engine.scale(x, 2);
+                    engine.await(2, 1);
+                    engine.lane(2);
+                    engine.add(x, y);
+                    engine.await(1, 2);
+                    engine.lane(1);
+                    engine.scale(x, 5);
+                    engine.lane(2);
+                    engine.scale(y, 3);
+                    engine.dropout(y, 0.5, new RandomKey(1, 0, round), 3, y);
+                    engine.scale(y, 0.5);
+                    float[] read = new float[3];
+                    engine.read(y, read);
+                    for (float number : read) {
+                        // Kept and doubled, or dropped.
+                        assertTrue(number == 6 * round || number == 0, "order " + order + ": " + number);
+                    }
+                    engine.fill(y, 1);
+                    engine.lane(1);
+                    engine.scale(x, 3);
+                    engine.join();
+                    engine.add(y, x);
+                    engine.read(x, read);
+                    assertArrayEquals(new float[] {30 * round + 1, 30 * round + 1, 30 * round + 1}, read);
+                }
+                assertTrue(engine.replays() > 0, "no run was replayed");
+                engine.fork(2);
+                assertThrows(IllegalStateException.class, () -> engine.fork(2));
+                engine.join();
+            }
+        }
+    }
+
+    /** Each call of what opens lanes fails once: nothing is lost, and the next try opens them. */
+    @Test
+    void lanesThatCannotBeOpenedCanBeOpenedLater() {
+        String held = null;
+        for (StandIn.Kind kind : List.of(StandIn.Kind.OTHER, StandIn.Kind.CUBLAS, StandIn.Kind.ALLOCATION)) {
+            boolean failed = true;
+            for (long k = 1; failed; k++) {
+                try (CudaEngine engine = (CudaEngine) open();
+                        Scope scope = engine.openScope("lanes")) {
+                    Tensor x = scope.allocate("x", 2, 2);
+                    Tensor y = scope.allocate("y", 2, 2);
+                    engine.write(x, new float[] {1, 2, 3, 4});
+                    StandIn standIn = standIn();
+                    standIn.fail(kind, k);
+                    try {
+                        engine.fork(3);
+                        failed = false;
+                    } catch (EngineException failure) {
+                        standIn.heal();
+                        engine.fork(3);
+                    }
+                    standIn.heal();
+                    engine.lane(2);
+                    engine.linearForward(x, x, null, y);
+                    engine.join();
+                    float[] product = new float[4];
+                    engine.read(y, product);
+                    assertArrayEquals(new float[] {5, 11, 11, 25}, product);
+                }
+                String after = standIn().held();
+                assertEquals(held == null ? after : held, after, kind + ", call " + k);
+                held = after;
+                assertTrue(!failed || k < 20, "calls of " + kind);
+            }
+        }
+    }
+
+    /** What fails in the middle of lanes leaves nothing at work in them when memory is used again. */
+    @Test
+    void lanesAreDoneAfterAFailure() {
+        StandIn standIn = standIn();
+        standIn.unruly(2);
+        try (CudaEngine engine = (CudaEngine) open();
+                Scope scope = engine.openScope("lanes")) {
+            Tensor x = scope.allocate("x", 3);
+            engine.fill(x, 1);
+            engine.synchronize();
+            engine.fork(2);
+            engine.lane(1);
+            engine.scale(x, 2);
+            engine.lane(0);
+            standIn.fail(StandIn.Kind.LAUNCH, 2);
+            engine.scale(x, 3);
+            assertThrows(EngineException.class, engine::synchronize);
+            standIn.heal();
+            engine.join();
+            engine.write(x, new float[] {5, 5, 5});
+            float[] read = new float[3];
+            engine.read(x, read);
+            // The other lane would come now.
+            standIn.unruly(1);
+            engine.read(x, read);
+            assertArrayEquals(new float[] {5, 5, 5}, read);
         }
     }
 

@@ -252,7 +252,7 @@ final class CudnnEngine extends CudaEngine {
         long xBytes = steps * shape.stack().inputSize() * size;
         long yBytes = steps * shape.stack().sequenceWidth() * size;
         try (Scope scope = openScope("measuring cuDNN");
-                Stopwatch stopwatch = new Stopwatch(context())) {
+                Stopwatch stopwatch = new Stopwatch(context(), null)) {
             Rooms rooms = new Rooms(scope);
             Network.Spaces spaces = new Network.Spaces(
                     zeros(rooms, "weights", network.weightBytes()),

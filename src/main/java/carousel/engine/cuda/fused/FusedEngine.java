@@ -27,6 +27,8 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.HashMap;
@@ -38,7 +40,10 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The LSTM by products and fused pointwise kernels. Forward, for each cell: {@code W x + b} of all time steps in one product; then for
@@ -47,7 +52,8 @@ import java.util.stream.IntStream;
  * the same inputs give the same bits. A cell that is more than the plain one has kernels of its own, see {@link VariedCell}.
  *
  * <p>Where a layer's recurrent weights fit the registers of a block, a cluster or many blocks, one {@link ResidentKernel} may take the place of
- * all that is done for each step, for both directions at once: {@link PathChoice} says where it does.
+ * all that is done for each step, for both directions at once, and where inputs are narrow that of the first product: {@link PathChoice} says where
+ * it does. Stacks of such layers of one direction go through time side by side where {@link Wavefront} says so.
  *
  * <p>In BF16 and FP16 products multiply copies of 16 bits: of the parameters, made anew when they may have changed, and of x, h, what is
  * projected and the gradients of gates, made as these are computed. Sums are single precision, as is all that lies between products:
@@ -55,6 +61,8 @@ import java.util.stream.IntStream;
  * no finite gradient.
  */
 final class FusedEngine extends CudaEngine {
+    private static final Logger LOG = LoggerFactory.getLogger(FusedEngine.class);
+
     /** What the kernels of the plain cell compute; a mask on the recurrent weights is made before them. */
     private static final Set<LstmFeature> PLAIN = Set.copyOf(EnumSet.of(
             LstmFeature.PROJECTION, LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
@@ -68,6 +76,15 @@ final class FusedEngine extends CudaEngine {
     /** Passes measured for each path. */
     private static final int REPETITIONS = 5;
 
+    /** How long a kernel's pass may take beside {@link #SLOWEST}: what the driver does before it begins. */
+    static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** What no kernel takes of the pointwise path's time, unless it never ends. */
+    private static final int SLOWEST = 1000;
+
+    private static final String REMEDY =
+            "start it again with -D" + FusedPath.PROPERTY + "=" + FusedPath.POINTWISE.word();
+
     private static final long REHEARSAL_SEED = 9;
     /** Numbers that are drawn before they come again: a prime, so that no two steps have the same ones. */
     private static final int DRAWN = 1_000_003;
@@ -75,7 +92,12 @@ final class FusedEngine extends CudaEngine {
     private static final int COMPARED = 1 << 20;
 
     private final Gpu gpu;
+    private final Duration patience;
     private final PathChoice choice;
+    private final String wavefronts = Wavefront.setting();
+    /** One for each kind of stack whose layers have gone side by side. */
+    private final Lines stacks = new Lines();
+
     private final Map<WeightsKey, Weights> weights = new HashMap<>();
 
     /**
@@ -85,8 +107,12 @@ final class FusedEngine extends CudaEngine {
      */
     private record WeightsKey(long address, long elements, Packing form) {}
 
-    /** The recurrent weights of all cells as the forward kernel reads them. */
-    private record Packing(LstmSpec spec, ResidentKernel kernel) {}
+    /**
+     * The weights of all cells as their layers' forward kernels read them.
+     *
+     * @param kernels by layer, nothing for the pointwise path
+     */
+    private record Packing(LstmSpec spec, List<Optional<ResidentKernel>> kernels) {}
 
     /** What is made of parameters; it lives as long as they do. */
     private static final class Weights {
@@ -99,9 +125,14 @@ final class FusedEngine extends CudaEngine {
         }
     }
 
-    /** @param pinned the path for all layers that it fits; nothing for the fastest of each */
-    FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned) {
+    /**
+     * @param pinned the path for all layers that it fits; nothing for the fastest of each
+     * @param patience how long a pass of a kernel that is tried may take, besides what it should at most, before it counts as one that never
+     *     ends
+     */
+    FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned, Duration patience) {
         super(options, precision, precision.operands());
+        this.patience = patience;
         this.gpu = Gpu.of(context());
         this.choice = new PathChoice(pinned, precision, gpu, this::memoryOfPaths, Rehearsal::new);
     }
@@ -112,10 +143,12 @@ final class FusedEngine extends CudaEngine {
                 + Kernels.digest(ResidentKernel.FILES.toArray(String[]::new)));
     }
 
-    /** For each shape so far, a line that says which path runs it and why. */
+    /** For each shape so far, a line that says which path runs it and why; then one for each stack whose layers go side by side. */
     @Override
     public List<String> notes() {
-        return choice.lines();
+        List<String> notes = new ArrayList<>(choice.lines());
+        notes.addAll(stacks.all());
+        return List.copyOf(notes);
     }
 
     /** Parameters in another form, made anew where they may have changed since. */
@@ -170,16 +203,19 @@ final class FusedEngine extends CudaEngine {
         Shapes.requireForward(spec, parameters, input, output, tape);
         int timeSteps = input.x().shape().extent(0);
         int batchSize = input.x().shape().extent(1);
-        ResidentKernel kernel = kernel(spec, input, timeSteps, batchSize, tape != null);
+        List<Optional<ResidentKernel>> kernels = kernels(spec, input, timeSteps, batchSize, tape != null);
         if (tape != null) {
-            new Pass(spec, parameters, input, timeSteps, batchSize, ((FusedTape) tape).trace, kernel).forward(output);
+            new Pass(spec, parameters, input, timeSteps, batchSize, ((FusedTape) tape).trace, kernels).forward(output);
             tape.record(parameters, input, output);
             return;
         }
         try (Scope workspace = openScope("forward workspace")) {
-            FusedTape.Kept kept = kernel == null ? FusedTape.Kept.CELL : FusedTape.Kept.LAYER;
+            FusedTape.Kept kept = wavefront(inCall(spec, input), kernels, timeSteps, batchSize)
+                            .isPresent()
+                    ? FusedTape.Kept.STACK
+                    : kernels.stream().anyMatch(Optional::isPresent) ? FusedTape.Kept.LAYER : FusedTape.Kept.CELL;
             FusedTape.Trace trace = new FusedTape.Trace(spec, workspace, timeSteps, batchSize, kept);
-            new Pass(spec, parameters, input, timeSteps, batchSize, trace, kernel).forward(output);
+            new Pass(spec, parameters, input, timeSteps, batchSize, trace, kernels).forward(output);
         }
     }
 
@@ -193,8 +229,8 @@ final class FusedEngine extends CudaEngine {
         LstmInput input = tape.input();
         int timeSteps = tape.timeSteps();
         int batchSize = tape.batchSize();
-        ResidentKernel kernel = kernel(spec, input, timeSteps, batchSize, true);
-        new Pass(spec, tape.parameters(), input, timeSteps, batchSize, ((FusedTape) tape).trace, kernel)
+        List<Optional<ResidentKernel>> kernels = kernels(spec, input, timeSteps, batchSize, true);
+        new Pass(spec, tape.parameters(), input, timeSteps, batchSize, ((FusedTape) tape).trace, kernels)
                 .backward(outputGradient, parameterGradients, inputGradient);
     }
 
@@ -208,23 +244,52 @@ final class FusedEngine extends CudaEngine {
                         .withRecurrentWeightDropout(0);
     }
 
-    /** The kernel that runs the layers of a stack, all of which have one shape; null for the pointwise path. */
-    private ResidentKernel kernel(LstmSpec whole, LstmInput input, int timeSteps, int batchSize, boolean training) {
+    /** The kernel that runs each layer of a stack; nothing for the pointwise path. */
+    private List<Optional<ResidentKernel>> kernels(
+            LstmSpec whole, LstmInput input, int timeSteps, int batchSize, boolean training) {
         LstmSpec spec = inCall(whole, input);
-        return choice.of(new PathChoice.Shape(
+        return IntStream.range(0, spec.layers())
+                .mapToObj(layer -> choice.of(new PathChoice.Shape(
                         spec.hiddenSize(),
+                        spec.layerInputSize(layer),
                         timeSteps,
                         batchSize,
                         spec.direction().cells(),
                         input.lengths() == null && input.deviceLengths() == null,
                         training,
-                        spec.beyond(RESIDENT).orElse(null)))
-                .orElse(null);
+                        spec.beyond(RESIDENT).orElse(null))))
+                .toList();
     }
 
     /**
-     * Paths tried on one layer of a shape, with numbers that are drawn the same every time. Its input has a single column, so that the
-     * product with it, which all paths share, takes hardly any time.
+     * How the layers of a stack go side by side; nothing where they go one after the other: both directions of a layer need all of the
+     * one below, and what is drawn anew in each pass would cut the commands of a pass into pieces. Each lane has multiprocessors of its
+     * own for all blocks of any layer's kernel. So kernels whose blocks wait for each other find room whatever the others do: as long as
+     * one of their blocks has no place yet, there is a multiprocessor that has none of them, and everything else that may be there comes to
+     * an end by itself.
+     *
+     * @param spec as it is {@linkplain #inCall in the call}
+     */
+    private Optional<Wavefront> wavefront(
+            LstmSpec spec, List<Optional<ResidentKernel>> kernels, int timeSteps, int batchSize) {
+        if (kernels.contains(Optional.<ResidentKernel>empty())
+                || spec.direction().cells() > 1
+                || spec.dropout() > 0
+                || spec.recurrentWeightDropout() > 0) {
+            return Optional.empty();
+        }
+        int blocks = kernels.stream()
+                .flatMap(Optional::stream)
+                .mapToInt(kernel -> kernel.blocks(kernel.tiles(batchSize)))
+                .max()
+                .orElseThrow();
+        int room = gpu.room(1) / blocks;
+        return Wavefront.of(wavefronts, spec.layers(), timeSteps, Math.min(mostLanes(), room));
+    }
+
+    /**
+     * Paths tried on one layer of a shape, with numbers that are drawn the same every time. Where inputs do not count they have a single
+     * column, so that the product with it, which all paths share, takes hardly any time.
      */
     private final class Rehearsal implements PathChoice.Attempts {
         private final PathChoice.Shape shape;
@@ -235,19 +300,21 @@ final class FusedEngine extends CudaEngine {
         private final LstmInput input;
         private final LstmOutput gradient;
         private Attempt pointwise;
+        /** How long a pass of a kernel may take. */
+        private Duration limit;
         /** With one kernel after the other, so that memory is needed for two paths only. */
         private Attempt other;
 
         Rehearsal(PathChoice.Shape shape) {
             this.shape = shape;
-            this.spec = LstmSpec.of(1, shape.hidden())
+            this.spec = LstmSpec.of(Math.max(1, shape.inputs()), shape.hidden())
                     .withDirection(shape.cells() > 1 ? Direction.BIDIRECTIONAL : Direction.FORWARD);
             this.scope = openScope("rehearsal");
             try {
                 int elements = Math.toIntExact(LstmLayout.of(spec).elements());
                 // As large as LSTMs begin with: larger ones would let roundings grow from step to step.
                 parameters = drawn("parameters", 1 / Math.sqrt(shape.hidden()), elements);
-                LstmInput whole = LstmInput.of(drawn("x", 1, shape.timeSteps(), shape.batchSize(), 1))
+                LstmInput whole = LstmInput.of(drawn("x", 1, shape.timeSteps(), shape.batchSize(), spec.inputSize()))
                         .withInitial(states("initial"));
                 input = shape.whole() ? whole : whole.withLengths(lengths());
                 gradient = new LstmOutput(
@@ -322,7 +389,14 @@ final class FusedEngine extends CudaEngine {
             }
 
             void run() {
-                Pass pass = new Pass(spec, parameters, input, shape.timeSteps(), shape.batchSize(), trace, kernel);
+                Pass pass = new Pass(
+                        spec,
+                        parameters,
+                        input,
+                        shape.timeSteps(),
+                        shape.batchSize(),
+                        trace,
+                        List.of(Optional.ofNullable(kernel)));
                 pass.forward(output);
                 if (shape.training()) {
                     pass.backward(gradient, null, initialGradient);
@@ -371,7 +445,8 @@ final class FusedEngine extends CudaEngine {
         @Override
         public float milliseconds(ResidentKernel kernel) {
             Attempt attempt = attempt(kernel);
-            try (Stopwatch stopwatch = new Stopwatch(context())) {
+            Runnable waiting = kernel == null ? null : this::awaitKernel;
+            try (Stopwatch stopwatch = new Stopwatch(context(), waiting)) {
                 return stopwatch.median(WARM_UP, REPETITIONS, attempt::run);
             }
         }
@@ -380,13 +455,22 @@ final class FusedEngine extends CudaEngine {
         public Map<String, Double> deviations(ResidentKernel kernel) {
             Attempt expected = attempt(null);
             Attempt actual = attempt(kernel);
-            expected.run();
-            actual.run();
             synchronize();
+            long begin = System.nanoTime();
+            expected.run();
+            synchronize();
+            limit = patience.plusNanos(SLOWEST * (System.nanoTime() - begin));
+            actual.run();
+            awaitKernel();
             Map<String, List<Tensor>> right = expected.results();
             Map<String, Double> deviations = new LinkedHashMap<>();
             actual.results().forEach((what, tensors) -> deviations.put(what, deviation(right.get(what), tensors)));
             return deviations;
+        }
+
+        /** Waits for a pass of a kernel, which may never end. */
+        private void awaitKernel() {
+            context().synchronize(limit, REMEDY);
         }
 
         private double deviation(List<Tensor> right, List<Tensor> tensors) {
@@ -420,6 +504,11 @@ final class FusedEngine extends CudaEngine {
         }
     }
 
+    /** What a layer does with the steps {@code from} to {@code to - 1}. */
+    private interface Chunk {
+        void take(int layer, int from, int to);
+    }
+
     /** One call's sizes and addresses. */
     private final class Pass {
         private final LstmSpec spec;
@@ -445,12 +534,16 @@ final class FusedEngine extends CudaEngine {
         private final boolean dropsRecurrent;
 
         private final Operands operands;
-        /** Runs all steps of a layer; null where that is done step by step. */
-        private final ResidentKernel kernel;
+        /** By layer: runs all steps of it; nothing where that is done step by step. */
+        private final List<Optional<ResidentKernel>> kernels;
+        /** Whether there are any. */
+        private final boolean sweeping;
+        /** How layers go side by side; null where they go one after the other. */
+        private final Wavefront wavefront;
         /** See {@link #mailRoom}; that of the pass that runs. */
         private long mail;
 
-        /** Where the packed recurrent weights of all cells lie; 0 where each pass packs them itself. */
+        /** Where the packed weights of all cells lie; 0 where each pass packs them itself. */
         private final long packed;
 
         Pass(
@@ -460,9 +553,10 @@ final class FusedEngine extends CudaEngine {
                 int timeSteps,
                 int batchSize,
                 FusedTape.Trace trace,
-                ResidentKernel kernel) {
+                List<Optional<ResidentKernel>> kernels) {
             this.spec = inCall(whole, input);
-            this.kernel = kernel;
+            this.kernels = kernels;
+            this.sweeping = kernels.stream().anyMatch(Optional::isPresent);
             this.layout = LstmLayout.of(spec);
             this.input = input;
             this.trace = trace;
@@ -475,6 +569,13 @@ final class FusedEngine extends CudaEngine {
             this.outputs = spec.outputSize();
             this.width = spec.sequenceWidth();
             this.cells = spec.direction().cells();
+            this.wavefront = wavefront(spec, kernels, timeSteps, batchSize).orElse(null);
+            if (wavefront != null) {
+                String line = "H=" + hidden + " T=" + timeSteps + " N=" + batchSize + ": " + wavefront;
+                if (stacks.add(line)) {
+                    LOG.info("fused stack with {}", line);
+                }
+            }
             Tensor given = input.lengths() == null ? input.deviceLengths() : trace.lengths();
             this.lengths = given == null ? 0 : DeviceStorage.address(given, ElementType.INT32);
             this.varied = spec.beyond(PLAIN).isPresent();
@@ -500,24 +601,55 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** The kernel that runs all steps of a layer; null where that is done step by step. */
+        private ResidentKernel kernel(int layer) {
+            return kernels.get(layer).orElse(null);
+        }
+
+        /** Whether a layer's kernel makes the product with the inputs. */
+        private boolean multipliesInputs(int layer) {
+            return kernel(layer) != null && kernel(layer).inputs() > 0;
+        }
+
+        /** Whether products read what a layer reads: where it is not the forward kernel's business, and on the way back. */
+        private boolean inputsAreOperands(int layer) {
+            return !multipliesInputs(layer) || trace.kept() == FusedTape.Kept.ALL;
+        }
+
+        /** What kernels need most of, over all layers that have one. */
+        private long most(ToLongFunction<ResidentKernel> need) {
+            return kernels.stream()
+                    .flatMap(Optional::stream)
+                    .mapToLong(need)
+                    .max()
+                    .orElse(0);
+        }
+
         /**
-         * Packs the recurrent weights of all cells, once for all passes. Training changes them between passes, and what is made outside
-         * of a pass cuts the run of commands that could be one graph.
+         * Packs the weights of all cells, once for all passes, each cell in as much room as the largest needs. Training changes them between
+         * passes, and what is made outside of a pass cuts the run of commands that could be one graph.
          */
         private long packedForAll(Tensor tensor) {
-            if (kernel == null || dropsWeights || trace.kept() == FusedTape.Kept.ALL) {
+            if (!sweeping || dropsWeights || trace.kept() == FusedTape.Kept.ALL) {
                 return 0;
             }
             int states = spec.states();
-            int reals = Math.toIntExact(kernel.packedBytes() / real().bytes());
-            return input(made(tensor, new Packing(spec, kernel), real(), Shape.of(states, reals), copy -> {
+            int reals = Math.toIntExact(packedBytes() / real().bytes());
+            return input(made(tensor, new Packing(spec, kernels), real(), Shape.of(states, reals), copy -> {
                 for (int state = 0; state < states; state++) {
-                    pack(
-                            true,
-                            weight(layout.cell(state).recurrentWeights()),
-                            output(copy) + bytes((long) state * reals));
+                    if (kernel(state / cells) != null) {
+                        pack(
+                                true,
+                                state,
+                                weight(layout.cell(state).recurrentWeights()),
+                                output(copy) + bytes((long) state * reals));
+                    }
                 }
             }));
+        }
+
+        private long packedBytes() {
+            return most(kernel -> kernel.packedBytes() + kernel.packedInputBytes());
         }
 
         /** Lets products find what lies at an address in a copy. */
@@ -564,7 +696,7 @@ final class FusedEngine extends CudaEngine {
             if (input.lengths() != null) {
                 write(trace.lengths(), input.lengths());
             }
-            if (lengths != 0) {
+            if (lengths != 0 && inputsAreOperands(0)) {
                 kernels()
                         .launch("copy_valid")
                         .address(input(input.x()))
@@ -575,15 +707,21 @@ final class FusedEngine extends CudaEngine {
                         .integer(spec.inputSize())
                         .over((long) rows * spec.inputSize());
             }
+            if (wavefront != null) {
+                forwardSideBySide(output);
+                return;
+            }
             try (Scope workspace = openScope("masks")) {
                 List<Masks> masks = eachCell(() -> new Masks(workspace));
                 List<Long> packingRooms = eachCell(() -> packingRoom(workspace));
                 mail = mailRoom(workspace, true);
                 for (int layer = 0; layer < spec.layers(); layer++) {
                     boolean top = layer == spec.layers() - 1;
-                    operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
+                    if (inputsAreOperands(layer)) {
+                        operands.changed(layerInput(layer), (long) rows * spec.layerInputSize(layer));
+                    }
                     long y = output(top ? output.y() : trace.layerInput(layer + 1));
-                    if (kernel == null) {
+                    if (kernel(layer) == null) {
                         for (int k = 0; k < cells; k++) {
                             int state = layer * cells + k;
                             masks.get(k).draw(state);
@@ -609,10 +747,105 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** Goes through all layers at once, each with room of its own. */
+        private void forwardSideBySide(LstmOutput output) {
+            try (Scope workspace = openScope("layers side by side")) {
+                SideBySide layers = new SideBySide(workspace, true);
+                inLanes(() -> wavefront.forward(layers.course((layer, from, to) -> {
+                    int inputs = spec.layerInputSize(layer);
+                    int t = firstTime(layer, from, to);
+                    if (inputsAreOperands(layer)) {
+                        operands.changed(at(layerInput(layer), t, inputs), (long) (to - from) * batchSize * inputs);
+                    }
+                    if (!multipliesInputs(layer)) {
+                        beginInputs(layer, layer, t, to - from);
+                    }
+                    if (from == 0) {
+                        beginStates(layer);
+                    }
+                    boolean top = layer == spec.layers() - 1;
+                    long y = output(top ? output.y() : trace.layerInput(layer + 1));
+                    launchForward(layer, y, layers.weights(layer), from, to);
+                    if (to == timeSteps) {
+                        keepStates(layer);
+                        deliver(layer, output.last());
+                    }
+                })));
+            }
+        }
+
+        /** Opens lanes for some work and closes them, whatever becomes of it. */
+        private void inLanes(Runnable work) {
+            fork(wavefront.lanes());
+            try {
+                work.run();
+            } finally {
+                join();
+            }
+        }
+
+        /** The first in time of the steps {@code from} to {@code to - 1} of a cell, which are counted as they are processed. */
+        private int firstTime(int state, int from, int to) {
+            return reversed(state) ? timeSteps - to : from;
+        }
+
+        /** What layers of one cell each need to be at work at the same time. */
+        private final class SideBySide {
+            private final boolean forward;
+            private final List<Masks> masks;
+            private final List<List<Long>> packingRooms = new ArrayList<>();
+            private final long[] mails;
+            private final long[][] weights = new long[spec.layers()][];
+
+            SideBySide(Scope workspace, boolean forward) {
+                this.forward = forward;
+                // Nothing is drawn.
+                this.masks = List.of(new Masks(workspace));
+                for (int layer = 0; layer < spec.layers(); layer++) {
+                    packingRooms.add(List.of(packingRoom(workspace)));
+                }
+                this.mails = new long[wavefront.lanes()];
+                Arrays.setAll(mails, lane -> mailRoom(workspace, forward));
+            }
+
+            /** Where a layer's packed recurrent weights lie; packs them when they are asked for first. */
+            long[] weights(int layer) {
+                if (weights[layer] == null) {
+                    weights[layer] = packed(layer, forward, masks, packingRooms.get(layer));
+                }
+                return weights[layer];
+            }
+
+            Masks masks() {
+                return masks.get(0);
+            }
+
+            /** The lanes of the engine, and what a layer does with a chunk. */
+            Wavefront.Course course(Chunk chunk) {
+                return new Wavefront.Course() {
+                    @Override
+                    public void lane(int lane) {
+                        FusedEngine.this.lane(lane);
+                        mail = mails[lane];
+                    }
+
+                    @Override
+                    public void await(int lane, int other) {
+                        FusedEngine.this.await(lane, other);
+                    }
+
+                    @Override
+                    public void chunk(int layer, int from, int to) {
+                        chunk.take(layer, from, to);
+                    }
+                };
+            }
+        }
+
         /** What each cell of a layer has for itself: the same for all of them where one is done with it before the next begins. */
         private <R> List<R> eachCell(Supplier<R> room) {
             R first = room.get();
-            return cells == 1 ? List.of(first) : List.of(first, kernel == null ? first : room.get());
+            return cells == 1 ? List.of(first) : List.of(first, sweeping ? room.get() : first);
         }
 
         /** Where the outputs of cell k of a layer begin in those of all. */
@@ -629,17 +862,31 @@ final class FusedEngine extends CudaEngine {
             LstmLayout.Cell weights = layout.cell(state);
             int inputs = spec.layerInputSize(layer);
             FusedTape.Cell cell = trace.cell(state);
-            long a = output(cell.gates());
-            long h = output(cell.h());
-            long c = output(cell.c());
             if (cell.normal() != null) {
                 long u = output(cell.normal().u());
                 product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), false, u);
                 variation(cell, weights, masks).normalizeInputs(rows);
-            } else {
-                setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), rows, gates);
-                product(false, true, rows, gates, inputs, layerInput(layer), weight(weights.inputWeights()), true, a);
+            } else if (!multipliesInputs(layer)) {
+                beginInputs(state, layer, 0, timeSteps);
             }
+            beginStates(state);
+        }
+
+        /** {@code W x + b} of so many steps from time t on. */
+        private void beginInputs(int state, int layer, int t, int steps) {
+            LstmLayout.Cell weights = layout.cell(state);
+            int inputs = spec.layerInputSize(layer);
+            int some = steps * batchSize;
+            long a = at(output(trace.cell(state).gates()), t, gates);
+            long x = at(layerInput(layer), t, inputs);
+            setRows(a, weights.bias() == null ? 0 : weight(weights.bias()), some, gates);
+            product(false, true, some, gates, inputs, x, weight(weights.inputWeights()), true, a);
+        }
+
+        private void beginStates(int state) {
+            FusedTape.Cell cell = trace.cell(state);
+            long h = output(cell.h());
+            long c = output(cell.c());
             int firstSlot = reversed(state) ? timeSteps : 0;
             if (input.initial() == null) {
                 clear(at(h, firstSlot, outputs), (long) batchSize * outputs);
@@ -666,34 +913,47 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
-        /** Room for what {@link #pack} makes of a cell's recurrent weights; 0 where none is needed. */
+        /** Room for what {@link #pack} makes of a cell's weights; 0 where none is needed. */
         private long packingRoom(Scope workspace) {
-            return kernel == null || packed != 0
+            return !sweeping || packed != 0
                     ? 0
-                    : output(workspace.allocate(
-                            "packed weights", Math.toIntExact(kernel.packedBytes() / real().bytes())));
+                    : output(workspace.allocate("packed weights", Math.toIntExact(packedBytes() / real().bytes())));
         }
 
-        /** Brings a cell's recurrent weights into the order in which the kernel reads them. */
-        private void pack(boolean forward, long from, long to) {
+        /**
+         * Brings a cell's recurrent weights into the order in which its kernel reads them, and behind them those of the inputs where it
+         * multiplies by them.
+         */
+        private void pack(boolean forward, int state, long from, long to) {
+            int layer = state / cells;
+            ResidentKernel kernel = kernel(layer);
             kernels()
                     .launchExactly(kernel.packing(forward))
                     .address(from)
                     .address(to)
                     .integer(hidden)
                     .over(kernel.packedBytes() / Integer.BYTES);
+            if (forward && multipliesInputs(layer)) {
+                kernels()
+                        .launchExactly(kernel.packingOfInputs())
+                        .address(weight(layout.cell(state).inputWeights()))
+                        .address(to + kernel.packedBytes())
+                        .integer(hidden)
+                        .integer(spec.layerInputSize(layer))
+                        .over(kernel.packedInputBytes() / Integer.BYTES);
+            }
         }
 
-        /** Where the packed recurrent weights of the cells of a layer lie, in rooms unless they are packed already. */
+        /** Where the packed weights of the cells of a layer lie, in rooms unless they are packed already. */
         private long[] packed(int layer, boolean forward, List<Masks> masks, List<Long> rooms) {
             long[] places = new long[cells];
             for (int k = 0; k < cells; k++) {
                 int state = layer * cells + k;
                 if (packed == 0) {
-                    pack(forward, recurrentWeights(layout.cell(state), masks.get(k)), rooms.get(k));
+                    pack(forward, state, recurrentWeights(layout.cell(state), masks.get(k)), rooms.get(k));
                     places[k] = rooms.get(k);
                 } else {
-                    places[k] = packed + state * kernel.packedBytes();
+                    places[k] = packed + state * packedBytes();
                 }
             }
             return places;
@@ -701,8 +961,22 @@ final class FusedEngine extends CudaEngine {
 
         /** Goes through time, for all cells of a layer at once. */
         private void sweep(int layer, long y, List<Masks> masks, List<Long> rooms) {
-            long[] weights = packed(layer, true, masks, rooms);
-            launch(true, launch -> {
+            launchForward(layer, y, packed(layer, true, masks, rooms), 0, timeSteps);
+            for (int k = 0; k < cells; k++) {
+                keepStates(layer * cells + k);
+            }
+        }
+
+        /** Makes what the products of the way back read of the states, where there is to be one; no product of this pass does. */
+        private void keepStates(int state) {
+            if (trace.kept() == FusedTape.Kept.ALL) {
+                operands.changed(before(state), (long) rows * outputs);
+            }
+        }
+
+        /** Runs the kernel, from its packed weights, for the steps {@code from} to {@code to - 1} as they are processed. */
+        private void launchForward(int layer, long y, long[] weights, int from, int to) {
+            launch(layer, true, weights, from, to, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -716,19 +990,16 @@ final class FusedEngine extends CudaEngine {
                     }
                 }
             });
-            if (trace.kept() == FusedTape.Kept.ALL) {
-                for (int k = 0; k < cells; k++) {
-                    // The products of the way back read them; none of this pass does.
-                    int state = layer * cells + k;
-                    operands.changed(before(state), (long) rows * outputs);
-                }
-            }
         }
 
         /** The same on the way back: leaves {@code da} where the gates were. */
         private void sweepBack(int layer, long dy, List<VariedCell.Gradients> d, List<Masks> masks, List<Long> rooms) {
-            long[] weights = packed(layer, false, masks, rooms);
-            launch(false, launch -> {
+            launchBackward(layer, dy, d, packed(layer, false, masks, rooms), 0, timeSteps);
+        }
+
+        private void launchBackward(
+                int layer, long dy, List<VariedCell.Gradients> d, long[] weights, int from, int to) {
+            launch(layer, false, weights, from, to, launch -> {
                 for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
                     if (k < cells) {
                         FusedTape.Cell cell = trace.cell(layer * cells + k);
@@ -750,8 +1021,10 @@ final class FusedEngine extends CudaEngine {
             });
         }
 
-        /** Runs the kernel on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
-        private void launch(boolean forward, Consumer<Kernels.Launch> arrays) {
+        /** Runs the kernel for some steps, on all batch tiles; where its blocks run together, on as many at a time as there is room for. */
+        private void launch(
+                int layer, boolean forward, long[] weights, int from, int to, Consumer<Kernels.Launch> arrays) {
+            ResidentKernel kernel = kernel(layer);
             int reversed = 0;
             for (int k = 0; k < cells; k++) {
                 reversed |= reversed(k) ? 1 << k : 0;
@@ -768,13 +1041,16 @@ final class FusedEngine extends CudaEngine {
                 launch.integer(width)
                         .address(lengths)
                         .integer(reversed)
-                        .integer(0)
-                        .integer(timeSteps)
+                        .integer(from)
+                        .integer(to)
                         .integer(timeSteps)
                         .integer(batchSize)
                         .integer(hidden)
                         .real(spec.cellClip())
                         .shared(kernel.shared(forward));
+                if (forward && multipliesInputs(layer)) {
+                    inputs(launch, layer, weights);
+                }
                 if (kernel.largeCluster()) {
                     launch.largeClusters();
                 }
@@ -785,14 +1061,22 @@ final class FusedEngine extends CudaEngine {
             }
         }
 
+        /** What a kernel takes that makes the product with the inputs; it looks at none past the end of a sequence. */
+        private void inputs(Kernels.Launch launch, int layer, long[] weights) {
+            launch.address(input(layer == 0 ? input.x() : trace.layerInput(layer)));
+            for (int k = 0; k < Direction.BIDIRECTIONAL.cells(); k++) {
+                ParameterView bias = layout.cell(layer * cells + k % cells).bias();
+                launch.address(k < cells ? weights[k] + kernel(layer).packedBytes() : 0)
+                        .address(k < cells && bias != null ? weight(bias) : 0);
+            }
+            launch.integer(spec.layerInputSize(layer));
+        }
+
         /** Where the blocks of a launch leave what others are to have; 0 where they do not run together. */
         private long mailRoom(Scope workspace, boolean forward) {
-            if (kernel == null || !kernel.together()) {
-                return 0;
-            }
-            int tiles = kernel.tilesOfALaunch(batchSize, gpu.room(cells));
-            long reals = kernel.mailBytes(forward, tiles * cells) / real().bytes();
-            return output(workspace.allocate("mail", Math.toIntExact(reals)));
+            long bytes = most(
+                    kernel -> kernel.mailBytes(forward, kernel.tilesOfALaunch(batchSize, gpu.room(cells)) * cells));
+            return bytes == 0 ? 0 : output(workspace.allocate("mail", Math.toIntExact(bytes / real().bytes())));
         }
 
         /** Where the states before all steps lie, in the order of time, as the products with the recurrent weights read them. */
@@ -928,6 +1212,10 @@ final class FusedEngine extends CudaEngine {
 
         void backward(LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
             long gradients = optionalOutput(parameterGradients);
+            if (wavefront != null) {
+                backwardSideBySide(outputGradient, gradients, inputGradient);
+                return;
+            }
             try (Scope workspace = openScope("backward workspace")) {
                 long dm = spec.projected() ? output(workspace.allocate("dm", batchSize, hidden)) : 0;
                 long dhTotal = spec.projected()
@@ -962,6 +1250,7 @@ final class FusedEngine extends CudaEngine {
                 long dy = optionalInput(outputGradient.y());
                 for (int layer = spec.layers() - 1; layer >= 0; layer--) {
                     long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : between[(layer - 1) % 2];
+                    ResidentKernel kernel = kernel(layer);
                     if (kernel != null) {
                         for (int k = 0; k < cells; k++) {
                             int state = layer * cells + k;
@@ -1003,6 +1292,63 @@ final class FusedEngine extends CudaEngine {
                         dropout(dx, spec.dropout(), input.dropout().substream(layer - 1), dx, (long) rows * width);
                     }
                     dy = dx;
+                }
+            }
+        }
+
+        /**
+         * Goes back through all layers at once; the products for the gradients of parameters, which nothing waits for, come after it, in the
+         * order in which they come where layers go one after the other.
+         */
+        private void backwardSideBySide(LstmOutput outputGradient, long gradients, LstmInputGradient inputGradient) {
+            int last = spec.layers() - 1;
+            try (Scope workspace = openScope("backward workspace")) {
+                SideBySide layers = new SideBySide(workspace, false);
+                List<VariedCell.Gradients> d = new ArrayList<>();
+                // Layer l reads the gradient of its output from one and writes that of its input to the other: in each
+                // chunk, layer l + 1
+                // has written and layer l has read what layer l - 1 writes over.
+                long[] between = new long[2];
+                for (int layer = 0; layer <= last; layer++) {
+                    d.add(new VariedCell.Gradients(
+                            output(workspace.allocate("dh", batchSize, outputs)),
+                            0,
+                            output(workspace.allocate("dc", batchSize, hidden)),
+                            0,
+                            0,
+                            0,
+                            0,
+                            0));
+                    if (layer > 0 && layer <= between.length) {
+                        between[(layer - 1) % 2] =
+                                output(workspace.allocate("layer gradient", timeSteps, batchSize, width));
+                    }
+                    long a = input(trace.cell(layer).gates());
+                    copyInto(workspace, "narrow gates", timeSteps, batchSize, gates, a);
+                }
+                inLanes(() -> wavefront.backward(layers.course((layer, from, to) -> {
+                    if (to == timeSteps) {
+                        loadStates(outputGradient.last(), layer, d.get(layer));
+                    }
+                    long dy = layer == last ? optionalInput(outputGradient.y()) : between[layer % 2];
+                    launchBackward(layer, dy, List.of(d.get(layer)), layers.weights(layer), from, to);
+                    int t = firstTime(layer, from, to);
+                    int some = (to - from) * batchSize;
+                    long da = at(output(trace.cell(layer).gates()), t, gates);
+                    operands.changed(da, (long) some * gates);
+                    if (layer > 0) {
+                        long w = weight(layout.cell(layer).inputWeights());
+                        long dx = at(between[(layer - 1) % 2], t, width);
+                        product(false, false, some, spec.layerInputSize(layer), gates, da, w, false, dx);
+                    }
+                })));
+                for (int layer = last; layer >= 0; layer--) {
+                    long dx = layer == 0 ? optionalOutput(inputGradient.dx()) : 0;
+                    products(layer, layer, true, gradients, d.get(layer), dx, layers.masks());
+                    if (inputGradient.initial() != null) {
+                        copyState(d.get(layer).dh(), inputGradient.initial().h(), layer, outputs);
+                        copyState(d.get(layer).dc(), inputGradient.initial().c(), layer, hidden);
+                    }
                 }
             }
         }
@@ -1196,7 +1542,7 @@ final class FusedEngine extends CudaEngine {
                 hiddenState = room(scope, LstmMask.ZONEOUT_HIDDEN, draws && spec.zoneoutHidden() > 0, rows, outputs);
                 recurrent = room(scope, LstmMask.RECURRENT, dropsRecurrent, batchSize, outputs);
                 weights = room(scope, LstmMask.RECURRENT_WEIGHTS, dropsWeights, gates, outputs);
-                if (dropsWeights && kernel == null) {
+                if (dropsWeights && kernels.contains(Optional.<ResidentKernel>empty())) {
                     copyInto(scope, "narrow weights", 1, gates, outputs, weights);
                 }
             }

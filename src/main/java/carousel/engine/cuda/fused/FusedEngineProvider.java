@@ -34,6 +34,6 @@ public final class FusedEngineProvider implements EngineProvider {
     @Override
     public Engine open(EngineOptions options) {
         Precision precision = options.precision() == null ? Precision.FP32 : options.precision();
-        return new FusedEngine(options, precision, FusedPath.pinned());
+        return new FusedEngine(options, precision, FusedPath.pinned(), FusedEngine.PATIENCE);
     }
 }

@@ -26,6 +26,8 @@ final class FusedTape extends LstmTape {
     enum Kept {
         /** Each one, for a backward pass to come. */
         ALL,
+        /** Each one, as layers go through time side by side; for no backward pass. */
+        STACK,
         /** The cells of one layer, which shares them with the next: they are run together. */
         LAYER,
         /** One, which shares them with all others. */
@@ -62,7 +64,7 @@ final class FusedTape extends LstmTape {
             this.cells = new Cell[spec.states()];
             this.layerInputs = new Tensor[spec.layers()];
             int own = switch (kept) {
-                case ALL -> cells.length;
+                case ALL, STACK -> cells.length;
                 case LAYER -> spec.direction().cells();
                 case CELL -> 1;
             };
@@ -71,7 +73,7 @@ final class FusedTape extends LstmTape {
             }
             for (int layer = 1; layer < spec.layers(); layer++) {
                 // Of the ones not kept, a layer reads one and writes the other.
-                layerInputs[layer] = kept == Kept.ALL || layer <= 2
+                layerInputs[layer] = own == cells.length || layer <= 2
                         ? scope.allocate("layer output", timeSteps, batchSize, spec.sequenceWidth())
                         : layerInputs[layer - 2];
             }

@@ -43,6 +43,8 @@ final class PathMemory {
     private static final long MOST_BYTES = 16 << 20;
     /** Shapes of one machine; the one that was remembered first is forgotten beyond. */
     static final int MOST_SHAPES = 4096;
+    /** Machines, each a device with a driver and kernels; that which nothing was remembered for the longest is forgotten beyond. */
+    static final int MOST_MACHINES = 32;
 
     private final Path file;
     private final String machine;
@@ -69,6 +71,9 @@ final class PathMemory {
                 throw new InvalidPathException(asked, "a root is no file");
             }
             return new PathMemory(file, machine);
+        } catch (IOException noPlace) {
+            LOG.warn("{}: nothing is remembered unless -D{} names a file", noPlace.getMessage(), PROPERTY);
+            return new PathMemory(null, machine);
         } catch (InvalidPathException noPath) {
             LOG.warn("the property {} should be a file or {} but is '{}': nothing is remembered", PROPERTY, OFF, asked);
             return new PathMemory(null, machine);
@@ -102,7 +107,12 @@ final class PathMemory {
         while (shapes.size() > MOST_SHAPES) {
             shapes.remove(shapes.keySet().iterator().next());
         }
-        all.getAsJsonObject(MACHINES).add(machine, shapes);
+        JsonObject machines = all.getAsJsonObject(MACHINES);
+        machines.remove(machine);
+        machines.add(machine, shapes);
+        while (machines.size() > MOST_MACHINES) {
+            machines.remove(machines.keySet().iterator().next());
+        }
         String text = new GsonBuilder()
                         .disableHtmlEscaping()
                         .setPrettyPrinting()

@@ -5,11 +5,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * A kernel that runs all steps of a layer with the recurrent weights in registers, forward or backward, and how it is launched. The
- * table below is what {@code kernels/lstm_resident.cu}, {@code lstm_cluster.cu} and {@code lstm_grid.cu} have, and the only place that says
- * so here.
+ * table below is what {@code kernels/lstm_resident.cu}, {@code lstm_cluster.cu} and {@code lstm_grid.cu} have, and the {@code _inputs} of the first
+ * two, and the only place that says so here.
  *
  * @param path any but {@link FusedPath#POINTWISE}
  * @param precision of its products
@@ -17,13 +18,22 @@ import java.util.Optional;
  * @param cluster blocks that share the units of one batch tile, a cluster or not
  * @param tile sequences of a batch tile
  * @param parts into which a sum is divided among warps
+ * @param inputs columns of the input that it has room for, forward; 0 where it does not make the product with the inputs. The way back is that
+ *     of the kernel without.
  */
-record ResidentKernel(FusedPath path, Precision precision, int units, int cluster, int tile, int parts) {
+record ResidentKernel(FusedPath path, Precision precision, int units, int cluster, int tile, int parts, int inputs) {
     /** Where their PTX is, without its ending. */
-    static final List<String> FILES = List.of("lstm_resident", "lstm_cluster", "lstm_grid");
+    static final List<String> FILES =
+            List.of("lstm_resident", "lstm_resident_inputs", "lstm_cluster", "lstm_cluster_inputs", "lstm_grid");
 
     /** Larger clusters run only where the GPU takes them. */
     private static final int PORTABLE_CLUSTER = 8;
+
+    /** The first driver that reads the PTX of clusters, CUDA 12.1 in its own numbers. */
+    private static final int CLUSTER_DRIVER = 12010;
+
+    private static final int NARROW = 32;
+    private static final int LESS_NARROW = 64;
 
     private static final int GATES = 4;
     /** Bytes that keep rows of shared memory, and what is before them, apart. */
@@ -37,15 +47,22 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
             all.add(new ResidentKernel(FusedPath.RESIDENT, half, 32, 1, 8, 1));
             all.add(new ResidentKernel(FusedPath.RESIDENT, half, 64, 1, 8, 1));
             all.add(new ResidentKernel(FusedPath.RESIDENT, half, 128, 1, 8, 1));
+            all.add(with(NARROW, FusedPath.RESIDENT_INPUTS, half, 32, 1));
+            all.add(with(NARROW, FusedPath.RESIDENT_INPUTS, half, 64, 1));
+            all.add(with(LESS_NARROW, FusedPath.RESIDENT_INPUTS, half, 64, 1));
             all.add(new ResidentKernel(FusedPath.CLUSTER, half, 128, 4, 8, 1));
             all.add(new ResidentKernel(FusedPath.CLUSTER, half, 256, 8, 8, 2));
             all.add(new ResidentKernel(FusedPath.CLUSTER, half, 512, 16, 16, 4));
+            all.add(with(NARROW, FusedPath.CLUSTER_INPUTS, half, 128, 4));
+            all.add(with(LESS_NARROW, FusedPath.CLUSTER_INPUTS, half, 128, 4));
             all.add(new ResidentKernel(FusedPath.GRID, half, 512, 32, 16, 4));
             all.add(new ResidentKernel(FusedPath.GRID, half, 768, 48, 16, 4));
             all.add(new ResidentKernel(FusedPath.GRID, half, 1024, 64, 16, 4));
         }
         all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.TF32, 32, 1, 8, 1));
         all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.TF32, 64, 1, 8, 1));
+        all.add(with(NARROW, FusedPath.RESIDENT_INPUTS, Precision.TF32, 32, 1));
+        all.add(with(NARROW, FusedPath.RESIDENT_INPUTS, Precision.TF32, 64, 1));
         all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.TF32, 128, 4, 8, 2));
         all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.TF32, 256, 8, 16, 4));
         all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.FP32, 32, 1, 8, 1));
@@ -55,55 +72,73 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
         return List.copyOf(all);
     }
 
+    private ResidentKernel(FusedPath path, Precision precision, int units, int cluster, int tile, int parts) {
+        this(path, precision, units, cluster, tile, parts, 0);
+    }
+
+    private static ResidentKernel with(int inputs, FusedPath path, Precision precision, int units, int cluster) {
+        return new ResidentKernel(path, precision, units, cluster, 8, 1, inputs);
+    }
+
     /** Every one there is. */
     static List<ResidentKernel> table() {
         return ALL;
     }
 
-    /**
-     * For each path at most one: that with the least room that is enough.
-     *
-     * @param cells of a layer
-     */
-    static List<ResidentKernel> candidates(Precision precision, int hidden, int cells, Gpu gpu) {
+    /** For each path at most one: that with the least room that is enough. */
+    static List<ResidentKernel> candidates(Precision precision, PathChoice.Shape shape, Gpu gpu) {
         List<ResidentKernel> candidates = new ArrayList<>();
         for (FusedPath path : FusedPath.values()) {
-            smallest(path, precision, hidden)
-                    .filter(kernel -> kernel.needs(cells, gpu).isEmpty())
+            smallest(path, precision, shape)
+                    .filter(kernel -> kernel.needs(shape.cells(), gpu).isEmpty())
                     .ifPresent(candidates::add);
         }
         return candidates;
     }
 
-    private static Optional<ResidentKernel> smallest(FusedPath path, Precision precision, int hidden) {
+    private static Optional<ResidentKernel> smallest(FusedPath path, Precision precision, PathChoice.Shape shape) {
         // The table lists those of a path and a precision by their room.
-        return ALL.stream()
-                .filter(kernel -> kernel.path == path && kernel.precision == precision && kernel.units >= hidden)
+        return of(path, precision)
+                .filter(kernel -> kernel.units >= shape.hidden()
+                        && (kernel.inputs == 0 || kernel.inputs >= shape.inputs() && shape.inputs() > 0))
                 .findFirst();
     }
 
-    /**
-     * Why a path has no candidate, as in "takes 64 hidden units at most in FP32".
-     *
-     * @param cells of a layer
-     */
-    static String limit(FusedPath path, Precision precision, int hidden, int cells, Gpu gpu) {
-        List<ResidentKernel> mine = ALL.stream()
-                .filter(kernel -> kernel.path == path && kernel.precision == precision)
-                .toList();
+    private static Stream<ResidentKernel> of(FusedPath path, Precision precision) {
+        return ALL.stream().filter(kernel -> kernel.path == path && kernel.precision == precision);
+    }
+
+    /** The least room for so many inputs that a kernel for such cells has, 0 where none has enough: what of their number counts. */
+    static int roomForInputs(Precision precision, int hidden, int inputs) {
+        return ALL.stream()
+                .filter(kernel -> kernel.precision == precision && kernel.units >= hidden && kernel.inputs >= inputs)
+                .mapToInt(ResidentKernel::inputs)
+                .min()
+                .orElse(0);
+    }
+
+    /** Why a path has no candidate, as in "takes 64 hidden units at most in FP32". */
+    static String limit(FusedPath path, Precision precision, PathChoice.Shape shape, Gpu gpu) {
+        List<ResidentKernel> mine = of(path, precision).toList();
         if (mine.isEmpty()) {
             return "has no kernels in " + precision;
         }
         ResidentKernel largest = mine.get(mine.size() - 1);
-        return smallest(path, precision, hidden)
-                .flatMap(kernel -> kernel.needs(cells, gpu))
-                .orElse("takes " + largest.units + " hidden units at most in " + precision);
+        return smallest(path, precision, shape)
+                .flatMap(kernel -> kernel.needs(shape.cells(), gpu))
+                .orElse("takes " + largest.units + " hidden units "
+                        + (largest.inputs == 0 ? "" : "and " + largest.inputs + " inputs ") + "at most in "
+                        + precision);
     }
 
     /** What it needs and the GPU has not; nothing where it runs. */
     private Optional<String> needs(int cells, Gpu gpu) {
         if (capability() > gpu.capability()) {
             return Optional.of("needs compute capability " + capability() / 10 + "." + capability() % 10);
+        }
+        if (inClusters() && gpu.driver() < CLUSTER_DRIVER) {
+            return Optional.of("needs a driver of CUDA " + version(CLUSTER_DRIVER) + ", and this one is of "
+                    + version(gpu.driver()));
         }
         if (together() && cluster > gpu.room(cells)) {
             return Optional.of("needs room for " + cluster
@@ -116,14 +151,22 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
         return Optional.empty();
     }
 
+    private static String version(int driver) {
+        return driver / 1000 + "." + driver % 1000 / 10;
+    }
+
+    private boolean inClusters() {
+        return path.plain() == FusedPath.CLUSTER;
+    }
+
     /** Ten times the compute capability that it needs. */
     int capability() {
-        return path == FusedPath.CLUSTER ? 90 : 80;
+        return inClusters() ? 90 : 80;
     }
 
     /** Of its function. */
     String name(boolean forward) {
-        return name(forward ? "_forward_" : "_backward_");
+        return forward && inputs > 0 ? withInputs("_inputs_forward_") : name(forward ? "_forward_" : "_backward_");
     }
 
     /** Of the function that brings the recurrent weights into the order in which it reads them. */
@@ -131,8 +174,17 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
         return name(forward ? "_pack_forward_" : "_pack_backward_");
     }
 
+    /** Of the one that does so with the input weights, where it has room for them. */
+    String packingOfInputs() {
+        return withInputs("_inputs_pack_");
+    }
+
+    private String withInputs(String what) {
+        return name(what) + "_c" + inputs;
+    }
+
     private String name(String what) {
-        return "carousel_lstm_" + path.word() + what
+        return "carousel_lstm_" + path.plain().word() + what
                 + (isSingle()
                         ? "f32"
                         : precision.name().toLowerCase(Locale.ROOT).replace("fp", "f")) + "_h" + units;
@@ -194,8 +246,13 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
         return (long) GATES * units * units * precision.operands().bytes();
     }
 
+    /** The same of the input weights; 0 where it does not multiply by them. */
+    long packedInputBytes() {
+        return (long) GATES * units * inputs * precision.operands().bytes();
+    }
+
     /** Whether its cluster is larger than every GPU with clusters takes. */
     boolean largeCluster() {
-        return path == FusedPath.CLUSTER && cluster > PORTABLE_CLUSTER;
+        return inClusters() && cluster > PORTABLE_CLUSTER;
     }
 }

@@ -21,6 +21,7 @@ import carousel.fixture.AvailableEngines;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
 import carousel.fixture.LstmResult;
+import carousel.fixture.LstmRuns;
 import carousel.fixture.StandIn;
 import carousel.fixture.StandIn.Count;
 import carousel.fixture.StandIn.Kind;
@@ -74,20 +75,8 @@ class CudnnEngineTest {
         return standIn.get();
     }
 
-    private static LstmResult run(Engine engine, LstmCase lstm) {
-        try (Workbench bench = new Workbench(engine)) {
-            return bench.run(lstm, LstmData.of(lstm));
-        }
-    }
-
-    private static LstmResult expected(LstmCase lstm) {
-        try (Engine reference = Engines.open("reference")) {
-            return run(reference, lstm);
-        }
-    }
-
     private static void assertRight(LstmCase lstm, LstmResult actual) {
-        Tolerance.of(Precision.FP32).check(lstm, expected(lstm), actual);
+        Tolerance.of(Precision.FP32).check(lstm, LstmRuns.onReference(lstm), actual);
     }
 
     @Test
@@ -192,7 +181,7 @@ class CudnnEngineTest {
         try (CudnnEngine engine = open(algorithm)) {
             LstmResult actual;
             try {
-                actual = run(engine, PLAIN);
+                actual = LstmRuns.on(engine, PLAIN);
             } catch (EngineException notHere) {
                 if (!Dnn.notTaken(notHere)) {
                     throw notHere;
@@ -212,7 +201,7 @@ class CudnnEngineTest {
         try (CudnnEngine engine = open(Algorithm.PERSIST_STATIC)) {
             assertRefused(
                     EngineException.class,
-                    () -> run(engine, LENGTHS),
+                    () -> LstmRuns.on(engine, LENGTHS),
                     "persist-static",
                     "different lengths",
                     Algorithm.PROPERTY,
@@ -220,7 +209,7 @@ class CudnnEngineTest {
             LstmSpec projected = LstmSpec.of(4, 6).withProjectionSize(2);
             String refusal = engine.refusal(projected).orElseThrow();
             assertTrue(refusal.contains("persist-static") && refusal.contains("projection"), refusal);
-            assertRefused(EngineException.class, () -> run(engine, LstmCase.of(projected, 2, 2)), refusal);
+            assertRefused(EngineException.class, () -> LstmRuns.on(engine, LstmCase.of(projected, 2, 2)), refusal);
             assertEquals(0, engine.memory().inUse());
         }
     }
@@ -229,13 +218,13 @@ class CudnnEngineTest {
     void fastestAlgorithmIsMeasuredOnceAShape() {
         try (CudnnEngine engine = open()) {
             assertEquals(List.of(), engine.notes());
-            LstmResult first = run(engine, PLAIN);
+            LstmResult first = LstmRuns.on(engine, PLAIN);
             String line = engine.notes().get(0);
             assertTrue(line.startsWith("C=4 H=6 layers=2 T=5 N=3 training: "), line);
             assertTrue(line.contains(" ms against "), line);
             long calls =
                     StandIn.find().map(counts -> counts.count(Count.DNN_CALLS)).orElse(0L);
-            run(engine, PLAIN).visitWith(first, (what, one, other) -> assertArrayEquals(other, one, what));
+            LstmRuns.on(engine, PLAIN).visitWith(first, (what, one, other) -> assertArrayEquals(other, one, what));
             StandIn.find()
                     .ifPresent(counts -> assertEquals(
                             calls + 3,
@@ -243,10 +232,10 @@ class CudnnEngineTest {
                             "a forward, a backward for data, one for weights"));
             assertEquals(1, engine.notes().size());
             // Lengths that are all T are none.
-            run(engine, PLAIN.withLengths(5, 5, 5));
+            LstmRuns.on(engine, PLAIN.withLengths(5, 5, 5));
             assertEquals(1, engine.notes().size());
-            run(engine, LENGTHS);
-            run(engine, PLAIN.withLengths(1, 2, 3));
+            LstmRuns.on(engine, LENGTHS);
+            LstmRuns.on(engine, PLAIN.withLengths(1, 2, 3));
             assertEquals(2, engine.notes().size());
             line = engine.notes().get(1);
             assertTrue(line.contains("with lengths training: standard, the only one"), line);
@@ -259,7 +248,7 @@ class CudnnEngineTest {
         open().close();
         StandIn faults = standIn();
         faults.dnnStatus(NOT_SUPPORTED);
-        LstmResult expected = expected(PLAIN);
+        LstmResult expected = LstmRuns.onReference(PLAIN);
         String held = faults.held();
         int dropped = 0;
         int refused = 0;
@@ -268,7 +257,7 @@ class CudnnEngineTest {
                 faults.fail(Kind.CUDNN, k);
                 LstmResult actual;
                 try {
-                    actual = run(engine, PLAIN);
+                    actual = LstmRuns.on(engine, PLAIN);
                     dropped += engine.notes().get(0).contains(" not taken") ? 1 : 0;
                 } catch (EngineException failure) {
                     assertTrue(failure.getMessage().contains("NOT_SUPPORTED"), failure.getMessage());
@@ -279,7 +268,8 @@ class CudnnEngineTest {
                 boolean delivered = faults.count(Count.FAILURES) > 0;
                 faults.heal();
                 assertEquals(0, engine.memory().inUse());
-                Tolerance.of(Precision.FP32).check(PLAIN, expected, actual == null ? run(engine, PLAIN) : actual);
+                Tolerance.of(Precision.FP32)
+                        .check(PLAIN, expected, actual == null ? LstmRuns.on(engine, PLAIN) : actual);
                 if (!delivered) {
                     break;
                 }
@@ -304,11 +294,11 @@ class CudnnEngineTest {
             var input = bench.input(PLAIN, data);
             var output = bench.output(PLAIN);
             engine.lstmForward(spec, parameters, input, output, null);
-            tolerance.check("y", expected(PLAIN).y(), bench.read(output.y()), reduction);
+            tolerance.check("y", LstmRuns.onReference(PLAIN).y(), bench.read(output.y()), reduction);
             engine.write(parameters, changed.parameters());
             var nextInput = bench.input(other, changed);
             engine.lstmForward(spec, parameters, nextInput, output, null);
-            tolerance.check("y after a write", expected(other).y(), bench.read(output.y()), reduction);
+            tolerance.check("y after a write", LstmRuns.onReference(other).y(), bench.read(output.y()), reduction);
             // The same stack with other parameters goes through cuDNN between a pass and its way back.
             engine.write(parameters, data.parameters());
             LstmTape tape = engine.openTape(bench.scope(), spec, PLAIN.timeSteps(), PLAIN.batchSize());
@@ -318,7 +308,11 @@ class CudnnEngineTest {
                     spec, bench.parameters(spec, changed.parameters()), nextInput, bench.output(other), null);
             Tensor gradients = bench.parameters(spec, data.gradientsBefore());
             engine.lstmBackward(tape, bench.outputGradient(PLAIN, data), gradients, bench.inputGradient(PLAIN));
-            tolerance.check("the gradients", expected(PLAIN).parameterGradients(), bench.read(gradients), reduction);
+            tolerance.check(
+                    "the gradients",
+                    LstmRuns.onReference(PLAIN).parameterGradients(),
+                    bench.read(gradients),
+                    reduction);
         }
     }
 
@@ -340,7 +334,8 @@ class CudnnEngineTest {
                 LstmTape tape = engine.openTape(bench.scope(), spec, whole.timeSteps(), whole.batchSize());
                 for (int round = 0; round < 2; round++) {
                     for (LstmCase lstm : cases) {
-                        Tolerance.of(precision).check(lstm, expected(lstm), bench.run(lstm, LstmData.of(lstm), tape));
+                        Tolerance.of(precision)
+                                .check(lstm, LstmRuns.onReference(lstm), bench.run(lstm, LstmData.of(lstm), tape));
                     }
                 }
             }
@@ -352,6 +347,6 @@ class CudnnEngineTest {
         CudnnEngine engine = open();
         engine.close();
         engine.close();
-        assertThrows(IllegalStateException.class, () -> run(engine, PLAIN));
+        assertThrows(IllegalStateException.class, () -> LstmRuns.on(engine, PLAIN));
     }
 }

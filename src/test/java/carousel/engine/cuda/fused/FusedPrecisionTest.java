@@ -109,20 +109,14 @@ class FusedPrecisionTest {
         try (Engine engine = open(precision);
                 Workbench bench = new Workbench(engine)) {
             Tensor parameters = bench.parameters(SPEC, data.parameters());
-            double[] first = forward(engine, bench, lstm, data, parameters);
+            double[] first = bench.infer(lstm, data, parameters);
             engine.scale(parameters, 0.5);
-            double[] second = forward(engine, bench, lstm, data, parameters);
+            double[] second = bench.infer(lstm, data, parameters);
             assertFalse(Arrays.equals(first, second));
-            assertArrayEquals(second, forward(engine, bench, lstm, data, bench.parameters(SPEC, half)));
+            assertArrayEquals(second, bench.infer(lstm, data, bench.parameters(SPEC, half)));
             engine.write(parameters, data.parameters());
-            assertArrayEquals(first, forward(engine, bench, lstm, data, parameters));
+            assertArrayEquals(first, bench.infer(lstm, data, parameters));
         }
-    }
-
-    private static double[] forward(Engine engine, Workbench bench, LstmCase lstm, LstmData data, Tensor parameters) {
-        LstmOutput output = bench.output(lstm);
-        engine.lstmForward(lstm.spec(), parameters, bench.input(lstm, data), output, null);
-        return bench.read(output.y());
     }
 
     @Test

@@ -26,8 +26,13 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Which path is chosen and what is said about it, with times that are made up. */
 class PathChoiceTest {
-    private static final PathChoice.Shape SHAPE = new PathChoice.Shape(40, 7, 9, 2, false, true, null);
-    private static final String SHAPE_WORDS = "H=40 bidirectional T=7 N=9 with lengths training: ";
+    private static final PathChoice.Shape SHAPE = new PathChoice.Shape(40, 70, 7, 9, 2, false, true, null);
+    private static final String SHAPE_WORDS = "H=40 bidirectional T<=7 N<=16 with lengths training: ";
+
+    /** The same cell with inputs that kernels have room for, in BF16. */
+    private static final PathChoice.Shape NARROW = new PathChoice.Shape(40, 3, 7, 9, 2, false, true, null);
+
+    private static final String NARROW_WORDS = "H=40 C<=32 bidirectional T<=7 N<=16 with lengths training: ";
 
     @TempDir
     private Path folder;
@@ -37,11 +42,20 @@ class PathChoiceTest {
 
     /** Times and deviations by path, and who was tried. */
     private static final class Fake implements PathChoice.Trial {
-        private final Map<FusedPath, Float> times = new HashMap<>(
-                Map.of(FusedPath.POINTWISE, 3f, FusedPath.RESIDENT, 2f, FusedPath.CLUSTER, 1f, FusedPath.GRID, 4f));
+        private final Map<FusedPath, Float> times = new HashMap<>(Map.of(
+                FusedPath.POINTWISE, 3f,
+                FusedPath.RESIDENT, 2f,
+                FusedPath.RESIDENT_INPUTS, 0.5f,
+                FusedPath.CLUSTER, 1f,
+                FusedPath.CLUSTER_INPUTS, 5f,
+                FusedPath.GRID, 4f));
         private final Map<FusedPath, Double> deviations = new HashMap<>();
         private final Map<FusedPath, RuntimeException> failures = new HashMap<>();
         private final List<String> calls = new ArrayList<>();
+        private final List<PathChoice.Shape> shapes = new ArrayList<>();
+        /** Kernels that the GPU does not launch. */
+        private final List<ResidentKernel> refused = new ArrayList<>();
+
         private RuntimeException opening;
         private int open;
 
@@ -51,6 +65,7 @@ class PathChoiceTest {
                 throw opening;
             }
             open++;
+            shapes.add(shape);
             return new PathChoice.Attempts() {
                 @Override
                 public float milliseconds(ResidentKernel kernel) {
@@ -64,6 +79,9 @@ class PathChoiceTest {
 
                 @Override
                 public Map<String, Double> deviations(ResidentKernel kernel) {
+                    if (refused.contains(kernel)) {
+                        throw new EngineException("no such clusters here");
+                    }
                     return Map.of("y", 0.0, "da", deviations.getOrDefault(kernel.path(), 0.0));
                 }
 
@@ -91,7 +109,7 @@ class PathChoiceTest {
         return new PathChoice(
                 Optional.ofNullable(pinned),
                 precision,
-                new Gpu(capability, 132, 227 << 10),
+                new Gpu(capability, 132, 227 << 10, 12060),
                 () -> PathMemory.of("a machine"),
                 trial);
     }
@@ -136,12 +154,12 @@ class PathChoiceTest {
         PathChoice choice = choice(null);
         List<PathChoice.Shape> shapes = List.of(
                 SHAPE,
-                new PathChoice.Shape(41, 7, 9, 2, false, true, null),
-                new PathChoice.Shape(40, 8, 9, 2, false, true, null),
-                new PathChoice.Shape(40, 7, 8, 2, false, true, null),
-                new PathChoice.Shape(40, 7, 9, 1, false, true, null),
-                new PathChoice.Shape(40, 7, 9, 2, true, true, null),
-                new PathChoice.Shape(40, 7, 9, 2, false, false, null));
+                new PathChoice.Shape(41, 70, 7, 9, 2, false, true, null),
+                new PathChoice.Shape(40, 70, 8, 9, 2, false, true, null),
+                new PathChoice.Shape(40, 70, 7, 8, 2, false, true, null),
+                new PathChoice.Shape(40, 70, 7, 9, 1, false, true, null),
+                new PathChoice.Shape(40, 70, 7, 9, 2, true, true, null),
+                new PathChoice.Shape(40, 70, 7, 9, 2, false, false, null));
         for (int k = 0; k < shapes.size(); k++) {
             choice.of(shapes.get(k));
             assertEquals(3 * (k + 1), trial.calls.size());
@@ -179,11 +197,12 @@ class PathChoiceTest {
             assertTrue(
                     allowed > 4 * precision.epsilon() && allowed < 100 * precision.epsilon(),
                     precision + " " + allowed);
-            PathChoice.Shape long512 = new PathChoice.Shape(512, 1000, 64, 1, true, true, null);
+            PathChoice.Shape long512 = new PathChoice.Shape(512, 70, 1000, 64, 1, true, true, null);
             assertTrue(
                     PathChoice.allowed(precision, long512) > allowed && PathChoice.allowed(precision, long512) < 0.1);
         }
-        trial.deviations.put(FusedPath.CLUSTER, 0.99 * PathChoice.allowed(Precision.FP32, SHAPE));
+        trial.deviations.put(
+                FusedPath.CLUSTER, 0.99 * PathChoice.allowed(Precision.FP32, SHAPE.rounded(Precision.FP32)));
         assertEquals(Optional.of(FusedPath.CLUSTER), path(choice(null), SHAPE));
     }
 
@@ -227,18 +246,30 @@ class PathChoiceTest {
     void nothingIsMeasuredOrOpenedWhereThereIsOneWay() {
         for (PathChoice choice : List.of(
                 new PathChoice(
-                        Optional.empty(), Precision.FP32, new Gpu(75, 132, 227 << 10), () -> fail("opened"), trial),
+                        Optional.empty(),
+                        Precision.FP32,
+                        new Gpu(75, 132, 227 << 10, 12060),
+                        () -> fail("opened"),
+                        trial),
                 new PathChoice(
-                        Optional.empty(), Precision.FP64, new Gpu(90, 132, 227 << 10), () -> fail("opened"), trial))) {
+                        Optional.empty(),
+                        Precision.FP64,
+                        new Gpu(90, 132, 227 << 10, 12060),
+                        () -> fail("opened"),
+                        trial))) {
             assertEquals(Optional.empty(), path(choice, SHAPE));
             assertEquals(List.of(SHAPE_WORDS + "pointwise, the only one that takes it"), choice.lines());
         }
-        PathChoice.Shape peepholes = new PathChoice.Shape(40, 7, 9, 1, true, false, "peepholes");
+        PathChoice.Shape peepholes = new PathChoice.Shape(40, 3, 7, 9, 1, true, false, "peepholes");
         PathChoice choice = new PathChoice(
-                Optional.of(FusedPath.CLUSTER), Precision.FP32, new Gpu(90, 132, 227 << 10), () -> fail(""), trial);
+                Optional.of(FusedPath.CLUSTER),
+                Precision.BF16,
+                new Gpu(90, 132, 227 << 10, 12060),
+                () -> fail(""),
+                trial);
         assertEquals(Optional.empty(), path(choice, peepholes));
         assertEquals(
-                List.of("H=40 T=7 N=9 with peepholes inference: pointwise, the only one that takes peepholes"),
+                List.of("H=40 T<=7 N<=16 with peepholes inference: pointwise, the only one that takes peepholes"),
                 choice.lines());
         assertEquals(List.of(), trial.calls);
     }
@@ -247,15 +278,19 @@ class PathChoiceTest {
     void pinnedPathRunsWhereItFits() {
         for (FusedPath pinned : FusedPath.values()) {
             PathChoice choice = new PathChoice(
-                    Optional.of(pinned), Precision.BF16, new Gpu(90, 132, 227 << 10), () -> fail("opened"), trial);
-            assertEquals(Optional.of(pinned).filter(path -> path != FusedPath.POINTWISE), path(choice, SHAPE));
-            assertEquals(List.of(SHAPE_WORDS + pinned.word() + ", as carousel.fused.path asks for"), choice.lines());
+                    Optional.of(pinned),
+                    Precision.BF16,
+                    new Gpu(90, 132, 227 << 10, 12060),
+                    () -> fail("opened"),
+                    trial);
+            assertEquals(Optional.of(pinned).filter(path -> path != FusedPath.POINTWISE), path(choice, NARROW));
+            assertEquals(List.of(NARROW_WORDS + pinned.word() + ", as carousel.fused.path asks for"), choice.lines());
         }
-        PathChoice.Shape wide = new PathChoice.Shape(65, 7, 9, 1, true, true, null);
+        PathChoice.Shape wide = new PathChoice.Shape(65, 70, 7, 9, 1, true, true, null);
         PathChoice choice = choice(FusedPath.RESIDENT);
         assertEquals(Optional.empty(), path(choice, wide));
         assertEquals(
-                List.of("H=65 T=7 N=9 training: pointwise, for resident, which carousel.fused.path asks for,"
+                List.of("H=65 T<=7 N<=16 training: pointwise, for resident, which carousel.fused.path asks for,"
                         + " takes 64 hidden units at most in FP32"),
                 choice.lines());
         assertEquals(List.of(), trial.calls);
@@ -263,10 +298,120 @@ class PathChoiceTest {
     }
 
     @Test
+    void narrowInputsAreAWayOfTheirOwn() {
+        PathChoice choice = choice(null, Precision.BF16, 90);
+        assertEquals(Optional.of(FusedPath.RESIDENT_INPUTS), path(choice, NARROW));
+        assertEquals(List.of("pointwise", "resident", "resident-inputs", "cluster", "cluster-inputs"), trial.calls);
+        assertEquals(32, trial.shapes.get(0).inputs());
+        // What kernels have room for in one go is one shape, and what they have none for another.
+        path(choice, new PathChoice.Shape(40, 32, 7, 9, 2, false, true, null));
+        assertEquals(1, choice.lines().size());
+        assertEquals(Optional.of(FusedPath.CLUSTER), path(choice, SHAPE));
+        assertEquals(0, trial.shapes.get(1).inputs());
+        path(choice, new PathChoice.Shape(40, 1000, 7, 9, 2, false, true, null));
+        assertEquals(2, choice.lines().size());
+        assertEquals(Optional.of(FusedPath.RESIDENT_INPUTS), path(choice(null, Precision.BF16, 90), NARROW));
+        assertEquals(2, trial.shapes.size(), "remembered");
+        assertEquals(Optional.of(FusedPath.CLUSTER), path(choice(null), NARROW), "FP32 has none");
+    }
+
+    @Test
+    void wideInputsOfAPinnedPathForNarrowOnesAreMultipliedBefore() {
+        PathChoice choice = choice(FusedPath.RESIDENT_INPUTS, Precision.BF16, 90);
+        assertEquals(Optional.of(FusedPath.RESIDENT_INPUTS), path(choice, NARROW));
+        assertEquals(Optional.of(FusedPath.RESIDENT), path(choice, SHAPE));
+        assertEquals(
+                SHAPE_WORDS + "resident, for resident-inputs, which carousel.fused.path asks for,"
+                        + " takes 64 hidden units and 64 inputs at most in BF16",
+                choice.lines().get(1));
+        PathChoice old = choice(FusedPath.CLUSTER_INPUTS, Precision.BF16, 80);
+        assertEquals(Optional.empty(), path(old, NARROW));
+        assertTrue(old.lines().get(0).endsWith("needs compute capability 9.0"), old.lines()::toString);
+    }
+
+    @Test
+    void sizesThatBatchesHaveManyOfAreRounded() {
+        int[][] sizes = {
+            // T, N, and what stands for them
+            {1, 1, 1, 8},
+            {8, 8, 8, 8},
+            {9, 9, 10, 16},
+            {10, 16, 10, 16},
+            {15, 17, 16, 32},
+            {17, 100, 20, 112},
+            {100, 129, 112, 160},
+            {1000, 1025, 1024, 1280},
+            {1025, 64, 1280, 64},
+            {1 << 30, 1, 1 << 30, 1}
+        };
+        for (int[] each : sizes) {
+            PathChoice.Shape rounded =
+                    new PathChoice.Shape(300, 300, each[0], each[1], 1, true, true, null).rounded(Precision.BF16);
+            assertEquals(List.of(each[2], each[3]), List.of(rounded.timeSteps(), rounded.batchSize()));
+            assertEquals(rounded, rounded.rounded(Precision.BF16));
+        }
+        PathChoice choice = choice(null);
+        for (int t = 9; t <= 16; t++) {
+            for (int n = 17; n <= 32; n++) {
+                choice.of(new PathChoice.Shape(40, 70, t, n, 1, true, true, null));
+            }
+        }
+        assertEquals(
+                List.of(10, 12, 14, 16),
+                trial.shapes.stream().map(PathChoice.Shape::timeSteps).toList());
+        assertEquals(4, choice.lines().size());
+    }
+
+    @Test
+    void linesDoNotGrowForever() {
+        PathChoice choice = choice(FusedPath.POINTWISE);
+        for (int hidden = 1; hidden <= Lines.MOST + 2; hidden++) {
+            choice.of(new PathChoice.Shape(hidden, 70, 1, 1, 1, true, true, null));
+        }
+        assertEquals(Lines.MOST, choice.lines().size());
+        assertTrue(choice.lines().get(0).startsWith("H=3 "), choice.lines().get(0));
+    }
+
+    /** Attributes do not say whether a GPU takes clusters of 16: a pinned path tries it, once. */
+    @Test
+    void pinnedClusterThatTheGpuDoesNotTakeIsPassedOver() {
+        PathChoice.Shape large = new PathChoice.Shape(300, 70, 7, 9, 1, true, true, null);
+        PathChoice taken = choice(FusedPath.CLUSTER, Precision.BF16, 90);
+        assertEquals(Optional.of(FusedPath.CLUSTER), path(taken, large));
+        assertEquals(1, trial.shapes.size());
+        assertEquals(1, trial.shapes.get(0).timeSteps());
+        assertEquals(1, trial.shapes.get(0).batchSize());
+        assertEquals(List.of(), trial.calls, "it is checked and not measured");
+
+        trial.refused.add(ResidentKernel.candidates(Precision.BF16, large, new Gpu(90, 132, 227 << 10, 12060))
+                .get(0));
+        PathChoice refused = choice(FusedPath.CLUSTER, Precision.BF16, 90);
+        assertEquals(Optional.empty(), path(refused, large));
+        assertEquals(Optional.empty(), path(refused, new PathChoice.Shape(400, 70, 7, 9, 1, true, true, null)));
+        assertEquals(2, trial.shapes.size(), "once for a kernel");
+        assertEquals(
+                "H=400 T<=7 N<=16 training: pointwise, for cluster, which carousel.fused.path asks for,"
+                        + " fails (no such clusters here)",
+                refused.lines().get(1));
+        assertEquals(Optional.of(FusedPath.CLUSTER), path(refused, SHAPE), "smaller ones are not tried");
+        PathChoice withInputs = choice(FusedPath.CLUSTER_INPUTS, Precision.BF16, 90);
+        assertEquals(Optional.empty(), path(withInputs, large));
+        assertEquals(
+                "H=300 T<=7 N<=16 training: pointwise, for cluster-inputs, which carousel.fused.path asks for,"
+                        + " takes 128 hidden units and 64 inputs at most in BF16,"
+                        + " and cluster fails (no such clusters here)",
+                withInputs.lines().get(0));
+
+        trial.failures.put(FusedPath.POINTWISE, new EngineException("the device is gone"));
+        PathChoice broken = choice(FusedPath.CLUSTER, Precision.BF16, 90);
+        assertRefused(EngineException.class, () -> broken.of(large), "no such clusters here");
+    }
+
+    @Test
     void theGridIsForCellsThatOneBlockHasNoRoomFor() {
         PathChoice choice = choice(null, Precision.BF16, 90);
-        path(choice, new PathChoice.Shape(128, 7, 9, 1, true, true, null));
-        path(choice, new PathChoice.Shape(129, 7, 9, 1, true, true, null));
+        path(choice, new PathChoice.Shape(128, 70, 7, 9, 1, true, true, null));
+        path(choice, new PathChoice.Shape(129, 70, 7, 9, 1, true, true, null));
         assertFalse(choice.lines().get(0).contains("grid"), choice.lines().get(0));
         assertTrue(choice.lines().get(1).contains("grid"), choice.lines().get(1));
     }
@@ -277,7 +422,7 @@ class PathChoiceTest {
                 EngineException.class,
                 () -> pinned("quick"),
                 FusedPath.PROPERTY,
-                "auto, pointwise, resident, cluster",
+                "auto, pointwise, resident, resident-inputs, cluster, cluster-inputs, grid",
                 "'quick'",
                 "leave it out");
         for (FusedPath path : FusedPath.values()) {

@@ -155,4 +155,21 @@ class PathMemoryTest {
         assertTrue(memory.recall("shape 1").isPresent());
         assertTrue(memory.recall(SHAPE).isPresent());
     }
+
+    @Test
+    void machinesThatAreGoneAreForgotten() {
+        PathMemory first = PathMemory.of("first");
+        first.remember(SHAPE, FusedPath.CLUSTER);
+        PathMemory second = PathMemory.of("second");
+        second.remember(SHAPE, FusedPath.GRID);
+        first.remember(SHAPE + " 2", FusedPath.CLUSTER);
+        for (int k = 2; k < PathMemory.MOST_MACHINES; k++) {
+            PathMemory.of("machine " + k).remember(SHAPE, FusedPath.RESIDENT);
+        }
+        assertTrue(second.recall(SHAPE).isPresent());
+        PathMemory.of("one more").remember(SHAPE, FusedPath.RESIDENT);
+        assertEquals(Optional.empty(), second.recall(SHAPE), "the one that remembered nothing for the longest");
+        assertEquals(Optional.of(FusedPath.CLUSTER), first.recall(SHAPE));
+        assertEquals(Optional.of(FusedPath.RESIDENT), PathMemory.of("one more").recall(SHAPE));
+    }
 }

@@ -24,11 +24,28 @@ class ResidentKernelTest {
     private static final Pattern THREADS = Pattern.compile("\\.(?:max|req)ntid\\s+(\\d+)");
     private static final Pattern CLUSTER = Pattern.compile("\\.reqnctapercluster\\s+(\\d+)");
 
+    private static final Gpu HOPPER = new Gpu(90, 132, 227 << 10, 12060);
+
     private static ResidentKernel kernel(FusedPath path, Precision precision, int units) {
+        return kernel(path, precision, units, 0);
+    }
+
+    private static ResidentKernel kernel(FusedPath path, Precision precision, int units, int inputs) {
         return ResidentKernel.table().stream()
-                .filter(each -> each.path() == path && each.precision() == precision && each.units() == units)
+                .filter(each -> each.path() == path
+                        && each.precision() == precision
+                        && each.units() == units
+                        && each.inputs() == inputs)
                 .findFirst()
                 .orElseThrow();
+    }
+
+    private static PathChoice.Shape shape(int hidden, int inputs, int cells) {
+        return new PathChoice.Shape(hidden, inputs, 7, 9, cells, true, true, null);
+    }
+
+    private static String limit(FusedPath path, Precision precision, int hidden, int cells, Gpu gpu) {
+        return ResidentKernel.limit(path, precision, shape(hidden, 0, cells), gpu);
     }
 
     @ParameterizedTest
@@ -77,6 +94,13 @@ class ResidentKernelTest {
         assertEquals(
                 "carousel_lstm_resident_pack_forward_tf32_h64",
                 kernel(FusedPath.RESIDENT, Precision.TF32, 64).packing(true));
+        ResidentKernel inputs = kernel(FusedPath.CLUSTER_INPUTS, Precision.BF16, 128, 64);
+        assertEquals("carousel_lstm_cluster_inputs_forward_bf16_h128_c64", inputs.name(true));
+        assertEquals("carousel_lstm_cluster_backward_bf16_h128", inputs.name(false));
+        assertEquals("carousel_lstm_cluster_pack_forward_bf16_h128", inputs.packing(true));
+        assertEquals("carousel_lstm_cluster_inputs_pack_bf16_h128_c64", inputs.packingOfInputs());
+        assertEquals(4 * 128 * 64 * 2, inputs.packedInputBytes());
+        assertEquals(0, kernel(FusedPath.CLUSTER, Precision.BF16, 128).packedInputBytes());
         assertEquals(
                 "carousel_lstm_cluster_forward_f32_h128",
                 kernel(FusedPath.CLUSTER, Precision.FP32, 128).name(true));
@@ -107,7 +131,8 @@ class ResidentKernelTest {
     void candidatesHaveTheLeastRoomThatIsEnough(Precision precision, int hidden, int capability, String expected) {
         assertEquals(
                 expected,
-                ResidentKernel.candidates(precision, hidden, 1, new Gpu(capability, 50, 227 << 10)).stream()
+                ResidentKernel.candidates(precision, shape(hidden, 0, 1), new Gpu(capability, 50, 227 << 10, 12060))
+                        .stream()
                         .map(kernel -> kernel.path().word() + " " + kernel.units())
                         .collect(Collectors.joining(" ")));
     }
@@ -116,25 +141,66 @@ class ResidentKernelTest {
     void limitsAreSaid() {
         assertEquals(
                 "takes 64 hidden units at most in FP32",
-                ResidentKernel.limit(FusedPath.RESIDENT, Precision.FP32, 65, 1, new Gpu(90, 132, 227 << 10)));
+                limit(FusedPath.RESIDENT, Precision.FP32, 65, 1, new Gpu(90, 132, 227 << 10, 12060)));
         assertEquals(
                 "has no kernels in FP64",
-                ResidentKernel.limit(FusedPath.CLUSTER, Precision.FP64, 5, 1, new Gpu(90, 132, 227 << 10)));
+                limit(FusedPath.CLUSTER, Precision.FP64, 5, 1, new Gpu(90, 132, 227 << 10, 12060)));
         assertEquals(
                 "needs compute capability 9.0",
-                ResidentKernel.limit(FusedPath.CLUSTER, Precision.BF16, 5, 1, new Gpu(89, 132, 227 << 10)));
+                limit(FusedPath.CLUSTER, Precision.BF16, 5, 1, new Gpu(89, 132, 227 << 10, 12060)));
         assertEquals(
                 "needs room for 64 blocks at the same time in each direction, and there is for 54",
-                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1000, 1, new Gpu(80, 54, 227 << 10)));
+                limit(FusedPath.GRID, Precision.BF16, 1000, 1, new Gpu(80, 54, 227 << 10, 12060)));
         assertEquals(
                 "needs room for 48 blocks at the same time in each direction, and there is for 42",
-                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 600, 2, new Gpu(80, 84, 227 << 10)));
+                limit(FusedPath.GRID, Precision.BF16, 600, 2, new Gpu(80, 84, 227 << 10, 12060)));
         assertEquals(
                 "needs 106768 bytes of shared memory a block, and there are 101376",
-                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 600, 1, new Gpu(89, 128, 99 << 10)));
+                limit(FusedPath.GRID, Precision.BF16, 600, 1, new Gpu(89, 128, 99 << 10, 12060)));
         assertEquals(
                 "takes 1024 hidden units at most in BF16",
-                ResidentKernel.limit(FusedPath.GRID, Precision.BF16, 1025, 1, new Gpu(80, 54, 227 << 10)));
+                limit(FusedPath.GRID, Precision.BF16, 1025, 1, new Gpu(80, 54, 227 << 10, 12060)));
+        assertEquals(
+                "needs a driver of CUDA 12.1, and this one is of 12.0",
+                limit(FusedPath.CLUSTER, Precision.BF16, 5, 1, new Gpu(90, 132, 227 << 10, 12000)));
+        assertEquals(
+                "takes 64 hidden units and 32 inputs at most in TF32",
+                ResidentKernel.limit(FusedPath.RESIDENT_INPUTS, Precision.TF32, shape(64, 33, 1), HOPPER));
+        assertEquals(
+                "takes 128 hidden units and 64 inputs at most in FP16",
+                ResidentKernel.limit(FusedPath.CLUSTER_INPUTS, Precision.FP16, shape(129, 3, 1), HOPPER));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "BF16, 20, 1, 12060, resident 32/0 resident-inputs 32/32 cluster 128/0 cluster-inputs 128/32 grid 512/0",
+        "BF16, 20, 33, 12060, resident 32/0 resident-inputs 64/64 cluster 128/0 cluster-inputs 128/64 grid 512/0",
+        "FP16, 64, 64, 12010, resident 64/0 resident-inputs 64/64 cluster 128/0 cluster-inputs 128/64 grid 512/0",
+        "FP16, 64, 65, 12060, resident 64/0 cluster 128/0 grid 512/0",
+        "FP16, 65, 32, 12060, resident 128/0 cluster 128/0 cluster-inputs 128/32 grid 512/0",
+        "FP16, 65, 32, 12000, resident 128/0 grid 512/0",
+        "TF32, 33, 32, 12060, resident 64/0 resident-inputs 64/32 cluster 128/0",
+        "TF32, 33, 33, 12060, resident 64/0 cluster 128/0",
+        "FP32, 20, 1, 12060, resident 32/0 cluster 128/0"
+    })
+    void narrowInputsHaveCandidatesOfTheirOwn(
+            Precision precision, int hidden, int inputs, int driver, String expected) {
+        assertEquals(
+                expected,
+                ResidentKernel.candidates(precision, shape(hidden, inputs, 1), new Gpu(90, 132, 227 << 10, driver))
+                        .stream()
+                        .map(kernel -> kernel.path().word() + " " + kernel.units() + "/" + kernel.inputs())
+                        .collect(Collectors.joining(" ")));
+    }
+
+    @Test
+    void roomForInputsIsTheLeast() {
+        assertEquals(32, ResidentKernel.roomForInputs(Precision.BF16, 64, 32));
+        assertEquals(64, ResidentKernel.roomForInputs(Precision.BF16, 64, 33));
+        assertEquals(64, ResidentKernel.roomForInputs(Precision.BF16, 128, 64));
+        assertEquals(0, ResidentKernel.roomForInputs(Precision.BF16, 129, 1));
+        assertEquals(0, ResidentKernel.roomForInputs(Precision.BF16, 64, 65));
+        assertEquals(0, ResidentKernel.roomForInputs(Precision.FP32, 5, 1));
     }
 
     @Test
@@ -152,18 +218,12 @@ class ResidentKernelTest {
         assertEquals(0, cluster.mailBytes(true, 3));
     }
 
-    /**
-     * Every kernel that is shipped is in the table, with its threads and its cluster, and the other way round. Those that have the product
-     * with the inputs in them are not launched yet.
-     */
+    /** Every kernel that is shipped is in the table, with its threads and its cluster, and the other way round. */
     @Test
     void tableIsThatOfTheKernels() throws IOException {
         Set<String> shipped = new TreeSet<>();
         for (String file : ResidentKernel.FILES) {
             for (MatchResult entry : ENTRY.matcher(ptx(file)).results().toList()) {
-                if (entry.group(1).contains("_inputs_")) {
-                    continue;
-                }
                 String packs = entry.group(1).contains("_pack_") ? " packs" : threadsAndCluster(entry.group(3));
                 shipped.add(entry.group(1) + packs);
             }
@@ -175,8 +235,11 @@ class ResidentKernelTest {
                 listed.add(kernel.name(forward) + " " + kernel.threads() + " " + cluster);
                 listed.add(kernel.packing(forward) + " packs");
             }
+            if (kernel.inputs() > 0) {
+                listed.add(kernel.packingOfInputs() + " packs");
+            }
         }
-        assertTrue(listed.size() >= 4 * 26, listed::toString);
+        assertTrue(listed.size() >= 4 * 26 + 2 * 12, listed::toString);
         assertEquals(listed, shipped);
     }
 
