@@ -46,9 +46,13 @@ record Job(String id, String specification, Loss loss, String engine, Precision 
         }
     }
 
-    /** The GPU that Spark gave the task that runs here, or -1 for none. */
+    /** The GPU that Spark gave the task that runs here; {@link EngineOptions#ANY_DEVICE} for none. */
     static int device(TaskContext task) {
-        Map<String, ResourceInformation> resources = task.resourcesJMap();
+        return device(task.resourcesJMap());
+    }
+
+    /** The same of what Spark gave. */
+    static int device(Map<String, ResourceInformation> resources) {
         ResourceInformation gpu = resources.get(GPU);
         if (gpu == null || gpu.addresses().length == 0) {
             return EngineOptions.ANY_DEVICE;

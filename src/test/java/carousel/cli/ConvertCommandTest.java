@@ -133,7 +133,7 @@ class ConvertCommandTest {
                 CommandLineRun.of("convert", run, onnx, "--lengths").succeeds().out();
         assertTrue(Files.size(onnx) > 100);
         // What the numbers mean does not go along.
-        assertTrue(summary.contains("metadata carousel.run  ->  - (left out"), summary);
+        assertTrue(summary.contains("metadata carousel.run   ->  - (left out"), summary);
         assertFalse(CommandLineRun.of("convert", run, folder.resolve("own.safetensors"))
                 .succeeds()
                 .out()
