@@ -35,9 +35,9 @@ class JobTest {
         assertEquals(0, Job.device(gpus(" 0", "1")));
         assertEquals(EngineOptions.ANY_DEVICE, Job.device(gpus()));
         assertEquals(EngineOptions.ANY_DEVICE, Job.device(Map.of()));
-        assertEquals(
-                EngineOptions.ANY_DEVICE,
-                Job.device(Map.of("fpga", new ResourceInformation("fpga", new String[] {"0"}))));
+        assertEquals(EngineOptions.ANY_DEVICE, Job.device(Map.of("fpga", new ResourceInformation("fpga", new String[] {
+            "0"
+        }))));
         ClusterException name = assertThrows(ClusterException.class, () -> Job.device(gpus("GPU-5c1a")));
         assertEquals(
                 "Spark gave the task the GPU 'GPU-5c1a' where the number of a device is needed: have the discovery script"
@@ -54,8 +54,8 @@ class JobTest {
         try (Engine engine = job("reference").open(EngineOptions.ANY_DEVICE, 1, SPEC)) {
             assertEquals("reference", engine.name());
         }
-        EngineException refused = assertThrows(
-                EngineException.class, () -> job("cudnn").open(EngineOptions.ANY_DEVICE, 1, SPEC));
+        EngineException refused =
+                assertThrows(EngineException.class, () -> job("cudnn").open(EngineOptions.ANY_DEVICE, 1, SPEC));
         assertTrue(refused.getMessage().startsWith("the engine 'cudnn' needs a GPU but Spark gave the task none"));
     }
 }
