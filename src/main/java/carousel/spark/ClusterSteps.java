@@ -285,11 +285,10 @@ public final class ClusterSteps implements RemoteSteps {
     @Override
     public double[] gradient(long seed, long step) {
         Vector vector = Vector.read(model.engine(), List.of(model.parameters()));
-        Vectors sum = round(new Round(
-                seed, step, members(step, 1), training.firsts(), null, 1, vector.singles(), vector.doubles()));
+        Vectors sum = round(new Round(seed, step, members(step, 1), training.firsts(), null, 1, vector));
         int elements = Math.toIntExact(model.gradients().elements());
         double[] totals = sum.numbers();
-        model.engine().write(model.gradients(), sum.divided(0, elements, totals[2]));
+        model.engine().write(model.gradients(), sum.vector().divided(0, elements, totals[2]));
         return totals;
     }
 
@@ -298,20 +297,13 @@ public final class ClusterSteps implements RemoteSteps {
         Engine engine = model.engine();
         List<Tensor> parts = Vector.parts(model.parameters(), moments.firstMoment(), moments.secondMoment());
         Vector vector = Vector.read(engine, parts);
-        Vectors sum = round(new Round(
-                seed,
-                step,
-                members(step, count),
-                training.firsts(),
-                optimizer,
-                rateFactor,
-                vector.singles(),
-                vector.doubles()));
+        Vectors sum =
+                round(new Round(seed, step, members(step, count), training.firsts(), optimizer, rateFactor, vector));
         double weight = sum.numbers()[Share.TOTALS * count];
         int from = 0;
         for (Tensor part : parts) {
             int elements = Math.toIntExact(part.elements());
-            double[] average = sum.divided(from, elements, weight);
+            double[] average = sum.vector().divided(from, elements, weight);
             engine.write(part, from == 0 ? outerStep(average) : average);
             from += elements;
         }
@@ -340,7 +332,7 @@ public final class ClusterSteps implements RemoteSteps {
     private int[][] members(long step, int count) {
         int[][] members = new int[count][];
         for (int k = 0; k < count; k++) {
-            members[k] = order.members(step + k).clone();
+            members[k] = order.members(step + k);
         }
         return members;
     }
@@ -393,8 +385,7 @@ public final class ClusterSteps implements RemoteSteps {
         Vector vector = Vector.read(model.engine(), List.of(model.parameters()));
         BatchForm heldForm = held.form();
         Broadcast<Job> jobs = job;
-        Broadcast<Round> rounds =
-                spark.broadcast(new Round(0, 0, null, null, null, 1, vector.singles(), vector.doubles()));
+        Broadcast<Round> rounds = spark.broadcast(new Round(0, 0, null, null, null, 1, vector));
         try {
             // In the order of the partitions, whichever comes first.
             List<double[]> sums = TaskFailures.unwrapped(() -> held.slices()

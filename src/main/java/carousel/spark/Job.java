@@ -39,6 +39,11 @@ record Job(String id, String specification, Loss loss, String engine, Precision 
     }
 
     ModelSpec spec() {
+        return spec(specification);
+    }
+
+    /** Reads what was written here. */
+    static ModelSpec spec(String specification) {
         try {
             return ModelJson.parse(specification);
         } catch (FormatException impossible) {

@@ -68,11 +68,7 @@ record ScoredModel(String specification, double[] parameters, Map<String, String
     }
 
     ModelSpec spec() {
-        try {
-            return ModelJson.parse(specification);
-        } catch (FormatException impossible) {
-            throw new IllegalStateException(impossible);
-        }
+        return Job.spec(specification);
     }
 
     /**

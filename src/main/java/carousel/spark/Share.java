@@ -76,7 +76,7 @@ final class Share {
             return null;
         }
         Vector sum = Vector.read(engine, List.of(model.gradients())).scaled(totals[2]);
-        return new Vectors(sum.singles(), sum.doubles(), totals);
+        return new Vectors(sum, totals);
     }
 
     /** Leaves the gradient of the mean loss in the model's. */
@@ -120,7 +120,7 @@ final class Share {
             return null;
         }
         Vector sum = Vector.read(lent.engine(), parts).scaled(weight);
-        return new Vectors(sum.singles(), sum.doubles(), numbers);
+        return new Vectors(sum, numbers);
     }
 
     /** Sums of losses, of what is right and of weights over a whole slice. */

@@ -2,7 +2,6 @@ package carousel.spark;
 
 import java.io.Serializable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -151,35 +150,22 @@ final class SumTree implements Serializable {
     }
 
     /**
-     * What a partition brings: a long vector in the model's type, and some numbers.
+     * What a partition brings.
      *
-     * @param singles null where the model is in double
-     * @param doubles null where it is in float
+     * @param vector in the model's type
      * @param numbers such as sums of losses and of weights
      */
-    record Vectors(float[] singles, double[] doubles, double[] numbers) implements Serializable {
+    record Vectors(Vector vector, double[] numbers) implements Serializable {
         /** Adds the second to the first, which is overwritten; null counts as zeros. */
         static Vectors sum(Vectors first, Vectors second) {
             if (first == null || second == null) {
                 return first == null ? second : first;
             }
-            for (int k = 0; first.singles != null && k < first.singles.length; k++) {
-                first.singles[k] += second.singles[k];
-            }
-            for (int k = 0; first.doubles != null && k < first.doubles.length; k++) {
-                first.doubles[k] += second.doubles[k];
-            }
+            first.vector.plus(second.vector);
             for (int k = 0; k < first.numbers.length; k++) {
                 first.numbers[k] += second.numbers[k];
             }
             return first;
-        }
-
-        /** Elements {@code from .. from + count - 1} of the long vector, each divided by a number. */
-        double[] divided(int from, int count, double by) {
-            double[] values = new double[count];
-            Arrays.setAll(values, k -> (singles != null ? singles[from + k] : doubles[from + k]) / by);
-            return values;
         }
     }
 }

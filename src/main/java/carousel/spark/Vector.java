@@ -3,13 +3,16 @@ package carousel.spark;
 import carousel.engine.Engine;
 import carousel.tensor.ElementType;
 import carousel.tensor.Tensor;
+import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
 
 /** Tensors one behind the other in an array of their own type, on their way from one machine to another. */
-final class Vector {
+final class Vector implements Serializable {
+    private static final long serialVersionUID = 1;
+
     private final float[] singles;
     private final double[] doubles;
 
@@ -73,11 +76,21 @@ final class Vector {
         return this;
     }
 
-    float[] singles() {
-        return singles;
+    /** Adds another of the same type and length. */
+    Vector plus(Vector other) {
+        for (int k = 0; singles != null && k < singles.length; k++) {
+            singles[k] += other.singles[k];
+        }
+        for (int k = 0; doubles != null && k < doubles.length; k++) {
+            doubles[k] += other.doubles[k];
+        }
+        return this;
     }
 
-    double[] doubles() {
-        return doubles;
+    /** Elements {@code from .. from + count - 1}, each divided by a number. */
+    double[] divided(int from, int count, double by) {
+        double[] values = new double[count];
+        Arrays.setAll(values, k -> (singles != null ? singles[from + k] : doubles[from + k]) / by);
+        return values;
     }
 }

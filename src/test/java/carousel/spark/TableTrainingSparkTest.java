@@ -213,7 +213,7 @@ class TableTrainingSparkTest {
     @Test
     void aTableThatIsAnotherWhenItIsReadAgainIsNotTrainedOn() {
         Slice slice = new Slice(1, new SequenceRow[3]);
-        Round round = new Round(0, 0, new int[][] {{0}}, new int[] {0, 2, 4}, null, 1, null, null);
+        Round round = new Round(0, 0, new int[][] {{0}}, new int[] {0, 2, 4}, null, 1, null);
         ClusterException changed =
                 assertThrows(ClusterException.class, () -> Share.add(new SumTree(2), slice, null, null, round));
         assertTrue(
