@@ -5,8 +5,11 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.apache.spark.SparkEnv;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 
 /** A cluster on this machine whose executors are processes of their own, for tests: Spark's {@code local-cluster}. */
@@ -50,7 +53,8 @@ public final class LocalCluster {
     /** Waits for executors to be there, no more and no fewer. */
     static void await(int executors) {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(MOST_SECONDS);
-        while (registered() != executors || executors().size() != executors) {
+        // Registered is also one that has just been lost; those that are there take a task each.
+        while (executors().size() != executors || registered() != executors || working(executors) != executors) {
             if (System.nanoTime() > end) {
                 throw new IllegalStateException("the cluster should have " + executors + " executors but has "
                         + registered() + " in " + executors().size() + " processes");
@@ -61,6 +65,18 @@ public final class LocalCluster {
                 throw new IllegalStateException(e);
             }
         }
+    }
+
+    /** Executors that take part where there is a task for each that takes a moment. */
+    private static long working(int executors) {
+        return JavaSparkContext.fromSparkContext(session.sparkContext())
+                .parallelize(Collections.nCopies(executors, 0), executors)
+                .map(task -> {
+                    Thread.sleep(200);
+                    return SparkEnv.get().executorId();
+                })
+                .distinct()
+                .count();
     }
 
     /** Executors that the driver knows; itself it counts too. */
