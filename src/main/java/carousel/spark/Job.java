@@ -29,7 +29,7 @@ record Job(String id, String specification, Loss loss, String engine, Precision 
     /** Spark's name for GPUs. */
     private static final String GPU = "gpu";
 
-    private static final List<String> ON_GPUS = List.of("cudnn", "fused");
+    private static final List<String> ON_GPUS = List.of("gpu", "cudnn", "fused");
 
     /** What {@code auto} is on an executor whose tasks have no GPU. */
     private static final String ON_CPUS = "vector";

@@ -57,7 +57,7 @@ class CudaTrainingTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"fused", "cudnn"})
+    @ValueSource(strings = {"fused", "cudnn", "gpu"})
     void aRunComesOutAsOnTheReference(String engine) throws IOException {
         AvailableEngines.assume(engine);
         Object[] stack = {
@@ -89,7 +89,7 @@ class CudaTrainingTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"fused", "cudnn"})
+    @ValueSource(strings = {"fused", "cudnn", "gpu"})
     void picturesAreLearnedInEveryRecipe(String engine) throws IOException {
         AvailableEngines.assume(engine);
         for (String preset : new String[] {"keras", "tensorflow"}) {
@@ -175,7 +175,7 @@ class CudaTrainingTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"fused", "cudnn"})
+    @ValueSource(strings = {"fused", "cudnn", "gpu"})
     void doublePrecisionIsTheReferencesOwn(String engine) throws IOException {
         AvailableEngines.assume(engine);
         Object[] stack = {"--task", "adding", "--time-steps", 6, "--hidden", 7, "--batch", 4, "--steps", 5};

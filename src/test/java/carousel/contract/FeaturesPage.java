@@ -25,7 +25,7 @@ final class FeaturesPage {
     static final Path PAGE = Path.of("src", "site", "markdown", "features.md");
 
     /** The engines, a column each. */
-    static final List<String> ENGINES = List.of("reference", "vector", "fused", "cudnn");
+    static final List<String> ENGINES = List.of("reference", "vector", "fused", "cudnn", "gpu");
 
     private static final String START = "<!-- table: made by FeaturesPage -->\n";
     private static final String END = "<!-- end of the table -->\n";

@@ -18,7 +18,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The page {@code features.md} says what the engines answer, and nothing on it is called tested that no case tries. */
 class FeaturesPageTest {
     @ParameterizedTest
-    @ValueSource(strings = {"reference", "vector", "fused", "cudnn"})
+    @ValueSource(strings = {"reference", "vector", "fused", "cudnn", "gpu"})
     void thePageSaysWhatTheEngineAnswers(String name) throws IOException {
         EngineProvider provider = AvailableEngines.assume(name);
         Map<String, List<String>> page = FeaturesPage.read();

@@ -47,6 +47,9 @@ public abstract class CudaEngine implements Engine {
     private final Lanes lanes;
     private final Blas blas;
     private final CommandQueue queue;
+    /** Whether device, memory and streams are another engine's. */
+    private final boolean guest;
+
     private boolean closed;
 
     /**
@@ -59,6 +62,7 @@ public abstract class CudaEngine implements Engine {
         this.real = precision.storage();
         this.operands = operands;
         this.context = new CudaContext(options.device());
+        this.guest = false;
         Staging openStaging = null;
         Blas openBlas = null;
         lanes = new Lanes(context);
@@ -83,6 +87,24 @@ public abstract class CudaEngine implements Engine {
             Release.after(failure, context::close);
             throw failure;
         }
+    }
+
+    /**
+     * Joins an engine that is open: in its precision, on its device, in its memory and its stream, so that tensors are of both. Closed before
+     * it, and by itself.
+     */
+    protected CudaEngine(CudaEngine host) {
+        precision = host.precision;
+        real = host.real;
+        operands = host.operands;
+        context = host.context;
+        guest = true;
+        allocator = host.allocator;
+        staging = host.staging;
+        kernels = host.kernels;
+        lanes = host.lanes;
+        blas = host.blas;
+        queue = host.queue;
     }
 
     /** The device, for the LSTM. */
@@ -780,6 +802,10 @@ public abstract class CudaEngine implements Engine {
             return;
         }
         closed = true;
+        if (guest) {
+            releaseMore();
+            return;
+        }
         long open = allocator.use().inUse();
         new Release()
                 .of(this::releaseMore)

@@ -55,6 +55,12 @@ public final class CudaProbe {
         return Driver.version;
     }
 
+    /** For instance {@code cuDNN 9.6.0}; only where {@link #withoutCudnn} is empty. */
+    public static String cudnnVersion() {
+        long number = JCudnn.cudnnGetVersion();
+        return "cuDNN " + number / 10000 + "." + number / 100 % 100 + "." + number % 100;
+    }
+
     /** Each library is a class of its own, so that it is touched when it is asked for and not before. */
     private static final class Driver {
         private static int version;

@@ -2,29 +2,38 @@ package carousel.engine.cuda.cudnn;
 
 import carousel.engine.EngineException;
 import carousel.engine.LstmSpec;
+import carousel.engine.cuda.Attempts;
+import carousel.engine.cuda.ChoiceMemory;
+import carousel.engine.cuda.Lines;
 import carousel.engine.cuda.Race;
+import carousel.engine.cuda.Rehearsal;
+import carousel.tensor.OutOfTensorMemoryException;
+import carousel.tensor.Precision;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Which algorithm runs which shape. cuDNN's own rules, and those that others made for it, are off by up to five times in both directions;
- * so each algorithm that may run a shape is run, once, and the fastest stays for the engine's life. Where two are about as fast, another
- * run of the program may choose the other one, and its results then differ in their last bits: pin one with {@value Algorithm#PROPERTY}
- * where they must not.
+ * so each algorithm that may run a shape is run, once, and the fastest stays: for the engine's life, and in a {@link ChoiceMemory} for later
+ * processes. Before an algorithm is measured its results are compared with those of {@link Algorithm#STANDARD}; one that deviates is never
+ * used. Algorithms differ in the last bits of their results: pin one with {@value Algorithm#PROPERTY} where another machine must not.
  */
 final class AlgorithmChoice {
     private static final Logger LOG = LoggerFactory.getLogger(AlgorithmChoice.class);
 
     private final Optional<Algorithm> pinned;
-    private final boolean wide;
+    private final Precision precision;
+    private final Supplier<ChoiceMemory> opening;
     private final Trial trial;
-    private final Map<Shape, Algorithm> choices = new LinkedHashMap<>();
-    private final List<String> lines = new ArrayList<>();
+    private final Map<Shape, Algorithm> choices = new HashMap<>();
+    private final Lines lines = new Lines();
+    private ChoiceMemory memory;
 
     /**
      * What decides which algorithm is the fastest.
@@ -43,27 +52,35 @@ final class AlgorithmChoice {
         }
     }
 
-    /** Measures. */
+    /** Opens what it takes to try algorithms. */
     interface Trial {
-        /** Milliseconds of one pass, or an {@link EngineException} where it cannot be done. */
-        float milliseconds(Shape shape, Algorithm algorithm);
+        Attempts<Algorithm> open(Shape shape);
     }
 
-    /** @param wide whether numbers are doubles */
-    AlgorithmChoice(Optional<Algorithm> pinned, boolean wide, Trial trial) {
+    /**
+     * @param pinned the algorithm of all stacks; nothing for the fastest of each shape
+     * @param memory opened when it is needed
+     */
+    AlgorithmChoice(Optional<Algorithm> pinned, Precision precision, Supplier<ChoiceMemory> memory, Trial trial) {
         this.pinned = pinned;
-        this.wide = wide;
+        this.precision = precision;
+        this.opening = memory;
         this.trial = trial;
     }
 
-    /** For each shape so far, which algorithm runs it and why. */
+    /** For each shape so far, or the last {@value Lines#MOST}, which algorithm runs it and why. */
     List<String> lines() {
-        return List.copyOf(lines);
+        return lines.all();
+    }
+
+    /** Why an algorithm cannot run these, if so. */
+    private Optional<String> limit(Algorithm algorithm, LstmSpec stack, boolean whole) {
+        return algorithm.limit(stack, precision == Precision.FP64, whole);
     }
 
     /** Why the algorithm that is asked for cannot run a stack, whatever its sequences. */
     Optional<EngineException> refusal(LstmSpec stack) {
-        return pinned.flatMap(algorithm -> algorithm.limit(stack, wide, true).map(algorithm::refused));
+        return pinned.flatMap(algorithm -> limit(algorithm, stack, true).map(algorithm::refused));
     }
 
     /** The algorithm for a shape; measures where it must. */
@@ -82,7 +99,7 @@ final class AlgorithmChoice {
 
     private Algorithm asAsked(Shape shape, StringBuilder why) {
         Algorithm algorithm = pinned.orElseThrow();
-        algorithm.limit(shape.stack(), wide, shape.whole()).ifPresent(limit -> {
+        limit(algorithm, shape.stack(), shape.whole()).ifPresent(limit -> {
             throw algorithm.refused(limit);
         });
         why.append(", as ").append(Algorithm.PROPERTY).append(" asks for");
@@ -92,7 +109,7 @@ final class AlgorithmChoice {
     private Algorithm fastest(Shape shape, StringBuilder why) {
         List<Algorithm> candidates = new ArrayList<>();
         for (Algorithm algorithm : Algorithm.values()) {
-            if (algorithm.limit(shape.stack(), wide, shape.whole()).isEmpty()) {
+            if (limit(algorithm, shape.stack(), shape.whole()).isEmpty()) {
                 candidates.add(algorithm);
             }
         }
@@ -100,24 +117,44 @@ final class AlgorithmChoice {
             why.append(", the only one that takes it");
             return candidates.get(0);
         }
-        Race.Result<Algorithm> result = new Race<>(Algorithm.STANDARD, Algorithm::word, new Race.Course<Algorithm>() {
-                    @Override
-                    public float milliseconds(Algorithm algorithm) {
-                        return trial.milliseconds(shape, algorithm);
-                    }
-
-                    @Override
-                    public boolean harmless(EngineException failure) {
-                        return Dnn.notTaken(failure);
-                    }
-
-                    @Override
-                    public String reason(EngineException failure) {
-                        return "not taken";
-                    }
-                })
-                .run(candidates);
+        if (memory == null) {
+            memory = opening.get();
+        }
+        String key = precision + " " + shape;
+        Optional<Algorithm> recalled = memory.recall(key).flatMap(Algorithm::of).filter(candidates::contains);
+        if (recalled.isPresent()) {
+            why.append(", as remembered in ").append(memory.place());
+            return recalled.get();
+        }
+        Race.Result<Algorithm> result;
+        try (Attempts<Algorithm> attempts = trial.open(shape)) {
+            result = new Race<>(Algorithm.STANDARD, Algorithm::word, course(shape, attempts)).run(candidates);
+        } catch (OutOfTensorMemoryException tooLarge) {
+            LOG.debug("no memory to measure {}", shape, tooLarge);
+            why.append(", the others not measured for want of memory");
+            return Algorithm.STANDARD;
+        }
         why.append(result.times());
+        if (result.complete()) {
+            memory.remember(key, result.best().word());
+        }
         return result.best();
+    }
+
+    private Race.Course<Algorithm> course(Shape shape, Attempts<Algorithm> attempts) {
+        LstmSpec stack = shape.stack();
+        double allowed = stack.layers()
+                * Rehearsal.allowed(precision, stack.hiddenSize() + stack.inputSize(), shape.timeSteps());
+        return new Attempts.CheckedCourse<>(attempts, Algorithm.STANDARD, "the standard algorithm", allowed) {
+            @Override
+            public boolean harmless(EngineException failure) {
+                return Dnn.notTaken(failure);
+            }
+
+            @Override
+            public String reason(EngineException failure) {
+                return Dnn.notTaken(failure) ? "not taken" : super.reason(failure);
+            }
+        };
     }
 }

@@ -12,10 +12,13 @@ import carousel.engine.LstmSpec;
 import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.Shapes;
+import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.CudaEngine;
+import carousel.engine.cuda.CudaProbe;
 import carousel.engine.cuda.DeviceStorage;
+import carousel.engine.cuda.Rehearsal;
 import carousel.engine.cuda.Release;
-import carousel.engine.cuda.Stopwatch;
+import carousel.engine.cuda.Sizes;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
@@ -23,6 +26,7 @@ import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -37,9 +41,6 @@ import java.util.Optional;
  * loss's gradient should be so large that what becomes of it in half precision does not vanish, as a trainer's loss scale makes it.
  */
 final class CudnnEngine extends CudaEngine {
-    /** Passes measured for each algorithm, after one to warm up. */
-    private static final int REPETITIONS = 3;
-
     private final Dnn dnn;
     private final Networks networks;
     private final AlgorithmChoice choice;
@@ -76,11 +77,34 @@ final class CudnnEngine extends CudaEngine {
         try {
             dnn = new Dnn(context(), precision);
             networks = new Networks(dnn);
-            choice = new AlgorithmChoice(pinned, precision == Precision.FP64, this::milliseconds);
+            choice = choice(pinned);
         } catch (RuntimeException | Error failure) {
             Release.after(failure, this::close);
             throw failure;
         }
+    }
+
+    /** Joins an engine that is open. */
+    CudnnEngine(CudaEngine host, Optional<Algorithm> pinned) {
+        super(host);
+        this.half = precision() == Precision.FP16;
+        try {
+            dnn = new Dnn(context(), precision());
+            networks = new Networks(dnn);
+            choice = choice(pinned);
+        } catch (RuntimeException | Error failure) {
+            Release.after(failure, this::close);
+            throw failure;
+        }
+    }
+
+    private AlgorithmChoice choice(Optional<Algorithm> pinned) {
+        return new AlgorithmChoice(
+                pinned,
+                precision(),
+                () -> ChoiceMemory.of("cuDNN's algorithms on " + context().name() + ", driver "
+                        + CudaProbe.driverVersion() + ", " + CudaProbe.cudnnVersion()),
+                Trial::new);
     }
 
     @Override
@@ -90,7 +114,7 @@ final class CudnnEngine extends CudaEngine {
 
     @Override
     public String description() {
-        return super.description().replaceFirst("\\)$", ", " + Dnn.version() + ")");
+        return super.description().replaceFirst("\\)$", ", " + CudaProbe.cudnnVersion() + ")");
     }
 
     /** For each shape so far, a line that says which of cuDNN's algorithms runs it and why. */
@@ -134,13 +158,13 @@ final class CudnnEngine extends CudaEngine {
         LstmInput input = withLengthsAtHand(given);
         boolean layered = layerByLayer(spec, input);
         if (tape != null) {
-            new Pass(spec, parameters, input, ((CudnnTape) tape).trace(layered), true).forward(output);
+            new Pass(spec, parameters, input, ((CudnnTape) tape).trace(layered), true, null).forward(output);
             tape.record(parameters, input, output);
             return;
         }
         try (Scope workspace = openScope("forward workspace")) {
             CudnnTape.Trace trace = new CudnnTape.Trace(workspace, layered ? spec.layers() : 1);
-            new Pass(spec, parameters, input, trace, false).forward(output);
+            new Pass(spec, parameters, input, trace, false, null).forward(output);
         }
     }
 
@@ -151,7 +175,7 @@ final class CudnnEngine extends CudaEngine {
         Shapes.requireBackward(tape, outputGradient, parameterGradients, inputGradient);
         tape.consume();
         CudnnTape.Trace trace = ((CudnnTape) tape).trace(layerByLayer(tape.spec(), tape.input()));
-        new Pass(tape.spec(), tape.parameters(), tape.input(), trace, true)
+        new Pass(tape.spec(), tape.parameters(), tape.input(), trace, true, null)
                 .backward(outputGradient, parameterGradients, inputGradient);
     }
 
@@ -243,34 +267,56 @@ final class CudnnEngine extends CudaEngine {
         return space;
     }
 
-    /** One pass over numbers that are all zero, and the backward pass where it is for training. */
-    private float milliseconds(AlgorithmChoice.Shape shape, Algorithm algorithm) {
-        Network network = networks.get(shape.stack(), algorithm, shape.timeSteps(), shape.batchSize(), null);
-        boolean training = shape.training();
-        long steps = (long) shape.timeSteps() * shape.batchSize();
-        long size = dnn.elements().bytes();
-        long xBytes = steps * shape.stack().inputSize() * size;
-        long yBytes = steps * shape.stack().sequenceWidth() * size;
-        try (Scope scope = openScope("measuring cuDNN");
-                Stopwatch stopwatch = new Stopwatch(context(), null)) {
-            Rooms rooms = new Rooms(scope);
-            Network.Spaces spaces = new Network.Spaces(
-                    zeros(rooms, "weights", network.weightBytes()),
-                    address(space(rooms, "work", network.workBytes(training))),
-                    address(space(rooms, "reserve", network.reserveBytes(training))));
-            Network.Forward forward =
-                    new Network.Forward(0, zeros(rooms, "x", xBytes), address(space(rooms, "y", yBytes)), 0, 0, 0, 0);
-            Network.Backward backward = training
-                    ? new Network.Backward(zeros(rooms, "dy", yBytes), address(space(rooms, "dx", xBytes)), 0, 0, 0, 0)
+    /** Algorithms tried on a stack. */
+    private final class Trial extends Rehearsal<Algorithm> {
+        private final boolean training;
+
+        Trial(AlgorithmChoice.Shape shape) {
+            super(
+                    CudnnEngine.this,
+                    Algorithm.STANDARD,
+                    shape.stack(),
+                    new Sizes(shape.timeSteps(), shape.batchSize()),
+                    shape.whole());
+            this.training = shape.training();
+        }
+
+        @Override
+        protected Rehearsal.Pass open(Algorithm algorithm, Scope room) {
+            LstmSpec spec = spec();
+            int timeSteps = sizes().timeSteps();
+            int batchSize = sizes().batchSize();
+            Tensor y = room.allocate("y", timeSteps, batchSize, spec.sequenceWidth());
+            Tensor dx = training ? room.allocate("dx", timeSteps, batchSize, spec.inputSize()) : null;
+            Tensor gradients = training
+                    ? room.allocate(
+                            "gradients", parameters().type(), parameters().shape())
                     : null;
-            long gradients = training ? zeros(rooms, "weight gradients", network.weightBytes()) : 0;
-            return stopwatch.median(1, REPETITIONS, () -> {
-                network.forward(training, forward, spaces);
-                if (training) {
-                    network.backwardData(forward, backward, spaces);
-                    network.backwardWeights(forward, gradients, spaces);
+            CudnnTape.Trace trace = new CudnnTape.Trace(room, 1);
+            return new Rehearsal.Pass() {
+                @Override
+                public void run() {
+                    CudnnEngine.Pass pass =
+                            new CudnnEngine.Pass(spec, parameters(), input(), trace, training, algorithm);
+                    pass.forward(new LstmOutput(y, null));
+                    if (training) {
+                        // They are added to.
+                        clear(output(gradients), gradients.elements());
+                        pass.backward(gradient(), gradients, new LstmInputGradient(dx, null));
+                    }
                 }
-            });
+
+                @Override
+                public Map<String, List<Tensor>> results() {
+                    Map<String, List<Tensor>> results = new LinkedHashMap<>();
+                    results.put("y", List.of(y));
+                    if (training) {
+                        results.put("dx", List.of(dx));
+                        results.put("the gradients of parameters", List.of(gradients));
+                    }
+                    return results;
+                }
+            };
         }
     }
 
@@ -300,17 +346,27 @@ final class CudnnEngine extends CudaEngine {
         private final LstmInput input;
         private final CudnnTape.Trace trace;
         private final boolean training;
+        /** What runs every part; null for what is chosen. */
+        private final Algorithm given;
+
         private final List<Part> parts;
         private final int timeSteps;
         private final int batchSize;
         private final int[] lengths;
 
-        Pass(LstmSpec spec, Tensor parameters, LstmInput input, CudnnTape.Trace trace, boolean training) {
+        Pass(
+                LstmSpec spec,
+                Tensor parameters,
+                LstmInput input,
+                CudnnTape.Trace trace,
+                boolean training,
+                Algorithm given) {
             this.spec = spec;
             this.parameters = parameters;
             this.input = input;
             this.trace = trace;
             this.training = training;
+            this.given = given;
             this.parts = parts(spec, layerByLayer(spec, input));
             this.timeSteps = input.x().shape().extent(0);
             this.batchSize = input.x().shape().extent(1);
@@ -343,8 +399,9 @@ final class CudnnEngine extends CudaEngine {
 
         private void forward(Part part, CudnnTape.Part record, Tensor x, Tensor y, LstmState last) {
             LstmSpec stack = part.stack();
-            Algorithm algorithm =
-                    choice.of(new AlgorithmChoice.Shape(stack, timeSteps, batchSize, lengths == null, training));
+            Algorithm algorithm = given != null
+                    ? given
+                    : choice.of(new AlgorithmChoice.Shape(stack, timeSteps, batchSize, lengths == null, training));
             Network network = networks.get(stack, algorithm, timeSteps, batchSize, lengths);
             try (Scope workspace = openScope("cuDNN forward")) {
                 Rooms rooms = new Rooms(workspace);

@@ -4,6 +4,7 @@ import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
+import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.CudaProbe;
 import carousel.tensor.Precision;
 import java.util.Optional;
@@ -32,13 +33,23 @@ public final class CudnnEngineProvider implements EngineProvider {
         return CudaProbe.withoutCudnn();
     }
 
+    /** Whether cuDNN has LSTMs in a precision. */
+    public static boolean computes(Precision precision) {
+        return precision != Precision.BF16;
+    }
+
     @Override
     public Engine open(EngineOptions options) {
         Precision precision = options.precision() == null ? Precision.FP32 : options.precision();
-        if (precision == Precision.BF16) {
+        if (!computes(precision)) {
             throw new EngineException(
                     "the cudnn engine computes in FP32, TF32, FP64 or FP16 but got BF16: choose one of them, or the engine 'fused'");
         }
         return new CudnnEngine(options, precision, Algorithm.pinned());
+    }
+
+    /** The same on the device, the memory and the stream of an engine that is open, and to be closed before it. */
+    public static CudaEngine join(CudaEngine host) {
+        return new CudnnEngine(host, Algorithm.pinned());
     }
 }

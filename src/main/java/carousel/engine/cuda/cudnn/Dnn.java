@@ -116,12 +116,6 @@ final class Dnn implements AutoCloseable {
         return elements;
     }
 
-    /** For instance {@code cuDNN 9.6.0}. */
-    static String version() {
-        long number = JCudnn.cudnnGetVersion();
-        return "cuDNN " + number / 10000 + "." + number / 100 % 100 + "." + number % 100;
-    }
-
     /** Throws unless a call went well. The detail is a format and its arguments. */
     static void check(int status, String call, String detail, Object... arguments) {
         if (status == 0) {

@@ -14,14 +14,15 @@ import carousel.engine.LstmState;
 import carousel.engine.LstmTape;
 import carousel.engine.ParameterView;
 import carousel.engine.RandomKey;
-import carousel.engine.RandomSequence;
 import carousel.engine.Shapes;
+import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.CudaProbe;
 import carousel.engine.cuda.DeviceStorage;
 import carousel.engine.cuda.Kernels;
-import carousel.engine.cuda.Release;
-import carousel.engine.cuda.Stopwatch;
+import carousel.engine.cuda.Lines;
+import carousel.engine.cuda.Rehearsal;
+import carousel.engine.cuda.Sizes;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
 import carousel.tensor.Scope;
@@ -71,11 +72,6 @@ final class FusedEngine extends CudaEngine {
     private static final Set<LstmFeature> RESIDENT =
             Set.copyOf(EnumSet.of(LstmFeature.CELL_CLIP, LstmFeature.DROPOUT, LstmFeature.RECURRENT_WEIGHT_DROPOUT));
 
-    /** Passes of each path before those that are measured: in the second one commands become a graph, in the third it is new. */
-    private static final int WARM_UP = 3;
-    /** Passes measured for each path. */
-    private static final int REPETITIONS = 5;
-
     /** How long a kernel's pass may take beside {@link #SLOWEST}: what the driver does before it begins. */
     static final Duration PATIENCE = Duration.ofSeconds(10);
 
@@ -84,12 +80,6 @@ final class FusedEngine extends CudaEngine {
 
     private static final String REMEDY =
             "start it again with -D" + FusedPath.PROPERTY + "=" + FusedPath.POINTWISE.word();
-
-    private static final long REHEARSAL_SEED = 9;
-    /** Numbers that are drawn before they come again: a prime, so that no two steps have the same ones. */
-    private static final int DRAWN = 1_000_003;
-    /** Numbers that are looked at in one go. */
-    private static final int COMPARED = 1 << 20;
 
     private final Gpu gpu;
     private final Duration patience;
@@ -134,13 +124,21 @@ final class FusedEngine extends CudaEngine {
         super(options, precision, precision.operands());
         this.patience = patience;
         this.gpu = Gpu.of(context());
-        this.choice = new PathChoice(pinned, precision, gpu, this::memoryOfPaths, Rehearsal::new);
+        this.choice = new PathChoice(pinned, precision, gpu, this::memoryOfPaths, Trial::new);
+    }
+
+    /** Joins an engine that is open and {@linkplain #operands multiplies} the precision's operands. */
+    FusedEngine(CudaEngine host, Optional<FusedPath> pinned, Duration patience) {
+        super(host);
+        this.patience = patience;
+        this.gpu = Gpu.of(context());
+        this.choice = new PathChoice(pinned, precision(), gpu, this::memoryOfPaths, Trial::new);
     }
 
     /** What was measured before with this device, this driver and these kernels. */
-    private PathMemory memoryOfPaths() {
-        return PathMemory.of(context().name() + ", driver " + CudaProbe.driverVersion() + ", kernels "
-                + Kernels.digest(ResidentKernel.FILES.toArray(String[]::new)));
+    private ChoiceMemory memoryOfPaths() {
+        return ChoiceMemory.of("paths on " + context().name() + ", driver " + CudaProbe.driverVersion() + ", kernels "
+                + FusedEngineProvider.kernels());
     }
 
     /** For each shape so far, a line that says which path runs it and why; then one for each stack whose layers go side by side. */
@@ -287,220 +285,81 @@ final class FusedEngine extends CudaEngine {
         return Wavefront.of(wavefronts, spec.layers(), timeSteps, Math.min(mostLanes(), room));
     }
 
-    /**
-     * Paths tried on one layer of a shape, with numbers that are drawn the same every time. Where inputs do not count they have a single
-     * column, so that the product with it, which all paths share, takes hardly any time.
-     */
-    private final class Rehearsal implements PathChoice.Attempts {
-        private final PathChoice.Shape shape;
-        private final LstmSpec spec;
-        private final RandomSequence random = new RandomSequence(REHEARSAL_SEED, 0, 0);
-        private final Scope scope;
-        private final Tensor parameters;
-        private final LstmInput input;
-        private final LstmOutput gradient;
-        private Attempt pointwise;
+    /** One layer of a shape. Where inputs do not count it has a single one, so that the product with it, which all paths share, takes hardly any time. */
+    private static LstmSpec layer(PathChoice.Shape shape) {
+        return LstmSpec.of(Math.max(1, shape.inputs()), shape.hidden())
+                .withDirection(shape.cells() > 1 ? Direction.BIDIRECTIONAL : Direction.FORWARD);
+    }
+
+    /** Paths tried on one layer; nothing is the pointwise path. */
+    private final class Trial extends Rehearsal<Optional<ResidentKernel>> {
+        private final boolean training;
         /** How long a pass of a kernel may take. */
         private Duration limit;
-        /** With one kernel after the other, so that memory is needed for two paths only. */
-        private Attempt other;
 
-        Rehearsal(PathChoice.Shape shape) {
-            this.shape = shape;
-            this.spec = LstmSpec.of(Math.max(1, shape.inputs()), shape.hidden())
-                    .withDirection(shape.cells() > 1 ? Direction.BIDIRECTIONAL : Direction.FORWARD);
-            this.scope = openScope("rehearsal");
-            try {
-                int elements = Math.toIntExact(LstmLayout.of(spec).elements());
-                // As large as LSTMs begin with: larger ones would let roundings grow from step to step.
-                parameters = drawn("parameters", 1 / Math.sqrt(shape.hidden()), elements);
-                LstmInput whole = LstmInput.of(drawn("x", 1, shape.timeSteps(), shape.batchSize(), spec.inputSize()))
-                        .withInitial(states("initial"));
-                input = shape.whole() ? whole : whole.withLengths(lengths());
-                gradient = new LstmOutput(
-                        drawn("dy", 1, shape.timeSteps(), shape.batchSize(), spec.sequenceWidth()),
-                        states("last gradient"));
-            } catch (RuntimeException | Error failure) {
-                Release.after(failure, scope::close);
-                throw failure;
-            }
-        }
-
-        /** Numbers in [-size, size], those of a block again and again. */
-        private Tensor drawn(String name, double size, int... extents) {
-            Tensor tensor = scope.allocate(name, extents);
-            long elements = tensor.elements();
-            float[] block = new float[(int) Math.min(DRAWN, elements)];
-            for (int e = 0; e < block.length; e++) {
-                block[e] = (float) random.uniform(-size, size);
-            }
-            for (long from = 0; from < elements; from += block.length) {
-                int count = (int) Math.min(block.length, elements - from);
-                write(
-                        tensor.view(name, from, Shape.of(count)),
-                        count == block.length ? block : Arrays.copyOf(block, count));
-            }
-            return tensor;
-        }
-
-        private LstmState states(String name) {
-            int[] extents = {shape.cells(), shape.batchSize(), shape.hidden()};
-            return new LstmState(drawn(name, 1, extents), drawn(name, 1, extents));
-        }
-
-        /** One has all steps, one none, where there are so many. */
-        private int[] lengths() {
-            int[] lengths = new int[shape.batchSize()];
-            for (int n = 0; n < lengths.length; n++) {
-                lengths[n] = n == 0 ? shape.timeSteps() : n == 1 ? 0 : random.nextInt(shape.timeSteps() + 1);
-            }
-            return lengths;
-        }
-
-        /** One path and what it computes. */
-        private final class Attempt implements AutoCloseable {
-            private final ResidentKernel kernel;
-            private final Scope room = openScope("attempt");
-            private final FusedTape.Trace trace;
-            private final LstmOutput output;
-            private final LstmInputGradient initialGradient;
-
-            Attempt(ResidentKernel kernel) {
-                this.kernel = kernel;
-                try {
-                    int timeSteps = shape.timeSteps();
-                    int batchSize = shape.batchSize();
-                    FusedTape.Kept kept = shape.training() ? FusedTape.Kept.ALL : FusedTape.Kept.LAYER;
-                    trace = new FusedTape.Trace(spec, room, timeSteps, batchSize, kept);
-                    output = new LstmOutput(room.allocate("y", timeSteps, batchSize, spec.sequenceWidth()), null);
-                    LstmState initial = new LstmState(
-                            room.allocate("dh", shape.cells(), batchSize, shape.hidden()),
-                            room.allocate("dc", shape.cells(), batchSize, shape.hidden()));
-                    initialGradient = new LstmInputGradient(null, initial);
-                } catch (RuntimeException | Error failure) {
-                    Release.after(failure, room::close);
-                    throw failure;
-                }
-            }
-
-            @Override
-            public void close() {
-                room.close();
-            }
-
-            void run() {
-                Pass pass = new Pass(
-                        spec,
-                        parameters,
-                        input,
-                        shape.timeSteps(),
-                        shape.batchSize(),
-                        trace,
-                        List.of(Optional.ofNullable(kernel)));
-                pass.forward(output);
-                if (shape.training()) {
-                    pass.backward(gradient, null, initialGradient);
-                }
-            }
-
-            Map<String, List<Tensor>> results() {
-                Map<String, List<Tensor>> results = new LinkedHashMap<>();
-                results.put("y", List.of(output.y()));
-                results.put("c", cells(FusedTape.Cell::c));
-                if (shape.training()) {
-                    results.put("da", cells(FusedTape.Cell::gates));
-                    results.put("dh", List.of(initialGradient.initial().h()));
-                    results.put("dc", List.of(initialGradient.initial().c()));
-                }
-                return results;
-            }
-
-            private List<Tensor> cells(Function<FusedTape.Cell, Tensor> tensor) {
-                return IntStream.range(0, shape.cells())
-                        .mapToObj(k -> tensor.apply(trace.cell(k)))
-                        .toList();
-            }
-        }
-
-        private Attempt attempt(ResidentKernel kernel) {
-            if (kernel == null) {
-                pointwise = pointwise == null ? new Attempt(null) : pointwise;
-                return pointwise;
-            }
-            if (other == null || !other.kernel.equals(kernel)) {
-                closeOther();
-                other = new Attempt(kernel);
-            }
-            return other;
-        }
-
-        private void closeOther() {
-            if (other != null) {
-                Attempt done = other;
-                other = null;
-                done.close();
-            }
+        Trial(PathChoice.Shape shape) {
+            super(
+                    FusedEngine.this,
+                    Optional.empty(),
+                    layer(shape),
+                    new Sizes(shape.timeSteps(), shape.batchSize()),
+                    shape.whole());
+            this.training = shape.training();
         }
 
         @Override
-        public float milliseconds(ResidentKernel kernel) {
-            Attempt attempt = attempt(kernel);
-            Runnable waiting = kernel == null ? null : this::awaitKernel;
-            try (Stopwatch stopwatch = new Stopwatch(context(), waiting)) {
-                return stopwatch.median(WARM_UP, REPETITIONS, attempt::run);
-            }
-        }
-
-        @Override
-        public Map<String, Double> deviations(ResidentKernel kernel) {
-            Attempt expected = attempt(null);
-            Attempt actual = attempt(kernel);
-            synchronize();
-            long begin = System.nanoTime();
-            expected.run();
-            synchronize();
-            limit = patience.plusNanos(SLOWEST * (System.nanoTime() - begin));
-            actual.run();
-            awaitKernel();
-            Map<String, List<Tensor>> right = expected.results();
-            Map<String, Double> deviations = new LinkedHashMap<>();
-            actual.results().forEach((what, tensors) -> deviations.put(what, deviation(right.get(what), tensors)));
-            return deviations;
-        }
-
-        /** Waits for a pass of a kernel, which may never end. */
-        private void awaitKernel() {
-            context().synchronize(limit, REMEDY);
-        }
-
-        private double deviation(List<Tensor> right, List<Tensor> tensors) {
-            double largest = 0;
-            double apart = 0;
-            for (int k = 0; k < tensors.size(); k++) {
-                long elements = tensors.get(k).elements();
-                for (long from = 0; from < elements; from += COMPARED) {
-                    int count = (int) Math.min(COMPARED, elements - from);
-                    float[] one = new float[count];
-                    float[] other = new float[count];
-                    read(right.get(k).view("expected", from, Shape.of(count)), one);
-                    read(tensors.get(k).view("actual", from, Shape.of(count)), other);
-                    for (int e = 0; e < count; e++) {
-                        largest = Math.max(largest, Math.abs(one[e]));
-                        // One that is not a number stays.
-                        apart = Math.max(apart, Math.abs((double) one[e] - other[e]));
+        protected Rehearsal.Pass open(Optional<ResidentKernel> kernel, Scope room) {
+            LstmSpec spec = spec();
+            int timeSteps = sizes().timeSteps();
+            int batchSize = sizes().batchSize();
+            FusedTape.Kept kept = training ? FusedTape.Kept.ALL : FusedTape.Kept.LAYER;
+            FusedTape.Trace trace = new FusedTape.Trace(spec, room, timeSteps, batchSize, kept);
+            LstmOutput output = new LstmOutput(room.allocate("y", timeSteps, batchSize, spec.sequenceWidth()), null);
+            LstmState initial = new LstmState(
+                    room.allocate("dh", spec.states(), batchSize, spec.hiddenSize()),
+                    room.allocate("dc", spec.states(), batchSize, spec.hiddenSize()));
+            LstmInputGradient initialGradient = new LstmInputGradient(null, initial);
+            return new Rehearsal.Pass() {
+                @Override
+                public void run() {
+                    FusedEngine.Pass pass = new FusedEngine.Pass(
+                            spec, parameters(), input(), timeSteps, batchSize, trace, List.of(kernel));
+                    pass.forward(output);
+                    if (training) {
+                        pass.backward(gradient(), null, initialGradient);
                     }
                 }
-            }
-            return apart == 0 ? 0 : apart / largest;
+
+                @Override
+                public Map<String, List<Tensor>> results() {
+                    Map<String, List<Tensor>> results = new LinkedHashMap<>();
+                    results.put("y", List.of(output.y()));
+                    results.put("c", cells(FusedTape.Cell::c));
+                    if (training) {
+                        results.put("da", cells(FusedTape.Cell::gates));
+                        results.put("dh", List.of(initial.h()));
+                        results.put("dc", List.of(initial.c()));
+                    }
+                    return results;
+                }
+
+                private List<Tensor> cells(Function<FusedTape.Cell, Tensor> tensor) {
+                    return IntStream.range(0, spec.states())
+                            .mapToObj(k -> tensor.apply(trace.cell(k)))
+                            .toList();
+                }
+            };
         }
 
         @Override
-        public void close() {
-            Release release = new Release().of(this::closeOther);
-            if (pointwise != null) {
-                release.of(pointwise::close);
-            }
-            release.of(scope::close).finish();
+        protected void took(long nanos) {
+            limit = patience.plusNanos(SLOWEST * nanos);
+        }
+
+        /** A pass of a kernel may never end. */
+        @Override
+        protected void await() {
+            context().synchronize(limit, REMEDY);
         }
     }
 

@@ -3,7 +3,9 @@ package carousel.engine.cuda.fused;
 import carousel.engine.Engine;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
+import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.CudaProbe;
+import carousel.engine.cuda.Kernels;
 import carousel.tensor.Precision;
 import java.util.Optional;
 
@@ -31,9 +33,19 @@ public final class FusedEngineProvider implements EngineProvider {
         return CudaProbe.unavailable();
     }
 
+    /** What stands for the kernels with resident weights: another text where they are others. */
+    public static String kernels() {
+        return Kernels.digest(ResidentKernel.FILES.toArray(String[]::new));
+    }
+
     @Override
     public Engine open(EngineOptions options) {
         Precision precision = options.precision() == null ? Precision.FP32 : options.precision();
         return new FusedEngine(options, precision, FusedPath.pinned(), FusedEngine.PATIENCE);
+    }
+
+    /** The same on the device, the memory and the stream of an engine that is open, and to be closed before it. */
+    public static CudaEngine join(CudaEngine host) {
+        return new FusedEngine(host, FusedPath.pinned(), FusedEngine.PATIENCE);
     }
 }

@@ -1,14 +1,17 @@
 package carousel.engine.cuda.fused;
 
-import carousel.engine.EngineException;
+import carousel.engine.cuda.Attempts;
+import carousel.engine.cuda.ChoiceMemory;
+import carousel.engine.cuda.Lines;
 import carousel.engine.cuda.Race;
+import carousel.engine.cuda.Rehearsal;
+import carousel.engine.cuda.Sizes;
 import carousel.tensor.OutOfTensorMemoryException;
 import carousel.tensor.Precision;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -17,7 +20,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Which path runs the layers of which shape. Which one is the fastest depends on more than can be told from the shape, so each that can
- * run it is run, once, and the fastest stays: for the engine's life, and in a {@link PathMemory} for later processes. Before a kernel is
+ * run it is run, once, and the fastest stays: for the engine's life, and in a {@link ChoiceMemory} for later processes. Before a kernel is
  * measured its results are compared with those of the pointwise path; one that deviates or fails is never used. Sizes of which batches have
  * many are {@linkplain Shape#rounded rounded up}, so that shapes that are almost the same are measured once.
  *
@@ -27,31 +30,17 @@ import org.slf4j.LoggerFactory;
 final class PathChoice {
     private static final Logger LOG = LoggerFactory.getLogger(PathChoice.class);
 
-    /** The unit roundoff of sums. */
-    private static final double SINGLE = Precision.FP32.epsilon();
-
-    private static final double FACTOR = 4;
-    /** What the gates, the cell and its output cost, in products and sums. */
-    private static final int CELL = 16;
-
-    /** Steps of the grid of sizes between a power of two and the next. */
-    private static final int STEPS = 4;
-    /** Sequences of a batch tile of the most kernels, and of all. */
-    private static final int SMALL_TILE = 8;
-
-    private static final int TILE = 16;
-
     private final Optional<FusedPath> pinned;
     private final Precision precision;
     private final Gpu gpu;
-    private final Supplier<PathMemory> opening;
+    private final Supplier<ChoiceMemory> opening;
     private final Trial trial;
     private final Map<Shape, Optional<ResidentKernel>> choices = new LinkedHashMap<>();
     /** Why a kernel that was asked for is not used; nothing where it is. */
     private final Map<ResidentKernel, Optional<String>> refusals = new HashMap<>();
 
     private final Lines lines = new Lines();
-    private PathMemory memory;
+    private ChoiceMemory memory;
 
     /**
      * What decides which path is the fastest.
@@ -71,33 +60,18 @@ final class PathChoice {
             boolean whole,
             boolean training,
             String beyond) {
-        /**
-         * The shape that stands for this one: sizes rounded up, time steps to a grid of {@value PathChoice#STEPS} steps between powers of
-         * two, sequences to whole batch tiles on that grid, inputs to the room that kernels have for them. None grows by more than a quarter but the
-         * sequences of small batches.
-         */
+        /** The shape that stands for this one: sizes {@linkplain Sizes#rounded rounded}, inputs up to the room that kernels have for them. */
         Shape rounded(Precision precision) {
-            int steps = onGrid(timeSteps);
-            int sequences = batchSize <= SMALL_TILE ? SMALL_TILE : TILE * onGrid((batchSize + TILE - 1) / TILE);
-            if ((long) steps * sequences > Integer.MAX_VALUE) {
-                // Rows are counted by an int.
-                steps = timeSteps;
-                sequences = batchSize;
-            }
+            Sizes sizes = new Sizes(timeSteps, batchSize).rounded();
             return new Shape(
                     hidden,
                     beyond == null ? ResidentKernel.roomForInputs(precision, hidden, inputs) : 0,
-                    steps,
-                    sequences,
+                    sizes.timeSteps(),
+                    sizes.batchSize(),
                     cells,
                     whole,
                     training,
                     beyond);
-        }
-
-        private static int onGrid(int size) {
-            int step = Math.max(1, Integer.highestOneBit(size) / STEPS);
-            return (size + step - 1) / step * step;
         }
 
         /** One step of one sequence of it: enough to see whether a GPU takes a kernel. */
@@ -114,31 +88,16 @@ final class PathChoice {
         }
     }
 
-    /** Opens what it takes to try paths. */
+    /** Opens what it takes to try paths; nothing is the pointwise path. */
     interface Trial {
-        Attempts open(Shape shape);
-    }
-
-    /** The paths of one shape, tried on the same random numbers. */
-    interface Attempts extends AutoCloseable {
-        /** How long a pass takes, or an {@link EngineException}; null is the pointwise path. */
-        float milliseconds(ResidentKernel kernel);
-
-        /**
-         * How far a kernel's results are from those of the pointwise path, by their names: the largest difference as a part of
-         * the largest number, or what is not a number where the difference is none.
-         */
-        Map<String, Double> deviations(ResidentKernel kernel);
-
-        @Override
-        void close();
+        Attempts<Optional<ResidentKernel>> open(Shape shape);
     }
 
     /**
      * @param pinned the path of every layer that it fits; nothing for the fastest
      * @param memory opened when it is needed
      */
-    PathChoice(Optional<FusedPath> pinned, Precision precision, Gpu gpu, Supplier<PathMemory> memory, Trial trial) {
+    PathChoice(Optional<FusedPath> pinned, Precision precision, Gpu gpu, Supplier<ChoiceMemory> memory, Trial trial) {
         this.pinned = pinned;
         this.precision = precision;
         this.gpu = gpu;
@@ -146,13 +105,9 @@ final class PathChoice {
         this.trial = trial;
     }
 
-    /**
-     * How far results of two paths may be apart, as a part of the largest: both round operands alike and add in another order. Weights
-     * are so small that an error fades with time instead of growing, and adds up with those of some steps.
-     */
+    /** How far results of two paths may be apart, as a part of the largest. */
     static double allowed(Precision precision, Shape shape) {
-        double product = precision.epsilon() + SINGLE * Math.sqrt(shape.hidden() + shape.inputs() + CELL);
-        return FACTOR * product * Math.sqrt(1 + Math.log(shape.timeSteps()));
+        return Rehearsal.allowed(precision, shape.hidden() + shape.inputs(), shape.timeSteps());
     }
 
     /** For each shape so far, or the last {@value Lines#MOST}, which path runs it and why. */
@@ -200,7 +155,7 @@ final class PathChoice {
             memory = opening.get();
         }
         String key = precision + " " + shape;
-        Optional<FusedPath> recalled = memory.recall(key);
+        Optional<FusedPath> recalled = memory.recall(key).flatMap(FusedPath::of);
         if (recalled.isPresent()) {
             Optional<ResidentKernel> kernel = of(recalled.get(), candidates);
             if (kernel.isPresent() || recalled.get() == FusedPath.POINTWISE) {
@@ -208,9 +163,12 @@ final class PathChoice {
                 return kernel;
             }
         }
+        List<Optional<ResidentKernel>> ways = new ArrayList<>();
+        ways.add(Optional.empty());
+        candidates.forEach(candidate -> ways.add(Optional.of(candidate)));
         Race.Result<Optional<ResidentKernel>> result;
         try {
-            result = race(shape, candidates, true);
+            result = race(shape, ways);
         } catch (OutOfTensorMemoryException tooLarge) {
             LOG.debug("no memory to measure {}", shape, tooLarge);
             why.append(", the others not measured for want of memory");
@@ -218,7 +176,7 @@ final class PathChoice {
         }
         why.append(result.times());
         if (result.complete()) {
-            memory.remember(key, path(result.best().orElse(null)));
+            memory.remember(key, path(result.best().orElse(null)).word());
         }
         return result.best();
     }
@@ -263,8 +221,9 @@ final class PathChoice {
         Optional<String> known = refusals.get(kernel);
         if (known == null) {
             try {
-                known = Optional.ofNullable(
-                        race(shape.least(), List.of(kernel), false).failed().get(Optional.of(kernel)));
+                known = Optional.ofNullable(race(shape.least(), List.of(Optional.of(kernel)))
+                        .failed()
+                        .get(Optional.of(kernel)));
             } catch (OutOfTensorMemoryException tooLarge) {
                 LOG.debug("no memory to try {}", kernel, tooLarge);
                 return Optional.empty();
@@ -274,18 +233,14 @@ final class PathChoice {
         return known;
     }
 
-    /** @param timed whether they are measured; otherwise only checked */
-    private Race.Result<Optional<ResidentKernel>> race(Shape shape, List<ResidentKernel> candidates, boolean timed) {
-        List<Optional<ResidentKernel>> ways = new ArrayList<>();
-        if (timed) {
-            ways.add(Optional.empty());
-        }
-        candidates.forEach(candidate -> ways.add(Optional.of(candidate)));
-        try (Attempts attempts = trial.open(shape)) {
+    private Race.Result<Optional<ResidentKernel>> race(Shape shape, List<Optional<ResidentKernel>> ways) {
+        try (Attempts<Optional<ResidentKernel>> attempts = trial.open(shape)) {
+            Optional<ResidentKernel> pointwise = Optional.empty();
             Race.Result<Optional<ResidentKernel>> result = new Race<>(
-                            Optional.<ResidentKernel>empty(),
+                            pointwise,
                             way -> path(way.orElse(null)).word(),
-                            course(shape, attempts, timed))
+                            new Attempts.CheckedCourse<>(
+                                    attempts, pointwise, "the pointwise path", allowed(precision, shape)))
                     .run(ways);
             result.failed()
                     .forEach((way, reason) -> LOG.warn(
@@ -295,45 +250,5 @@ final class PathChoice {
                             reason));
             return result;
         }
-    }
-
-    private Race.Course<Optional<ResidentKernel>> course(Shape shape, Attempts attempts, boolean timed) {
-        return new Race.Course<>() {
-            @Override
-            public float milliseconds(Optional<ResidentKernel> way) {
-                if (way.isPresent()) {
-                    check(shape, attempts.deviations(way.get()));
-                    if (!timed) {
-                        return 0;
-                    }
-                }
-                return attempts.milliseconds(way.orElse(null));
-            }
-
-            @Override
-            public boolean harmless(EngineException failure) {
-                return false;
-            }
-
-            @Override
-            public String reason(EngineException failure) {
-                return "fails (" + failure.getMessage() + ")";
-            }
-        };
-    }
-
-    private void check(Shape shape, Map<String, Double> deviations) {
-        double allowed = allowed(precision, shape);
-        deviations.forEach((what, deviation) -> {
-            // Not the other way round: what is not a number is too far as well.
-            if (!(deviation <= allowed)) {
-                throw new Race.Unfit(String.format(
-                        Locale.ROOT,
-                        "deviates from the pointwise path by %.2g of the largest in %s where %.2g is allowed",
-                        deviation,
-                        what,
-                        allowed));
-            }
-        });
     }
 }

@@ -14,6 +14,7 @@ import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.LstmSpec;
 import carousel.engine.RandomKey;
+import carousel.engine.cuda.ChoiceMemory;
 import carousel.fixture.AvailableEngines;
 import carousel.fixture.LstmCase;
 import carousel.fixture.LstmData;
@@ -63,7 +64,7 @@ class FusedPathTest {
     @BeforeEach
     void useAFile() {
         AvailableEngines.assume(new FusedEngineProvider());
-        cache = Property.set(PathMemory.PROPERTY, file().toString());
+        cache = Property.set(ChoiceMemory.PROPERTY, file().toString());
     }
 
     @AfterEach
@@ -78,7 +79,7 @@ class FusedPathTest {
     }
 
     private Path file() {
-        return folder.resolve(PathMemory.FILE);
+        return folder.resolve(ChoiceMemory.FILE);
     }
 
     private static Engine open(String path, Precision precision) {

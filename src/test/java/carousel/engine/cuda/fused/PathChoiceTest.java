@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import carousel.engine.EngineException;
+import carousel.engine.cuda.Attempts;
+import carousel.engine.cuda.ChoiceMemory;
+import carousel.engine.cuda.Lines;
 import carousel.fixture.Property;
 import carousel.tensor.OutOfTensorMemoryException;
 import carousel.tensor.Precision;
@@ -60,16 +63,16 @@ class PathChoiceTest {
         private int open;
 
         @Override
-        public PathChoice.Attempts open(PathChoice.Shape shape) {
+        public Attempts<Optional<ResidentKernel>> open(PathChoice.Shape shape) {
             if (opening != null) {
                 throw opening;
             }
             open++;
             shapes.add(shape);
-            return new PathChoice.Attempts() {
+            return new Attempts<>() {
                 @Override
-                public float milliseconds(ResidentKernel kernel) {
-                    FusedPath path = kernel == null ? FusedPath.POINTWISE : kernel.path();
+                public float milliseconds(Optional<ResidentKernel> kernel) {
+                    FusedPath path = kernel.map(ResidentKernel::path).orElse(FusedPath.POINTWISE);
                     calls.add(path.word());
                     if (failures.containsKey(path)) {
                         throw failures.get(path);
@@ -78,11 +81,12 @@ class PathChoiceTest {
                 }
 
                 @Override
-                public Map<String, Double> deviations(ResidentKernel kernel) {
-                    if (refused.contains(kernel)) {
+                public Map<String, Double> deviations(Optional<ResidentKernel> kernel) {
+                    if (refused.contains(kernel.orElseThrow())) {
                         throw new EngineException("no such clusters here");
                     }
-                    return Map.of("y", 0.0, "da", deviations.getOrDefault(kernel.path(), 0.0));
+                    return Map.of(
+                            "y", 0.0, "da", deviations.getOrDefault(kernel.get().path(), 0.0));
                 }
 
                 @Override
@@ -96,7 +100,7 @@ class PathChoiceTest {
     @BeforeEach
     void useAFile() {
         property =
-                Property.set(PathMemory.PROPERTY, folder.resolve("paths.json").toString());
+                Property.set(ChoiceMemory.PROPERTY, folder.resolve("paths.json").toString());
     }
 
     @AfterEach
@@ -110,7 +114,7 @@ class PathChoiceTest {
                 Optional.ofNullable(pinned),
                 precision,
                 new Gpu(capability, 132, 227 << 10, 12060),
-                () -> PathMemory.of("a machine"),
+                () -> ChoiceMemory.of("a machine"),
                 trial);
     }
 
@@ -175,6 +179,13 @@ class PathChoiceTest {
         trial.calls.clear();
         assertEquals(Optional.of(FusedPath.RESIDENT), path(choice(null, Precision.FP32, 80), SHAPE));
         assertEquals(List.of("pointwise", "resident"), trial.calls);
+    }
+
+    @Test
+    void rememberedWordThatIsNoPathIsMeasuredAnew() {
+        ChoiceMemory.of("a machine").remember("FP32 " + SHAPE_WORDS.replace(": ", ""), "quick");
+        assertEquals(Optional.of(FusedPath.CLUSTER), path(choice(null), SHAPE));
+        assertEquals(List.of("pointwise", "resident", "cluster"), trial.calls);
     }
 
     @ParameterizedTest
@@ -381,7 +392,6 @@ class PathChoiceTest {
         assertEquals(1, trial.shapes.size());
         assertEquals(1, trial.shapes.get(0).timeSteps());
         assertEquals(1, trial.shapes.get(0).batchSize());
-        assertEquals(List.of(), trial.calls, "it is checked and not measured");
 
         trial.refused.add(ResidentKernel.candidates(Precision.BF16, large, new Gpu(90, 132, 227 << 10, 12060))
                 .get(0));

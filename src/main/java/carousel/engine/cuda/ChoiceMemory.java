@@ -1,6 +1,5 @@
-package carousel.engine.cuda.fused;
+package carousel.engine.cuda;
 
-import carousel.engine.cuda.UserCache;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
@@ -19,23 +18,23 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Which path was the fastest for which shape, on a disk: measured once on a machine and not in every process. The file
+ * Which way was the fastest for which shape, on a disk: measured once on a machine and not in every process. The file
  *
  * <pre>
- *   {"version": 1, "machines": {MACHINE: {SHAPE: PATH, ...}, ...}}
+ *   {"version": 1, "machines": {MACHINE: {SHAPE: WAY, ...}, ...}}
  * </pre>
  *
  * holds nothing that cannot be measured again: what cannot be read is measured and written anew, and where nothing can be written the
  * program goes on without.
  */
-final class PathMemory {
+public final class ChoiceMemory {
     /** Which file; {@value #OFF} for none, left out for {@value #FILE} in the user's cache. */
-    static final String PROPERTY = "carousel.fused.cache";
+    public static final String PROPERTY = "carousel.gpu.cache";
 
-    static final String OFF = "off";
-    static final String FILE = "fused-paths.json";
+    public static final String OFF = "off";
+    public static final String FILE = "gpu-choices.json";
 
-    private static final Logger LOG = LoggerFactory.getLogger(PathMemory.class);
+    private static final Logger LOG = LoggerFactory.getLogger(ChoiceMemory.class);
     private static final int VERSION = 1;
     private static final String MACHINES = "machines";
     private static final int DEPTH = 4;
@@ -43,14 +42,17 @@ final class PathMemory {
     private static final long MOST_BYTES = 16 << 20;
     /** Shapes of one machine; the one that was remembered first is forgotten beyond. */
     static final int MOST_SHAPES = 4096;
-    /** Machines, each a device with a driver and kernels; that which nothing was remembered for the longest is forgotten beyond. */
-    static final int MOST_MACHINES = 32;
+    /**
+     * Machines, each a device with a driver and what else counts for some ways; that which nothing was remembered for the longest is forgotten
+     * beyond.
+     */
+    static final int MOST_MACHINES = 64;
 
     private final Path file;
     private final String machine;
     private boolean failed;
 
-    private PathMemory(Path file, String machine) {
+    private ChoiceMemory(Path file, String machine) {
         this.file = file;
         this.machine = machine;
     }
@@ -58,44 +60,44 @@ final class PathMemory {
     /**
      * As the property {@value #PROPERTY} has it.
      *
-     * @param machine all that the times depend on besides the shape
+     * @param machine what was measured, and all that the times depend on besides the shape
      */
-    static PathMemory of(String machine) {
+    public static ChoiceMemory of(String machine) {
         String asked = System.getProperty(PROPERTY, "").strip();
         if (asked.equals(OFF)) {
-            return new PathMemory(null, machine);
+            return new ChoiceMemory(null, machine);
         }
         try {
             Path file = asked.isEmpty() ? UserCache.place().resolve(FILE) : Path.of(asked);
             if (file.getFileName() == null) {
                 throw new InvalidPathException(asked, "a root is no file");
             }
-            return new PathMemory(file, machine);
+            return new ChoiceMemory(file, machine);
         } catch (IOException noPlace) {
             LOG.warn("{}: nothing is remembered unless -D{} names a file", noPlace.getMessage(), PROPERTY);
-            return new PathMemory(null, machine);
+            return new ChoiceMemory(null, machine);
         } catch (InvalidPathException noPath) {
             LOG.warn("the property {} should be a file or {} but is '{}': nothing is remembered", PROPERTY, OFF, asked);
-            return new PathMemory(null, machine);
+            return new ChoiceMemory(null, machine);
         }
     }
 
-    /** The path that was the fastest for a shape. */
-    Optional<FusedPath> recall(String shape) {
+    /** The way that was the fastest for a shape, as it was remembered. */
+    public Optional<String> recall(String shape) {
         if (file == null || !Files.exists(file)) {
             return Optional.empty();
         }
         JsonElement word = shapes(read()).get(shape);
-        return word != null && word.isJsonPrimitive() ? FusedPath.of(word.getAsString()) : Optional.empty();
+        return word != null && word.isJsonPrimitive() ? Optional.of(word.getAsString()) : Optional.empty();
     }
 
     /** Where it is remembered, for a sentence. */
-    String place() {
+    public String place() {
         return String.valueOf(file);
     }
 
-    /** Keeps the fastest path of a shape for later processes. */
-    void remember(String shape, FusedPath path) {
+    /** Keeps the fastest way of a shape for later processes. */
+    public void remember(String shape, String way) {
         if (file == null) {
             return;
         }
@@ -103,7 +105,7 @@ final class PathMemory {
         JsonObject all = Files.exists(file) ? read() : empty();
         JsonObject shapes = shapes(all);
         shapes.remove(shape);
-        shapes.addProperty(shape, path.word());
+        shapes.addProperty(shape, way);
         while (shapes.size() > MOST_SHAPES) {
             shapes.remove(shapes.keySet().iterator().next());
         }
@@ -124,7 +126,7 @@ final class PathMemory {
             if (!failed) {
                 failed = true;
                 LOG.warn(
-                        "the fastest paths cannot be remembered in {} ({}) and are measured again next time; name another file with -D{}",
+                        "what was the fastest cannot be remembered in {} ({}) and is measured again next time; name another file with -D{}",
                         file,
                         unwritable.toString(),
                         PROPERTY);
@@ -168,7 +170,7 @@ final class PathMemory {
             throw new JsonParseException("it holds something else");
         } catch (JsonParseException | IOException unreadable) {
             LOG.warn(
-                    "the fastest paths in {} cannot be read ({}): they are measured and written again",
+                    "what was the fastest, in {}, cannot be read ({}): it is measured and written again",
                     file,
                     unreadable.toString().lines().findFirst().orElse(""));
             return empty();

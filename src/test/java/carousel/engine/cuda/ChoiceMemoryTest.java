@@ -1,4 +1,4 @@
-package carousel.engine.cuda.fused;
+package carousel.engine.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -18,7 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class PathMemoryTest {
+class ChoiceMemoryTest {
     private static final String SHAPE = "FP32 H=5 T=4 N=3 training";
 
     @TempDir
@@ -29,8 +29,8 @@ class PathMemoryTest {
 
     @BeforeEach
     void useAFile() {
-        file = folder.resolve("deep/er").resolve(PathMemory.FILE);
-        property = Property.set(PathMemory.PROPERTY, file.toString());
+        file = folder.resolve("deep/er").resolve(ChoiceMemory.FILE);
+        property = Property.set(ChoiceMemory.PROPERTY, file.toString());
     }
 
     @AfterEach
@@ -38,17 +38,17 @@ class PathMemoryTest {
         property.restore();
     }
 
-    private static PathMemory named(String name) {
-        return Property.with(PathMemory.PROPERTY, name, () -> PathMemory.of("one"));
+    private static ChoiceMemory named(String name) {
+        return Property.with(ChoiceMemory.PROPERTY, name, () -> ChoiceMemory.of("one"));
     }
 
     @Test
     void whatIsRememberedIsRecalledByAnotherProcess() throws IOException {
-        PathMemory memory = PathMemory.of("one");
+        ChoiceMemory memory = ChoiceMemory.of("one");
         assertEquals(Optional.empty(), memory.recall(SHAPE));
-        memory.remember(SHAPE, FusedPath.CLUSTER);
-        assertEquals(Optional.of(FusedPath.CLUSTER), PathMemory.of("one").recall(SHAPE));
-        assertEquals(Optional.empty(), PathMemory.of("one").recall(SHAPE + "s"));
+        memory.remember(SHAPE, "cluster");
+        assertEquals(Optional.of("cluster"), ChoiceMemory.of("one").recall(SHAPE));
+        assertEquals(Optional.empty(), ChoiceMemory.of("one").recall(SHAPE + "s"));
         assertEquals(file.toString(), memory.place());
         try (Stream<Path> left = Files.list(file.getParent())) {
             assertEquals(List.of(file), left.toList());
@@ -58,15 +58,15 @@ class PathMemoryTest {
     /** Device, driver and kernels: each has its own. */
     @Test
     void machinesDoNotMix() {
-        PathMemory one = PathMemory.of("one");
-        PathMemory other = PathMemory.of("other");
-        one.remember(SHAPE, FusedPath.CLUSTER);
+        ChoiceMemory one = ChoiceMemory.of("one");
+        ChoiceMemory other = ChoiceMemory.of("other");
+        one.remember(SHAPE, "cluster");
         assertEquals(Optional.empty(), other.recall(SHAPE));
-        other.remember(SHAPE, FusedPath.POINTWISE);
-        one.remember(SHAPE + " 2", FusedPath.RESIDENT);
-        assertEquals(Optional.of(FusedPath.CLUSTER), one.recall(SHAPE));
-        assertEquals(Optional.of(FusedPath.POINTWISE), other.recall(SHAPE));
-        assertEquals(Optional.of(FusedPath.RESIDENT), PathMemory.of("one").recall(SHAPE + " 2"));
+        other.remember(SHAPE, "pointwise");
+        one.remember(SHAPE + " 2", "resident");
+        assertEquals(Optional.of("cluster"), one.recall(SHAPE));
+        assertEquals(Optional.of("pointwise"), other.recall(SHAPE));
+        assertEquals(Optional.of("resident"), ChoiceMemory.of("one").recall(SHAPE + " 2"));
     }
 
     @ParameterizedTest
@@ -83,7 +83,6 @@ class PathMemoryTest {
                 "{\"version\": 2, \"machines\": {\"one\": {\"FP32 H=5 T=4 N=3 training\": \"cluster\"}}}",
                 "{\"version\": 1, \"machines\": []}",
                 "{\"version\": 1, \"machines\": {\"one\": 3}}",
-                "{\"version\": 1, \"machines\": {\"one\": {\"FP32 H=5 T=4 N=3 training\": \"quick\"}}}",
                 "{\"version\": 1, \"machines\": {\"one\": {\"FP32 H=5 T=4 N=3 training\": null}}}",
                 "{\"version\": 1, \"machines\": {\"one\": {\"FP32 H=5 T=4 N=3 training\": {\"a\": 1}}}}",
                 "{\"version\": 1, \"machines\": {\"one\": {\"FP32 H=5 T=4 N=3 training\": [[[[[[1]]]]]]}}}"
@@ -91,66 +90,66 @@ class PathMemoryTest {
     void whatCannotBeReadIsMeasuredAndWrittenAnew(String content) throws IOException {
         Files.createDirectories(file.getParent());
         Files.writeString(file, content);
-        PathMemory memory = PathMemory.of("one");
+        ChoiceMemory memory = ChoiceMemory.of("one");
         assertEquals(Optional.empty(), memory.recall(SHAPE));
-        memory.remember(SHAPE, FusedPath.RESIDENT);
-        assertEquals(Optional.of(FusedPath.RESIDENT), PathMemory.of("one").recall(SHAPE));
+        memory.remember(SHAPE, "resident");
+        assertEquals(Optional.of("resident"), ChoiceMemory.of("one").recall(SHAPE));
     }
 
     @Test
     void bytesThatAreNoTextAreMeasuredAnew() throws IOException {
         Files.createDirectories(file.getParent());
         Files.write(file, new byte[] {(byte) 0xff, (byte) 0xfe, 0, 1});
-        PathMemory memory = PathMemory.of("one");
+        ChoiceMemory memory = ChoiceMemory.of("one");
         assertEquals(Optional.empty(), memory.recall(SHAPE));
-        memory.remember(SHAPE, FusedPath.RESIDENT);
-        assertEquals(Optional.of(FusedPath.RESIDENT), memory.recall(SHAPE));
+        memory.remember(SHAPE, "resident");
+        assertEquals(Optional.of("resident"), memory.recall(SHAPE));
     }
 
     /** As where a folder may not be written to: there no file can be made either. */
     @Test
     void whereNothingCanBeWrittenTheProgramGoesOn() throws IOException {
         Path obstacle = Files.createFile(folder.resolve("a file"));
-        PathMemory nowhere = named(obstacle.resolve("paths.json").toString());
-        nowhere.remember(SHAPE, FusedPath.RESIDENT);
-        nowhere.remember(SHAPE, FusedPath.RESIDENT);
+        ChoiceMemory nowhere = named(obstacle.resolve("paths.json").toString());
+        nowhere.remember(SHAPE, "resident");
+        nowhere.remember(SHAPE, "resident");
         assertEquals(Optional.empty(), nowhere.recall(SHAPE));
         assertEquals(0, Files.size(obstacle));
         // And where the name is that of a folder with something in it.
         Files.createDirectories(file.resolve("taken"));
-        PathMemory memory = PathMemory.of("one");
-        memory.remember(SHAPE, FusedPath.RESIDENT);
+        ChoiceMemory memory = ChoiceMemory.of("one");
+        memory.remember(SHAPE, "resident");
         assertEquals(Optional.empty(), memory.recall(SHAPE));
     }
 
     @Test
     void offMeansThatNothingIsWrittenOrRead() throws IOException {
-        PathMemory.of("one").remember(SHAPE, FusedPath.CLUSTER);
-        PathMemory memory = named(PathMemory.OFF);
+        ChoiceMemory.of("one").remember(SHAPE, "cluster");
+        ChoiceMemory memory = named(ChoiceMemory.OFF);
         assertEquals(Optional.empty(), memory.recall(SHAPE));
-        memory.remember(SHAPE, FusedPath.RESIDENT);
-        assertEquals(Optional.of(FusedPath.CLUSTER), PathMemory.of("one").recall(SHAPE));
+        memory.remember(SHAPE, "resident");
+        assertEquals(Optional.of("cluster"), ChoiceMemory.of("one").recall(SHAPE));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"a\0b", "/"})
     void aNameThatIsNoneMeansOff(String name) {
-        PathMemory memory = named(name);
-        memory.remember(SHAPE, FusedPath.RESIDENT);
+        ChoiceMemory memory = named(name);
+        memory.remember(SHAPE, "resident");
         assertEquals(Optional.empty(), memory.recall(SHAPE));
     }
 
     @Test
     void filesDoNotGrowForever() throws IOException {
         StringBuilder shapes = new StringBuilder();
-        for (int k = 0; k < PathMemory.MOST_SHAPES; k++) {
+        for (int k = 0; k < ChoiceMemory.MOST_SHAPES; k++) {
             shapes.append(k == 0 ? "" : ",").append("\"shape ").append(k).append("\": \"cluster\"");
         }
         Files.createDirectories(file.getParent());
         Files.writeString(file, "{\"version\": 1, \"machines\": {\"one\": {" + shapes + "}}}");
-        PathMemory memory = PathMemory.of("one");
+        ChoiceMemory memory = ChoiceMemory.of("one");
         assertTrue(memory.recall("shape 0").isPresent());
-        memory.remember(SHAPE, FusedPath.RESIDENT);
+        memory.remember(SHAPE, "resident");
         assertFalse(memory.recall("shape 0").isPresent());
         assertTrue(memory.recall("shape 1").isPresent());
         assertTrue(memory.recall(SHAPE).isPresent());
@@ -158,18 +157,18 @@ class PathMemoryTest {
 
     @Test
     void machinesThatAreGoneAreForgotten() {
-        PathMemory first = PathMemory.of("first");
-        first.remember(SHAPE, FusedPath.CLUSTER);
-        PathMemory second = PathMemory.of("second");
-        second.remember(SHAPE, FusedPath.GRID);
-        first.remember(SHAPE + " 2", FusedPath.CLUSTER);
-        for (int k = 2; k < PathMemory.MOST_MACHINES; k++) {
-            PathMemory.of("machine " + k).remember(SHAPE, FusedPath.RESIDENT);
+        ChoiceMemory first = ChoiceMemory.of("first");
+        first.remember(SHAPE, "cluster");
+        ChoiceMemory second = ChoiceMemory.of("second");
+        second.remember(SHAPE, "grid");
+        first.remember(SHAPE + " 2", "cluster");
+        for (int k = 2; k < ChoiceMemory.MOST_MACHINES; k++) {
+            ChoiceMemory.of("machine " + k).remember(SHAPE, "resident");
         }
         assertTrue(second.recall(SHAPE).isPresent());
-        PathMemory.of("one more").remember(SHAPE, FusedPath.RESIDENT);
+        ChoiceMemory.of("one more").remember(SHAPE, "resident");
         assertEquals(Optional.empty(), second.recall(SHAPE), "the one that remembered nothing for the longest");
-        assertEquals(Optional.of(FusedPath.CLUSTER), first.recall(SHAPE));
-        assertEquals(Optional.of(FusedPath.RESIDENT), PathMemory.of("one more").recall(SHAPE));
+        assertEquals(Optional.of("cluster"), first.recall(SHAPE));
+        assertEquals(Optional.of("resident"), ChoiceMemory.of("one more").recall(SHAPE));
     }
 }

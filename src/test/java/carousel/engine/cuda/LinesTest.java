@@ -1,4 +1,4 @@
-package carousel.engine.cuda.fused;
+package carousel.engine.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

@@ -1,0 +1,187 @@
+package carousel.engine.cuda.gpu;
+
+import carousel.engine.EngineOptions;
+import carousel.engine.LstmInput;
+import carousel.engine.LstmInputGradient;
+import carousel.engine.LstmOutput;
+import carousel.engine.LstmSpec;
+import carousel.engine.LstmTape;
+import carousel.engine.RandomKey;
+import carousel.engine.Shapes;
+import carousel.engine.cuda.ChoiceMemory;
+import carousel.engine.cuda.CudaEngine;
+import carousel.engine.cuda.CudaProbe;
+import carousel.engine.cuda.Rehearsal;
+import carousel.engine.cuda.Release;
+import carousel.engine.cuda.Sizes;
+import carousel.engine.cuda.cudnn.CudnnEngineProvider;
+import carousel.engine.cuda.fused.FusedEngineProvider;
+import carousel.tensor.Precision;
+import carousel.tensor.Scope;
+import carousel.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Each LSTM by the engine that is the faster one for it, {@code cudnn} or {@code fused}; both work on this one's device and tensors. Who
+ * runs a call is settled by {@link RivalChoice}.
+ */
+final class GpuEngine extends CudaEngine {
+    private final CudaEngine fused;
+    private final CudaEngine cudnn;
+    private final RivalChoice choice;
+
+    /** @param pinned who runs all that it computes; nothing for the faster one of each shape */
+    GpuEngine(EngineOptions options, Precision precision, Optional<Rival> pinned) {
+        this(options, precision, pinned, null);
+    }
+
+    /** @param trial instead of measuring; null to measure */
+    GpuEngine(EngineOptions options, Precision precision, Optional<Rival> pinned, RivalChoice.Trial trial) {
+        super(options, precision, precision.operands());
+        try {
+            fused = FusedEngineProvider.join(this);
+            cudnn = CudnnEngineProvider.join(this);
+            choice = new RivalChoice(pinned, precision, this::memoryOfRivals, trial == null ? Both::new : trial);
+        } catch (RuntimeException | Error failure) {
+            Release.after(failure, this::close);
+            throw failure;
+        }
+    }
+
+    private ChoiceMemory memoryOfRivals() {
+        return ChoiceMemory.of("engines on " + context().name() + ", driver " + CudaProbe.driverVersion() + ", "
+                + CudaProbe.cudnnVersion() + ", kernels " + FusedEngineProvider.kernels());
+    }
+
+    @Override
+    public String name() {
+        return GpuEngineProvider.NAME;
+    }
+
+    @Override
+    public String description() {
+        return super.description().replaceFirst("\\)$", ", " + CudaProbe.cudnnVersion() + ")");
+    }
+
+    /** For each shape so far, a line that says who runs it and why; then what both say of their own choices. */
+    @Override
+    public List<String> notes() {
+        List<String> notes = new ArrayList<>(choice.lines());
+        notes.addAll(fused.notes());
+        notes.addAll(cudnn.notes());
+        return List.copyOf(notes);
+    }
+
+    /** It computes every specification. */
+    @Override
+    public Optional<String> refusal(LstmSpec spec) {
+        return fused.refusal(spec);
+    }
+
+    private CudaEngine engine(Rival rival) {
+        return rival == Rival.FUSED ? fused : cudnn;
+    }
+
+    @Override
+    public LstmTape openTape(Scope scope, LstmSpec spec, int timeSteps, int batchSize) {
+        return new EitherTape(
+                spec, scope, timeSteps, batchSize, rival -> engine(rival).openTape(scope, spec, timeSteps, batchSize));
+    }
+
+    private Rival chosen(LstmSpec spec, LstmInput input, boolean training) {
+        return choice.of(new RivalChoice.Shape(
+                input.dropout() == null ? spec.withDropout(0) : spec,
+                new Sizes(input.x().shape().extent(0), input.x().shape().extent(1)),
+                input.lengths() == null && input.deviceLengths() == null,
+                training,
+                cudnn.refusal(spec).orElse(null)));
+    }
+
+    @Override
+    public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+        context().enter();
+        Shapes.requireForward(spec, parameters, input, output, tape);
+        Rival rival = chosen(spec, input, tape != null);
+        if (tape == null) {
+            engine(rival).lstmForward(spec, parameters, input, output, null);
+            return;
+        }
+        EitherTape either = (EitherTape) tape;
+        engine(rival).lstmForward(spec, parameters, input, output, either.of(rival));
+        either.ranBy(rival);
+        tape.record(parameters, input, output);
+    }
+
+    @Override
+    public void lstmBackward(
+            LstmTape tape, LstmOutput outputGradient, Tensor parameterGradients, LstmInputGradient inputGradient) {
+        context().enter();
+        Shapes.requireBackward(tape, outputGradient, parameterGradients, inputGradient);
+        tape.consume();
+        EitherTape either = (EitherTape) tape;
+        engine(either.last()).lstmBackward(either.of(either.last()), outputGradient, parameterGradients, inputGradient);
+    }
+
+    @Override
+    protected void releaseMore() {
+        Release release = new Release();
+        if (cudnn != null) {
+            release.of(cudnn::close);
+        }
+        if (fused != null) {
+            release.of(fused::close);
+        }
+        release.finish();
+    }
+
+    /** Both tried on a stack. */
+    private final class Both extends Rehearsal<Rival> {
+        private final boolean training;
+
+        Both(RivalChoice.Shape shape) {
+            super(GpuEngine.this, Rival.FUSED, shape.spec(), shape.sizes(), shape.whole());
+            this.training = shape.training();
+        }
+
+        @Override
+        protected Pass open(Rival rival, Scope room) {
+            LstmSpec spec = spec();
+            int timeSteps = sizes().timeSteps();
+            int batchSize = sizes().batchSize();
+            Tensor y = room.allocate("y", timeSteps, batchSize, spec.sequenceWidth());
+            Tensor dx = training ? room.allocate("dx", timeSteps, batchSize, spec.inputSize()) : null;
+            Tensor gradients = training
+                    ? room.allocate(
+                            "gradients", parameters().type(), parameters().shape())
+                    : null;
+            LstmTape tape = training ? engine(rival).openTape(room, spec, timeSteps, batchSize) : null;
+            LstmInput input = spec.dropout() > 0 ? input().withDropout(new RandomKey(1, 2, 3)) : input();
+            return new Pass() {
+                @Override
+                public void run() {
+                    engine(rival).lstmForward(spec, parameters(), input, new LstmOutput(y, null), tape);
+                    if (training) {
+                        // They are added to.
+                        fill(gradients, 0);
+                        engine(rival).lstmBackward(tape, gradient(), gradients, new LstmInputGradient(dx, null));
+                    }
+                }
+
+                @Override
+                public Map<String, List<Tensor>> results() {
+                    Map<String, List<Tensor>> results = new LinkedHashMap<>();
+                    results.put("y", List.of(y));
+                    if (training) {
+                        results.put("dx", List.of(dx));
+                        results.put("the gradients of parameters", List.of(gradients));
+                    }
+                    return results;
+                }
+            };
+        }
+    }
+}
