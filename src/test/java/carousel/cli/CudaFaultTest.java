@@ -106,7 +106,14 @@ class CudaFaultTest {
                             failEach("fused", Kind.OTHER, 0, 0);
                             return null;
                         }))));
-        failures = Stream.concat(failures, resident);
+        // Two engines on the device of a third, that is, everything that is opened and closed twice.
+        Stream<DynamicTest> guests = Stream.of(DynamicTest.dynamicTest(
+                "gpu, " + Kind.OTHER,
+                () -> Property.with("carousel.gpu.engine", "cudnn", () -> {
+                    failEach("gpu", Kind.OTHER, 0, 0);
+                    return null;
+                })));
+        failures = Stream.of(failures, resident, guests).flatMap(tests -> tests);
         // An algorithm that is not supported drops out; where the last is refused, or one that has been chosen is, the
         // run ends.
         return Stream.concat(
