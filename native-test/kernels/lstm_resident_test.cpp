@@ -68,8 +68,10 @@ struct Version {
 
     // Of R or W, as the kernels want it, in pieces of 16 bytes.
     size_t packed(int width) const {
-        return static_cast<size_t>(padded) * static_cast<size_t>(width) / (operand == Operand::bf16 || operand == Operand::f16 ? 2 : 1);
+        return static_cast<size_t>(padded) * static_cast<size_t>(width) / operandsOfAWord();
     }
+
+    size_t operandsOfAWord() const { return operand == Operand::bf16 || operand == Operand::f16 ? 2 : 1; }
 
     // Launches a kernel of it on all tiles; over the grid, where `apart`, on one after the other.
     template <typename... A>
@@ -80,7 +82,7 @@ struct Version {
         }
         int tiles = (N + rows - 1) / rows;
         int together = apart ? 1 : tiles;
-        size_t letters = static_cast<size_t>(2 * together * directions * rows) * (what == "forward" ? 1 : 4) * padded / 2;
+        size_t letters = static_cast<size_t>(2 * together * directions * rows) * (what == "forward" ? 1 : 4) * padded / operandsOfAWord();
         for (int first = 0; first < tiles; first += together) {
             Buffer<unsigned long long> mail(std::vector<unsigned long long>(letters, 0));
             launch(kernel(what), Way{seed, 0}, grid(together * rows, directions, shared), static_cast<unsigned>(threads), arguments...,
@@ -134,6 +136,7 @@ const Version versions[] = {
         exact("lstm_cluster", "f32_h256", 256, 8),
         tensor("lstm_grid", "bf16_h512", Operand::bf16, 512, 32, 2, 4, true),
         tensor("lstm_grid", "f16_h512", Operand::f16, 512, 32, 2, 4, true),
+        tensor("lstm_grid", "tf32_h512", Operand::tf32, 512, 32, 2, 4, true),
         tensor("lstm_grid", "f16_h768", Operand::f16, 768, 48, 2, 4, true),
         tensor("lstm_grid", "bf16_h1024", Operand::bf16, 1024, 64, 2, 4, true),
 };

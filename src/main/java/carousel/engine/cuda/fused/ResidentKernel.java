@@ -65,6 +65,7 @@ record ResidentKernel(FusedPath path, Precision precision, int units, int cluste
         all.add(with(NARROW, FusedPath.RESIDENT_INPUTS, Precision.TF32, 64, 1));
         all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.TF32, 128, 4, 8, 2));
         all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.TF32, 256, 8, 16, 4));
+        all.add(new ResidentKernel(FusedPath.GRID, Precision.TF32, 512, 32, 16, 4));
         all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.FP32, 32, 1, 8, 1));
         all.add(new ResidentKernel(FusedPath.RESIDENT, Precision.FP32, 64, 1, 8, 1));
         all.add(new ResidentKernel(FusedPath.CLUSTER, Precision.FP32, 128, 4, 8, 1));

@@ -109,6 +109,7 @@ class FusedPathTest {
         "cluster, TF32, 100",
         "cluster, TF32, 130",
         "grid, BF16, 300",
+        "grid, TF32, 300",
         "resident, TF32, 20",
         "resident, TF32, 33",
         "resident, FP16, 9",

@@ -62,6 +62,7 @@ class ResidentKernelTest {
         "CLUSTER,  TF32, 256, 512,  8, 66064, 147984, 1048576",
         "CLUSTER,  FP32, 256, 256, 16, 16656,  65808, 1048576",
         "GRID,     FP16, 512, 256, 32, 33040,  74000, 2097152",
+        "GRID,     TF32, 512, 256, 32, 49424, 139536, 4194304",
         "GRID,     BF16, 768, 256, 48, 41232, 106768, 4718592",
         "GRID,     BF16, 1024, 256, 64, 49424, 139536, 8388608"
     })
@@ -124,8 +125,10 @@ class ResidentKernelTest {
         "FP16, 513, 90, grid 768",
         "BF16, 1000, 80, ''",
         "BF16, 1025, 90, ''",
-        "TF32, 65, 90, cluster 128",
-        "TF32, 257, 90, ''",
+        "TF32, 65, 90, cluster 128 grid 512",
+        "TF32, 65, 80, grid 512",
+        "TF32, 257, 90, grid 512",
+        "TF32, 513, 90, ''",
         "FP64, 5, 90, ''"
     })
     void candidatesHaveTheLeastRoomThatIsEnough(Precision precision, int hidden, int capability, String expected) {
@@ -179,8 +182,8 @@ class ResidentKernelTest {
         "FP16, 64, 65, 12060, resident 64/0 cluster 128/0 grid 512/0",
         "FP16, 65, 32, 12060, resident 128/0 cluster 128/0 cluster-inputs 128/32 grid 512/0",
         "FP16, 65, 32, 12000, resident 128/0 grid 512/0",
-        "TF32, 33, 32, 12060, resident 64/0 resident-inputs 64/32 cluster 128/0",
-        "TF32, 33, 33, 12060, resident 64/0 cluster 128/0",
+        "TF32, 33, 32, 12060, resident 64/0 resident-inputs 64/32 cluster 128/0 grid 512/0",
+        "TF32, 33, 33, 12060, resident 64/0 cluster 128/0 grid 512/0",
         "FP32, 20, 1, 12060, resident 32/0 cluster 128/0"
     })
     void narrowInputsHaveCandidatesOfTheirOwn(
@@ -213,6 +216,8 @@ class ResidentKernelTest {
         // Two sets of letters of 8 bytes, one for two numbers of h, or of da of four gates.
         assertEquals(2 * 3 * 16 * 384 * 8, grid.mailBytes(true, 3));
         assertEquals(2 * 3 * 16 * 1536 * 8, grid.mailBytes(false, 3));
+        ResidentKernel wide = kernel(FusedPath.GRID, Precision.TF32, 512);
+        assertEquals(2 * 3 * 16 * 512 * 8, wide.mailBytes(true, 3), "a letter for each number");
         ResidentKernel cluster = kernel(FusedPath.CLUSTER, Precision.BF16, 256);
         assertEquals(7, cluster.tilesOfALaunch(50, 8));
         assertEquals(0, cluster.mailBytes(true, 3));
