@@ -65,6 +65,11 @@ public interface Attempts<W> extends AutoCloseable {
             }
         }
 
+        /** Whether a reason why a way is not used is nothing to be warned of. */
+        public boolean expected(String reason) {
+            return false;
+        }
+
         @Override
         public boolean harmless(EngineException failure) {
             return false;

@@ -103,6 +103,11 @@ public abstract class Rehearsal<W> implements Attempts<W> {
         return FACTOR * product * Math.sqrt(1 + Math.log(timeSteps));
     }
 
+    /** The same for a whole stack, whose layers hand their errors on. */
+    public static double allowed(Precision precision, LstmSpec stack, int timeSteps) {
+        return stack.layers() * allowed(precision, stack.hiddenSize() + stack.inputSize(), timeSteps);
+    }
+
     /** Numbers in [-size, size], those of a block again and again. */
     private Tensor drawn(String name, double size, int... extents) {
         Tensor tensor = scope.allocate(name, extents);

@@ -3,7 +3,6 @@ package carousel.engine.cuda.cudnn;
 import carousel.engine.EngineException;
 import carousel.engine.LstmSpec;
 import carousel.engine.cuda.Pinned;
-import java.util.Arrays;
 import java.util.Optional;
 import jcuda.jcudnn.cudnnRNNAlgo;
 
@@ -48,13 +47,6 @@ enum Algorithm {
     /** What the property {@value #PROPERTY} asks for; nothing for the fastest. */
     static Optional<Algorithm> pinned() {
         return Pinned.by(PROPERTY, values(), Algorithm::word);
-    }
-
-    /** The algorithm that is so called. */
-    static Optional<Algorithm> of(String word) {
-        return Arrays.stream(values())
-                .filter(algorithm -> algorithm.word.equals(word))
-                .findFirst();
     }
 
     /**

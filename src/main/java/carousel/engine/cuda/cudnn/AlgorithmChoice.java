@@ -4,36 +4,24 @@ import carousel.engine.EngineException;
 import carousel.engine.LstmSpec;
 import carousel.engine.cuda.Attempts;
 import carousel.engine.cuda.ChoiceMemory;
-import carousel.engine.cuda.Lines;
-import carousel.engine.cuda.Race;
+import carousel.engine.cuda.MeasuredChoice;
 import carousel.engine.cuda.Rehearsal;
-import carousel.tensor.OutOfTensorMemoryException;
 import carousel.tensor.Precision;
-import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
- * Which algorithm runs which shape. cuDNN's own rules, and those that others made for it, are off by up to five times in both directions;
- * so each algorithm that may run a shape is run, once, and the fastest stays: for the engine's life, and in a {@link ChoiceMemory} for later
- * processes. Before an algorithm is measured its results are compared with those of {@link Algorithm#STANDARD}; one that deviates is never
- * used. Algorithms differ in the last bits of their results: pin one with {@value Algorithm#PROPERTY} where another machine must not.
+ * Which algorithm runs which shape. cuDNN's own rules, and those that others made for it, are off by up to five times in both directions.
+ *
+ * <p>Algorithms differ in the last bits of their results: pin one with {@value Algorithm#PROPERTY} where another machine must not.
  */
-final class AlgorithmChoice {
-    private static final Logger LOG = LoggerFactory.getLogger(AlgorithmChoice.class);
+final class AlgorithmChoice extends MeasuredChoice<AlgorithmChoice.Shape, Algorithm> {
+    private static final String NOT_TAKEN = "not taken";
 
     private final Optional<Algorithm> pinned;
-    private final Precision precision;
-    private final Supplier<ChoiceMemory> opening;
     private final Trial trial;
-    private final Map<Shape, Algorithm> choices = new HashMap<>();
-    private final Lines lines = new Lines();
-    private ChoiceMemory memory;
 
     /**
      * What decides which algorithm is the fastest.
@@ -62,20 +50,14 @@ final class AlgorithmChoice {
      * @param memory opened when it is needed
      */
     AlgorithmChoice(Optional<Algorithm> pinned, Precision precision, Supplier<ChoiceMemory> memory, Trial trial) {
+        super("cuDNN's algorithm for", precision, Algorithm.STANDARD, memory);
         this.pinned = pinned;
-        this.precision = precision;
-        this.opening = memory;
         this.trial = trial;
-    }
-
-    /** For each shape so far, or the last {@value Lines#MOST}, which algorithm runs it and why. */
-    List<String> lines() {
-        return lines.all();
     }
 
     /** Why an algorithm cannot run these, if so. */
     private Optional<String> limit(Algorithm algorithm, LstmSpec stack, boolean whole) {
-        return algorithm.limit(stack, precision == Precision.FP64, whole);
+        return algorithm.limit(stack, precision() == Precision.FP64, whole);
     }
 
     /** Why the algorithm that is asked for cannot run a stack, whatever its sequences. */
@@ -85,66 +67,29 @@ final class AlgorithmChoice {
 
     /** The algorithm for a shape; measures where it must. */
     Algorithm of(Shape shape) {
-        Algorithm chosen = choices.get(shape);
-        if (chosen == null) {
-            StringBuilder why = new StringBuilder();
-            chosen = pinned.isPresent() ? asAsked(shape, why) : fastest(shape, why);
-            String line = shape + ": " + chosen.word() + why;
-            lines.add(line);
-            LOG.info("cuDNN's algorithm for {}", line);
-            choices.put(shape, chosen);
-        }
-        return chosen;
+        return chosen(shape);
     }
 
-    private Algorithm asAsked(Shape shape, StringBuilder why) {
-        Algorithm algorithm = pinned.orElseThrow();
-        limit(algorithm, shape.stack(), shape.whole()).ifPresent(limit -> {
-            throw algorithm.refused(limit);
-        });
-        why.append(", as ").append(Algorithm.PROPERTY).append(" asks for");
-        return algorithm;
+    @Override
+    protected String word(Algorithm algorithm) {
+        return algorithm.word();
     }
 
-    private Algorithm fastest(Shape shape, StringBuilder why) {
-        List<Algorithm> candidates = new ArrayList<>();
-        for (Algorithm algorithm : Algorithm.values()) {
-            if (limit(algorithm, shape.stack(), shape.whole()).isEmpty()) {
-                candidates.add(algorithm);
-            }
-        }
-        if (candidates.size() == 1) {
-            why.append(", the only one that takes it");
-            return candidates.get(0);
-        }
-        if (memory == null) {
-            memory = opening.get();
-        }
-        String key = precision + " " + shape;
-        Optional<Algorithm> recalled = memory.recall(key).flatMap(Algorithm::of).filter(candidates::contains);
-        if (recalled.isPresent()) {
-            why.append(", as remembered in ").append(memory.place());
-            return recalled.get();
-        }
-        Race.Result<Algorithm> result;
-        try (Attempts<Algorithm> attempts = trial.open(shape)) {
-            result = new Race<>(Algorithm.STANDARD, Algorithm::word, course(shape, attempts)).run(candidates);
-        } catch (OutOfTensorMemoryException tooLarge) {
-            LOG.debug("no memory to measure {}", shape, tooLarge);
-            why.append(", the others not measured for want of memory");
-            return Algorithm.STANDARD;
-        }
-        why.append(result.times());
-        if (result.complete()) {
-            memory.remember(key, result.best().word());
-        }
-        return result.best();
+    @Override
+    protected Optional<Algorithm> way(String word, List<Algorithm> candidates) {
+        return candidates.stream()
+                .filter(algorithm -> algorithm.word().equals(word))
+                .findFirst();
     }
 
-    private Race.Course<Algorithm> course(Shape shape, Attempts<Algorithm> attempts) {
-        LstmSpec stack = shape.stack();
-        double allowed = stack.layers()
-                * Rehearsal.allowed(precision, stack.hiddenSize() + stack.inputSize(), shape.timeSteps());
+    @Override
+    protected Attempts<Algorithm> open(Shape shape) {
+        return trial.open(shape);
+    }
+
+    @Override
+    protected Attempts.CheckedCourse<Algorithm> course(Shape shape, Attempts<Algorithm> attempts) {
+        double allowed = Rehearsal.allowed(precision(), shape.stack(), shape.timeSteps());
         return new Attempts.CheckedCourse<>(attempts, Algorithm.STANDARD, "the standard algorithm", allowed) {
             @Override
             public boolean harmless(EngineException failure) {
@@ -153,8 +98,32 @@ final class AlgorithmChoice {
 
             @Override
             public String reason(EngineException failure) {
-                return Dnn.notTaken(failure) ? "not taken" : super.reason(failure);
+                return Dnn.notTaken(failure) ? NOT_TAKEN : super.reason(failure);
+            }
+
+            @Override
+            public boolean expected(String reason) {
+                return reason.equals(NOT_TAKEN);
             }
         };
+    }
+
+    @Override
+    protected Algorithm choose(Shape shape, StringBuilder why) {
+        if (pinned.isPresent()) {
+            Algorithm algorithm = pinned.get();
+            limit(algorithm, shape.stack(), shape.whole()).ifPresent(limit -> {
+                throw algorithm.refused(limit);
+            });
+            why.append(", as ").append(Algorithm.PROPERTY).append(" asks for");
+            return algorithm;
+        }
+        return fastest(
+                shape,
+                Arrays.stream(Algorithm.values())
+                        .filter(algorithm ->
+                                limit(algorithm, shape.stack(), shape.whole()).isEmpty())
+                        .toList(),
+                why);
     }
 }

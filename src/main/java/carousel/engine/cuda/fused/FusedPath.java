@@ -1,7 +1,6 @@
 package carousel.engine.cuda.fused;
 
 import carousel.engine.cuda.Pinned;
-import java.util.Arrays;
 import java.util.Optional;
 
 /** The ways in which the steps of a layer of plain cells are run. Each gives the same but for the last bits. */
@@ -53,10 +52,5 @@ enum FusedPath {
     /** What the property {@value #PROPERTY} asks for; nothing for the fastest. */
     static Optional<FusedPath> pinned() {
         return Pinned.by(PROPERTY, values(), FusedPath::word);
-    }
-
-    /** The path that is so called. */
-    static Optional<FusedPath> of(String word) {
-        return Arrays.stream(values()).filter(path -> path.word.equals(word)).findFirst();
     }
 }

@@ -2,15 +2,13 @@ package carousel.engine.cuda.fused;
 
 import carousel.engine.cuda.Attempts;
 import carousel.engine.cuda.ChoiceMemory;
-import carousel.engine.cuda.Lines;
-import carousel.engine.cuda.Race;
+import carousel.engine.cuda.MeasuredChoice;
 import carousel.engine.cuda.Rehearsal;
 import carousel.engine.cuda.Sizes;
 import carousel.tensor.OutOfTensorMemoryException;
 import carousel.tensor.Precision;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,28 +17,21 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Which path runs the layers of which shape. Which one is the fastest depends on more than can be told from the shape, so each that can
- * run it is run, once, and the fastest stays: for the engine's life, and in a {@link ChoiceMemory} for later processes. Before a kernel is
- * measured its results are compared with those of the pointwise path; one that deviates or fails is never used. Sizes of which batches have
- * many are {@linkplain Shape#rounded rounded up}, so that shapes that are almost the same are measured once.
+ * Which path runs the layers of which shape. Which one is the fastest depends on more than can be told from the shape. Sizes of which batches have
+ * many are {@linkplain Shape#rounded rounded up}, so that shapes that are almost the same are measured once. A way is a kernel, or
+ * nothing for the pointwise path.
  *
  * <p>Paths differ in the last bits of their results: pin one with {@value FusedPath#PROPERTY} where another run of the program must
  * not.
  */
-final class PathChoice {
+final class PathChoice extends MeasuredChoice<PathChoice.Shape, Optional<ResidentKernel>> {
     private static final Logger LOG = LoggerFactory.getLogger(PathChoice.class);
 
     private final Optional<FusedPath> pinned;
-    private final Precision precision;
     private final Gpu gpu;
-    private final Supplier<ChoiceMemory> opening;
     private final Trial trial;
-    private final Map<Shape, Optional<ResidentKernel>> choices = new LinkedHashMap<>();
     /** Why a kernel that was asked for is not used; nothing where it is. */
     private final Map<ResidentKernel, Optional<String>> refusals = new HashMap<>();
-
-    private final Lines lines = new Lines();
-    private ChoiceMemory memory;
 
     /**
      * What decides which path is the fastest.
@@ -98,10 +89,9 @@ final class PathChoice {
      * @param memory opened when it is needed
      */
     PathChoice(Optional<FusedPath> pinned, Precision precision, Gpu gpu, Supplier<ChoiceMemory> memory, Trial trial) {
+        super("fused path for", precision, Optional.empty(), memory);
         this.pinned = pinned;
-        this.precision = precision;
         this.gpu = gpu;
-        this.opening = memory;
         this.trial = trial;
     }
 
@@ -110,36 +100,40 @@ final class PathChoice {
         return Rehearsal.allowed(precision, shape.hidden() + shape.inputs(), shape.timeSteps());
     }
 
-    /** For each shape so far, or the last {@value Lines#MOST}, which path runs it and why. */
-    List<String> lines() {
-        return lines.all();
-    }
-
     /** The kernel for a shape, nothing for the pointwise path; measures where it must. */
     Optional<ResidentKernel> of(Shape exact) {
-        Shape shape = exact.rounded(precision);
-        Optional<ResidentKernel> chosen = choices.get(shape);
-        if (chosen == null) {
-            StringBuilder why = new StringBuilder();
-            chosen = choose(shape, why);
-            String line = shape + ": " + path(chosen.orElse(null)).word() + why;
-            lines.add(line);
-            LOG.info("fused path for {}", line);
-            choices.put(shape, chosen);
-        }
-        return chosen;
+        return chosen(exact.rounded(precision()));
     }
 
-    private static FusedPath path(ResidentKernel kernel) {
-        return kernel == null ? FusedPath.POINTWISE : kernel.path();
+    @Override
+    protected String word(Optional<ResidentKernel> kernel) {
+        return kernel.map(ResidentKernel::path).orElse(FusedPath.POINTWISE).word();
     }
 
-    private Optional<ResidentKernel> choose(Shape shape, StringBuilder why) {
+    @Override
+    protected Optional<Optional<ResidentKernel>> way(String word, List<Optional<ResidentKernel>> candidates) {
+        return candidates.stream().filter(kernel -> word(kernel).equals(word)).findFirst();
+    }
+
+    @Override
+    protected Attempts<Optional<ResidentKernel>> open(Shape shape) {
+        return trial.open(shape);
+    }
+
+    @Override
+    protected Attempts.CheckedCourse<Optional<ResidentKernel>> course(
+            Shape shape, Attempts<Optional<ResidentKernel>> attempts) {
+        return new Attempts.CheckedCourse<>(
+                attempts, Optional.empty(), "the pointwise path", allowed(precision(), shape));
+    }
+
+    @Override
+    protected Optional<ResidentKernel> choose(Shape shape, StringBuilder why) {
         if (shape.beyond() != null) {
             why.append(", the only one that takes ").append(shape.beyond());
             return Optional.empty();
         }
-        List<ResidentKernel> candidates = ResidentKernel.candidates(precision, shape, gpu);
+        List<ResidentKernel> candidates = ResidentKernel.candidates(precision(), shape, gpu);
         if (pinned.isPresent()) {
             return asAsked(shape, candidates, why);
         }
@@ -147,38 +141,10 @@ final class PathChoice {
             // What fits one block has nothing to win from tens of them that send each other everything.
             candidates.removeIf(ResidentKernel::together);
         }
-        if (candidates.isEmpty()) {
-            why.append(", the only one that takes it");
-            return Optional.empty();
-        }
-        if (memory == null) {
-            memory = opening.get();
-        }
-        String key = precision + " " + shape;
-        Optional<FusedPath> recalled = memory.recall(key).flatMap(FusedPath::of);
-        if (recalled.isPresent()) {
-            Optional<ResidentKernel> kernel = of(recalled.get(), candidates);
-            if (kernel.isPresent() || recalled.get() == FusedPath.POINTWISE) {
-                why.append(", as remembered in ").append(memory.place());
-                return kernel;
-            }
-        }
         List<Optional<ResidentKernel>> ways = new ArrayList<>();
         ways.add(Optional.empty());
         candidates.forEach(candidate -> ways.add(Optional.of(candidate)));
-        Race.Result<Optional<ResidentKernel>> result;
-        try {
-            result = race(shape, ways);
-        } catch (OutOfTensorMemoryException tooLarge) {
-            LOG.debug("no memory to measure {}", shape, tooLarge);
-            why.append(", the others not measured for want of memory");
-            return Optional.empty();
-        }
-        why.append(result.times());
-        if (result.complete()) {
-            memory.remember(key, path(result.best().orElse(null)).word());
-        }
-        return result.best();
+        return fastest(shape, ways, why);
     }
 
     private Optional<ResidentKernel> asAsked(Shape shape, List<ResidentKernel> candidates, StringBuilder why) {
@@ -192,7 +158,7 @@ final class PathChoice {
             Optional<ResidentKernel> kernel = of(path, candidates);
             Optional<String> refusal = kernel.isPresent()
                     ? refusal(shape, kernel.get())
-                    : Optional.of(ResidentKernel.limit(path, precision, shape, gpu));
+                    : Optional.of(ResidentKernel.limit(path, precision(), shape, gpu));
             if (refusal.isEmpty()) {
                 why.append(path == asked ? ", as " + FusedPath.PROPERTY + " asks for" : "");
                 return kernel;
@@ -231,24 +197,5 @@ final class PathChoice {
             refusals.put(kernel, known);
         }
         return known;
-    }
-
-    private Race.Result<Optional<ResidentKernel>> race(Shape shape, List<Optional<ResidentKernel>> ways) {
-        try (Attempts<Optional<ResidentKernel>> attempts = trial.open(shape)) {
-            Optional<ResidentKernel> pointwise = Optional.empty();
-            Race.Result<Optional<ResidentKernel>> result = new Race<>(
-                            pointwise,
-                            way -> path(way.orElse(null)).word(),
-                            new Attempts.CheckedCourse<>(
-                                    attempts, pointwise, "the pointwise path", allowed(precision, shape)))
-                    .run(ways);
-            result.failed()
-                    .forEach((way, reason) -> LOG.warn(
-                            "the kernels of the path {} are not used for {}: {}",
-                            path(way.orElse(null)).word(),
-                            shape,
-                            reason));
-            return result;
-        }
     }
 }

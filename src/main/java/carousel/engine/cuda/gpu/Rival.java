@@ -1,7 +1,6 @@
 package carousel.engine.cuda.gpu;
 
 import carousel.engine.cuda.Pinned;
-import java.util.Arrays;
 import java.util.Optional;
 
 /** Who may run an LSTM on a GPU, by the name of the engine that has it alone. */
@@ -21,11 +20,6 @@ enum Rival {
     /** As the property has it. */
     String word() {
         return word;
-    }
-
-    /** The one that is so called. */
-    static Optional<Rival> of(String word) {
-        return Arrays.stream(values()).filter(rival -> rival.word.equals(word)).findFirst();
     }
 
     /** What the property {@value #PROPERTY} asks for; nothing for the faster one. */

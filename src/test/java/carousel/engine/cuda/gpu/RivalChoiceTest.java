@@ -198,7 +198,7 @@ class RivalChoiceTest {
         trial.opening = new OutOfTensorMemoryException("too large", null);
         RivalChoice choice = choice(null);
         assertEquals(Rival.FUSED, choice.of(SHAPE));
-        assertEquals(List.of(WORDS + "fused, the other not measured for want of memory"), choice.lines());
+        assertEquals(List.of(WORDS + "fused, the others not measured for want of memory"), choice.lines());
         trial.opening = null;
         trial.failures.put(Rival.CUDNN, new OutOfTensorMemoryException("too large", null));
         assertEquals(Rival.FUSED, choice(null).of(SHAPE));
