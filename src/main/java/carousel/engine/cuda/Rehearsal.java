@@ -1,6 +1,7 @@
 package carousel.engine.cuda;
 
 import carousel.engine.LstmInput;
+import carousel.engine.LstmInputGradient;
 import carousel.engine.LstmLayout;
 import carousel.engine.LstmOutput;
 import carousel.engine.LstmSpec;
@@ -14,6 +15,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 
 /**
  * Ways of running a stack, tried on numbers that are drawn the same every time. One way is sure, the others are compared with it.
@@ -146,6 +149,42 @@ public abstract class Rehearsal<W> implements Attempts<W> {
      * @param room for its memory, closed after it
      */
     protected abstract Pass open(W way, Scope room);
+
+    /**
+     * A pass that gives outputs and, in training, the gradients of parameters and inputs.
+     *
+     * @param forward runs the stack
+     * @param backward goes back through it; null in inference
+     */
+    protected final Pass ofStack(
+            Scope room, Consumer<LstmOutput> forward, BiConsumer<Tensor, LstmInputGradient> backward) {
+        boolean training = backward != null;
+        Tensor y = room.allocate("y", sizes.timeSteps(), sizes.batchSize(), spec.sequenceWidth());
+        Tensor dx = training ? room.allocate("dx", sizes.timeSteps(), sizes.batchSize(), spec.inputSize()) : null;
+        Tensor gradients = training ? room.allocate("gradients", parameters.type(), parameters.shape()) : null;
+        return new Pass() {
+            @Override
+            public void run() {
+                forward.accept(new LstmOutput(y, null));
+                if (training) {
+                    // They are added to.
+                    engine.fill(gradients, 0);
+                    backward.accept(gradients, new LstmInputGradient(dx, null));
+                }
+            }
+
+            @Override
+            public Map<String, List<Tensor>> results() {
+                Map<String, List<Tensor>> results = new LinkedHashMap<>();
+                results.put("y", List.of(y));
+                if (training) {
+                    results.put("dx", List.of(dx));
+                    results.put("the gradients of parameters", List.of(gradients));
+                }
+                return results;
+            }
+        };
+    }
 
     /** Waits for a pass of a way that is not the sure one. */
     protected void await() {

@@ -26,7 +26,6 @@ import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -283,40 +282,18 @@ final class CudnnEngine extends CudaEngine {
 
         @Override
         protected Rehearsal.Pass open(Algorithm algorithm, Scope room) {
-            LstmSpec spec = spec();
-            int timeSteps = sizes().timeSteps();
-            int batchSize = sizes().batchSize();
-            Tensor y = room.allocate("y", timeSteps, batchSize, spec.sequenceWidth());
-            Tensor dx = training ? room.allocate("dx", timeSteps, batchSize, spec.inputSize()) : null;
-            Tensor gradients = training
-                    ? room.allocate(
-                            "gradients", parameters().type(), parameters().shape())
-                    : null;
             CudnnTape.Trace trace = new CudnnTape.Trace(room, 1);
-            return new Rehearsal.Pass() {
-                @Override
-                public void run() {
-                    CudnnEngine.Pass pass =
-                            new CudnnEngine.Pass(spec, parameters(), input(), trace, training, algorithm);
-                    pass.forward(new LstmOutput(y, null));
-                    if (training) {
-                        // They are added to.
-                        clear(output(gradients), gradients.elements());
-                        pass.backward(gradient(), gradients, new LstmInputGradient(dx, null));
-                    }
-                }
+            return ofStack(
+                    room,
+                    output -> by(algorithm, trace).forward(output),
+                    training
+                            ? (gradients, inputGradient) ->
+                                    by(algorithm, trace).backward(gradient(), gradients, inputGradient)
+                            : null);
+        }
 
-                @Override
-                public Map<String, List<Tensor>> results() {
-                    Map<String, List<Tensor>> results = new LinkedHashMap<>();
-                    results.put("y", List.of(y));
-                    if (training) {
-                        results.put("dx", List.of(dx));
-                        results.put("the gradients of parameters", List.of(gradients));
-                    }
-                    return results;
-                }
-            };
+        private CudnnEngine.Pass by(Algorithm algorithm, CudnnTape.Trace trace) {
+            return new CudnnEngine.Pass(spec(), parameters(), input(), trace, training, algorithm);
         }
     }
 

@@ -20,9 +20,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -149,39 +147,17 @@ final class GpuEngine extends CudaEngine {
 
         @Override
         protected Pass open(Rival rival, Scope room) {
+            CudaEngine engine = engine(rival);
             LstmSpec spec = spec();
-            int timeSteps = sizes().timeSteps();
-            int batchSize = sizes().batchSize();
-            Tensor y = room.allocate("y", timeSteps, batchSize, spec.sequenceWidth());
-            Tensor dx = training ? room.allocate("dx", timeSteps, batchSize, spec.inputSize()) : null;
-            Tensor gradients = training
-                    ? room.allocate(
-                            "gradients", parameters().type(), parameters().shape())
-                    : null;
-            LstmTape tape = training ? engine(rival).openTape(room, spec, timeSteps, batchSize) : null;
+            LstmTape tape = training ? engine.openTape(room, spec, sizes().timeSteps(), sizes().batchSize()) : null;
             LstmInput input = spec.dropout() > 0 ? input().withDropout(new RandomKey(1, 2, 3)) : input();
-            return new Pass() {
-                @Override
-                public void run() {
-                    engine(rival).lstmForward(spec, parameters(), input, new LstmOutput(y, null), tape);
-                    if (training) {
-                        // They are added to.
-                        fill(gradients, 0);
-                        engine(rival).lstmBackward(tape, gradient(), gradients, new LstmInputGradient(dx, null));
-                    }
-                }
-
-                @Override
-                public Map<String, List<Tensor>> results() {
-                    Map<String, List<Tensor>> results = new LinkedHashMap<>();
-                    results.put("y", List.of(y));
-                    if (training) {
-                        results.put("dx", List.of(dx));
-                        results.put("the gradients of parameters", List.of(gradients));
-                    }
-                    return results;
-                }
-            };
+            return ofStack(
+                    room,
+                    output -> engine.lstmForward(spec, parameters(), input, output, tape),
+                    tape == null
+                            ? null
+                            : (gradients, inputGradient) ->
+                                    engine.lstmBackward(tape, gradient(), gradients, inputGradient));
         }
     }
 }
