@@ -218,6 +218,7 @@ final class SparkTrainCommand extends TrainCommand {
             builder.validation(held.dataset());
         }
         steps = builder.open();
+        steps.requireEngine(sources.model());
     }
 
     @Override

@@ -30,6 +30,7 @@ import java.util.TreeMap;
 import java.util.UUID;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Dataset;
@@ -245,6 +246,22 @@ public final class ClusterSteps implements RemoteSteps {
         public ClusterSteps open() {
             return new ClusterSteps(this);
         }
+    }
+
+    /**
+     * Has a task open the engine for a model, so that a run which cannot begin is refused before it leaves anything behind.
+     *
+     * @throws carousel.engine.EngineException when it is unavailable there, or does not do what it is asked for
+     */
+    public void requireEngine(ModelSpec spec) {
+        Job trial = new Job("trial", ModelJson.write(spec), null, engineName, precision);
+        TaskFailures.unwrapped(() -> spark.parallelize(List.of(1), 1)
+                .map(threads -> {
+                    try (Engine engine = trial.open(Job.device(TaskContext.get()), threads, trial.spec())) {
+                        return engine.name();
+                    }
+                })
+                .collect());
     }
 
     /** The batches, for a trainer's {@code fit}. */
