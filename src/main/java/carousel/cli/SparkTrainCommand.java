@@ -255,6 +255,12 @@ final class SparkTrainCommand extends TrainCommand {
         }
     }
 
+    /** The step under way needs the cluster. */
+    @Override
+    Runnable atExit(Runnable work, long seconds) {
+        return session.beforeEnd(work, seconds);
+    }
+
     @Override
     String runPlace() {
         return folder == null ? super.runPlace() : folder.place();
