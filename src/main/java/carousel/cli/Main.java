@@ -89,6 +89,14 @@ public final class Main implements Runnable {
                             + " with CAROUSEL_OPTS=-Xmx8g",
                     outOfMemory);
             return FAILURE;
+        } catch (NoClassDefFoundError missing) {
+            // The jar for Spark logs with Spark's library.
+            main.report(
+                    err,
+                    "a library is not on the class path (" + missing.getMessage()
+                            + "): start bin/carousel, which has it beside, or give carousel-spark.jar to spark-submit",
+                    missing);
+            return FAILURE;
         }
     }
 

@@ -42,7 +42,11 @@ final class SparkScoreCommand implements Callable<Integer> {
             description = "A run folder, or the model.safetensors in one.")
     private String model;
 
-    @Option(names = "--input", paramLabel = "PATH", required = true, description = "The table.")
+    @Option(
+            names = "--input",
+            paramLabel = "PATH",
+            required = true,
+            description = "The table. The first line of a CSV file has the names of its columns.")
     private String input;
 
     @Option(

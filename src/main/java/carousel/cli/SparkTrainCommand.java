@@ -91,6 +91,10 @@ final class SparkTrainCommand extends TrainCommand {
                             + ": leave it out, and set spark.task.cpus");
         }
         engineChoice.check();
+        if (typed("--resume") == null) {
+            // Before a cluster is waited for.
+            dividedInto(1);
+        }
         SparkRuntime.check();
         try (ClusterSession opened = ClusterSession.open("carousel spark train")) {
             session = opened;
@@ -153,14 +157,16 @@ final class SparkTrainCommand extends TrainCommand {
 
     @Override
     RunConfig divided(RunConfig config) {
-        int parts = partitions != null
-                ? Check.range("--partitions", partitions, 1, 1 << 20)
-                : Math.min(USUAL_PARTITIONS, config.batch());
-        return config.withCluster(new ClusterSettings(
-                parts,
+        return config.withCluster(dividedInto(Math.min(USUAL_PARTITIONS, config.batch())));
+    }
+
+    /** As the options say it, with so many partitions where they do not say how many. */
+    private ClusterSettings dividedInto(int otherwise) {
+        return new ClusterSettings(
+                partitions == null ? otherwise : Check.range("--partitions", partitions, 1, 1 << 20),
                 localSteps == null ? 1 : Check.range("--local-steps", localSteps, 1, 1_000_000),
                 outerRate == null ? 1 : Check.positive("--outer-rate", outerRate),
-                outerMomentum == null ? 0 : Check.fraction("--outer-momentum", outerMomentum)));
+                outerMomentum == null ? 0 : Check.fraction("--outer-momentum", outerMomentum));
     }
 
     @Override
@@ -212,6 +218,7 @@ final class SparkTrainCommand extends TrainCommand {
             builder.validation(held.dataset());
         }
         steps = builder.open();
+        steps.requireEngine(sources.model());
     }
 
     @Override
@@ -246,6 +253,12 @@ final class SparkTrainCommand extends TrainCommand {
             });
             written = now;
         }
+    }
+
+    /** The step under way needs the cluster. */
+    @Override
+    Runnable atExit(Runnable work, long seconds) {
+        return session.beforeEnd(work, seconds);
     }
 
     @Override

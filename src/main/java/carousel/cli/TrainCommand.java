@@ -303,7 +303,7 @@ class TrainCommand implements Callable<Integer> {
                 config.learningRate(),
                 config.seed()));
         screen.flush();
-        Thread hook = null;
+        Runnable hook = null;
         try (RemoteSteps remote = remote(run);
                 Display display = new Display(screen, run, tutorial, shown, perEpoch);
                 TensorBoardCallback board =
@@ -460,29 +460,38 @@ class TrainCommand implements Callable<Integer> {
      * On SIGTERM and Ctrl-C the training ends after its step and writes its checkpoint; the JVM waits for that and then exits
      * with 128 plus the signal's number, so that an interrupted run is never taken for a finished one.
      */
-    private static Thread stopOnSignal(Trainer trainer, CountDownLatch done) {
-        Thread hook = new Thread(
-                () -> {
-                    System.err.println("carousel: finishing the step and writing a checkpoint");
-                    trainer.requestStop();
-                    try {
-                        done.await(STOP_SECONDS, TimeUnit.SECONDS);
-                    } catch (InterruptedException e) {
-                        Thread.currentThread().interrupt();
-                    }
-                },
-                "carousel-stop");
+    private Runnable stopOnSignal(Trainer trainer, CountDownLatch done) {
+        Runnable stop = () -> {
+            System.err.println("carousel: finishing the step and writing a checkpoint");
+            trainer.requestStop();
+            try {
+                done.await(STOP_SECONDS, TimeUnit.SECONDS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        };
         try {
-            Runtime.getRuntime().addShutdownHook(hook);
+            return atExit(stop, STOP_SECONDS);
         } catch (IllegalStateException shuttingDown) {
             trainer.requestStop();
+            return () -> {};
         }
-        return hook;
     }
 
-    private static void forget(Thread hook) {
+    /**
+     * Has something done when the process is told to end, before what it needs has ended, and returns what takes that back.
+     *
+     * @throws IllegalStateException where the process is ending already
+     */
+    Runnable atExit(Runnable work, long seconds) {
+        Thread hook = new Thread(work, "carousel-stop");
+        Runtime.getRuntime().addShutdownHook(hook);
+        return () -> Runtime.getRuntime().removeShutdownHook(hook);
+    }
+
+    private static void forget(Runnable hook) {
         try {
-            Runtime.getRuntime().removeShutdownHook(hook);
+            hook.run();
         } catch (IllegalStateException shuttingDown) {
             // Then it is running, and waits for this thread.
         }

@@ -61,6 +61,24 @@ public final class Engines {
         return openFor(providers(), name, options, specs);
     }
 
+    /**
+     * Goes on where there is an engine of this name, available or not, or it is {@code auto}: for who has engines opened elsewhere.
+     *
+     * @throws EngineException when the name is unknown
+     */
+    public static void requireKnown(String name) {
+        List<EngineProvider> providers = providers();
+        if (!name.equals(AUTO)
+                && providers.stream().noneMatch(provider -> provider.name().equals(name))) {
+            throw unknown(providers, name);
+        }
+    }
+
+    private static EngineException unknown(List<EngineProvider> providers, String name) {
+        return new EngineException("there is no engine '" + name + "' in this build: choose auto, "
+                + providers.stream().map(EngineProvider::name).collect(Collectors.joining(", ")));
+    }
+
     /** The same as {@link #open(String, EngineOptions)} for these providers, the preferred ones first. */
     static Engine open(List<EngineProvider> providers, String name, EngineOptions options) {
         return openFor(providers, name, options, List.of());
@@ -84,8 +102,7 @@ public final class Engines {
                 return opened(provider, options, specs);
             }
         }
-        throw new EngineException("there is no engine '" + name + "' in this build: choose auto, "
-                + providers.stream().map(EngineProvider::name).collect(Collectors.joining(", ")));
+        throw unknown(providers, name);
     }
 
     /** Throws {@link EngineException} with the engine's own words where it does not do what it is asked for. */

@@ -2,6 +2,7 @@ package carousel.spark;
 
 import carousel.data.Batch;
 import carousel.data.SequenceDataset;
+import carousel.spark.TableSlices.TableSlice;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -20,14 +21,14 @@ final class ClusterData implements AutoCloseable {
     /** Bad records of a partition that the log describes. */
     private static final int SAMPLES = 3;
 
-    private final JavaRDD<Slice> slices;
+    private final JavaRDD<? extends Slice> slices;
     private final List<Broadcast<Slice>> sent;
     private final int[] firsts;
     private final SequenceDataset described;
     private final BatchForm form;
 
     private ClusterData(
-            JavaRDD<Slice> slices,
+            JavaRDD<? extends Slice> slices,
             List<Broadcast<Slice>> sent,
             int[] firsts,
             SequenceDataset described,
@@ -65,7 +66,7 @@ final class ClusterData implements AutoCloseable {
     static ClusterData of(Dataset<Row> table, SequenceColumns columns, int partitions, BadRecords bad, String name) {
         Dataset<Row> arranged = columns.arranged(table, partitions);
         int features = columns.features(arranged);
-        JavaRDD<Slice> slices = arranged.javaRDD()
+        JavaRDD<TableSlice> slices = arranged.javaRDD()
                 .mapPartitionsWithIndex(
                         (partition, rows) -> List.of(TableSlices.read(partition, rows, columns, features, bad, SAMPLES))
                                 .iterator(),
@@ -82,7 +83,7 @@ final class ClusterData implements AutoCloseable {
     }
 
     private static ClusterData of(
-            JavaRDD<Slice> slices,
+            JavaRDD<? extends Slice> slices,
             List<TableSlices.Summary> summaries,
             SequenceColumns columns,
             int features,
@@ -139,7 +140,7 @@ final class ClusterData implements AutoCloseable {
         return new ClusterData(slices, List.of(), firsts, described, form);
     }
 
-    JavaRDD<Slice> slices() {
+    JavaRDD<? extends Slice> slices() {
         return slices;
     }
 

@@ -5,18 +5,18 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Comparator;
-import java.util.EnumSet;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.CreateFlag;
 import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.UnsupportedFileSystemException;
 
 /** Files on any file system that Hadoop knows, such as {@code hdfs:}, {@code s3a:} or the machine's own. */
 final class ClusterFiles {
@@ -32,13 +32,13 @@ final class ClusterFiles {
 
     static boolean exists(Configuration settings, String path) throws IOException {
         Path place = path(path);
-        return place.getFileSystem(settings).exists(place);
+        return files(settings, place).exists(place);
     }
 
     /** Whether there is something under a path that may have wildcards. */
     static boolean matches(Configuration settings, String path) throws IOException {
         Path place = path(path);
-        FileStatus[] found = place.getFileSystem(settings).globStatus(place);
+        FileStatus[] found = files(settings, place).globStatus(place);
         return found != null && found.length > 0;
     }
 
@@ -54,7 +54,7 @@ final class ClusterFiles {
      */
     static <R> R read(Configuration settings, String path, String inFolder, LocalFile<R> reader) throws IOException {
         Path place = path(path);
-        FileSystem files = place.getFileSystem(settings);
+        FileSystem files = files(settings, place);
         if (!files.exists(place)) {
             throw new FileNotFoundException("there is no file '" + path + "': check the path");
         }
@@ -93,7 +93,7 @@ final class ClusterFiles {
 
     private static Path qualifiedPath(Configuration settings, String path) throws IOException {
         Path place = path(path);
-        return place.getFileSystem(settings).makeQualified(place);
+        return files(settings, place).makeQualified(place);
     }
 
     /**
@@ -104,13 +104,22 @@ final class ClusterFiles {
             throws IOException {
         Path place = qualifiedPath(settings, folder);
         Path part = new Path(place, part(name));
-        FileContext files = FileContext.getFileContext(place.toUri(), settings);
-        files.mkdir(place, null, true);
-        try (OutputStream out = files.create(
-                part, EnumSet.of(CreateFlag.CREATE, CreateFlag.OVERWRITE), Options.CreateOpts.createParent())) {
+        Path whole = new Path(place, name);
+        FileSystem files = files(settings, place);
+        try (OutputStream out = files.create(part, true)) {
             Files.copy(from, out);
         }
-        files.rename(part, new Path(place, name), Options.Rename.OVERWRITE);
+        FileContext atOnce;
+        try {
+            atOnce = FileContext.getFileContext(place.toUri(), settings);
+        } catch (UnsupportedFileSystemException olderInterface) {
+            files.delete(whole, false);
+            if (!files.rename(part, whole)) {
+                throw new IOException("'" + part + "' could not be renamed to '" + whole + "': check the folder");
+            }
+            return;
+        }
+        atOnce.rename(part, whole, Options.Rename.OVERWRITE);
     }
 
     /** The name of a file until all of it is there, and it is renamed. */
@@ -121,7 +130,7 @@ final class ClusterFiles {
     /** Copies a file that {@link #replace} has left here; where there is none this does nothing. */
     static boolean fetch(Configuration settings, String folder, String name, java.nio.file.Path to) throws IOException {
         Path place = new Path(path(folder), name);
-        FileSystem files = place.getFileSystem(settings);
+        FileSystem files = files(settings, place);
         if (!files.exists(place)) {
             // The older one is deleted only when the newer one is whole.
             place = new Path(path(folder), part(name));
@@ -149,7 +158,7 @@ final class ClusterFiles {
     static java.nio.file.Path fetchAll(Configuration settings, String path, java.nio.file.Path into)
             throws IOException {
         Path place = path(path);
-        FileSystem files = place.getFileSystem(settings);
+        FileSystem files = files(settings, place);
         if (!files.exists(place)) {
             throw new FileNotFoundException("there is nothing at '" + path + "': check the path");
         }
@@ -161,7 +170,7 @@ final class ClusterFiles {
     /** Writes a file with a writer of this machine's files. */
     static void write(Configuration settings, String path, LocalFile<Void> writer) throws IOException {
         Path place = path(path);
-        FileSystem files = place.getFileSystem(settings);
+        FileSystem files = files(settings, place);
         withTemporary(local -> {
             writer.use(local);
             try (OutputStream out = files.create(place, true)) {
@@ -174,7 +183,7 @@ final class ClusterFiles {
     /** Writes a text. */
     static void writeText(Configuration settings, String path, String text) throws IOException {
         Path place = path(path);
-        try (OutputStream out = place.getFileSystem(settings).create(place, true)) {
+        try (OutputStream out = files(settings, place).create(place, true)) {
             out.write(text.getBytes(StandardCharsets.UTF_8));
         }
     }
@@ -182,7 +191,7 @@ final class ClusterFiles {
     /** The text of the files in a folder, one after the other, but for those whose names mark them as no data. */
     static String readTexts(Configuration settings, String folder) throws IOException {
         Path place = path(folder);
-        FileSystem files = place.getFileSystem(settings);
+        FileSystem files = files(settings, place);
         StringBuilder text = new StringBuilder();
         for (FileStatus file : files.listStatus(place)) {
             String name = file.getPath().getName();
@@ -203,6 +212,25 @@ final class ClusterFiles {
         } finally {
             Files.deleteIfExists(file);
             Files.delete(folder);
+        }
+    }
+
+    /** The file system of a path. */
+    private static FileSystem files(Configuration settings, Path place) throws IOException {
+        try {
+            return place.getFileSystem(settings);
+        } catch (IOException | RuntimeException e) {
+            Throwable cause = e;
+            while (cause instanceof RuntimeException && cause.getCause() != null) {
+                cause = cause.getCause();
+            }
+            String reason = cause instanceof UnknownHostException
+                    ? "there is no machine '" + cause.getMessage() + "'"
+                    : String.valueOf(cause.getMessage());
+            throw new IOException(
+                    "'" + place + "' is on a file system that cannot be opened, " + reason
+                            + ": check its name, or give spark-submit the library for it, as with --packages",
+                    e);
         }
     }
 

@@ -1,11 +1,17 @@
 package carousel.spark;
 
 import java.io.IOException;
+import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.util.ShutdownHookManager;
 import org.apache.spark.sql.SparkSession;
 
 /** The session that a command works in: that of the program where it has one, otherwise a new one that ends with the command. */
 public final class ClusterSession implements AutoCloseable {
+    /** Spark ends its context at 30 above the file systems; the higher comes first, and the others wait for it. */
+    private static final int BEFORE_SPARK = FileSystem.SHUTDOWN_HOOK_PRIORITY + 100;
+
     private final SparkSession session;
     private final boolean own;
 
@@ -59,6 +65,18 @@ public final class ClusterSession implements AutoCloseable {
     /** How many tasks the cluster runs at once, as far as it is known. */
     public int parallelism() {
         return session.sparkContext().defaultParallelism();
+    }
+
+    /**
+     * Has something done when the process is told to end, while the cluster is still there, and returns what takes that back.
+     *
+     * @param seconds that it is waited for at the most
+     * @throws IllegalStateException where the process is ending already
+     */
+    public Runnable beforeEnd(Runnable work, long seconds) {
+        ShutdownHookManager hooks = ShutdownHookManager.get();
+        hooks.addShutdownHook(work, BEFORE_SPARK, seconds, TimeUnit.SECONDS);
+        return () -> hooks.removeShutdownHook(work);
     }
 
     SparkSession session() {

@@ -10,7 +10,9 @@ import carousel.engine.Engine;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
 import carousel.format.ModelJson;
+import carousel.layer.Form;
 import carousel.layer.Model;
+import carousel.layer.ModelSpec;
 import carousel.optimizer.Optimizer;
 import carousel.spark.SumTree.Vectors;
 import carousel.tensor.Precision;
@@ -18,6 +20,9 @@ import carousel.tensor.Tensor;
 import carousel.training.Evaluation;
 import carousel.training.RemoteSteps;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -25,6 +30,7 @@ import java.util.TreeMap;
 import java.util.UUID;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Dataset;
@@ -68,7 +74,10 @@ public final class ClusterSteps implements RemoteSteps {
     private final boolean driverHasData;
     private final String engineName;
     private final Precision precision;
-    private final Map<String, String> engines = new TreeMap<>();
+    /** By names that are mostly numbers. */
+    private final Map<String, String> engines =
+            new TreeMap<>(Comparator.comparingInt(String::length).thenComparing(Comparator.naturalOrder()));
+
     private Broadcast<Job> job;
     private Broadcast<BatchForm> form;
     private Model model;
@@ -91,6 +100,12 @@ public final class ClusterSteps implements RemoteSteps {
         }
         if (builder.table == null && builder.batches == null) {
             throw new IllegalArgumentException("there should be data to train on but there is none: call training");
+        }
+        Engines.requireKnown(engineName);
+        Job.requireDevice(engineName, spark.getConf());
+        if (builder.batches == null && !builder.columns.isAnswered()) {
+            throw new ClusterException("sequences to train on should have a label or targets but " + builder.columns
+                    + " has none: say with withLabel or withTargets which columns they are in");
         }
         requireEnough(builder.batches == null ? builder.batchSize : builder.batches.batchSize());
         this.driverHasData = builder.batches != null;
@@ -233,6 +248,22 @@ public final class ClusterSteps implements RemoteSteps {
         }
     }
 
+    /**
+     * Has a task open the engine for a model, so that a run which cannot begin is refused before it leaves anything behind.
+     *
+     * @throws carousel.engine.EngineException when it is unavailable there, or does not do what it is asked for
+     */
+    public void requireEngine(ModelSpec spec) {
+        Job trial = new Job("trial", ModelJson.write(spec), null, engineName, precision);
+        TaskFailures.unwrapped(() -> spark.parallelize(List.of(1), 1)
+                .map(threads -> {
+                    try (Engine engine = trial.open(Job.device(TaskContext.get()), threads, trial.spec())) {
+                        return engine.name();
+                    }
+                })
+                .collect());
+    }
+
     /** The batches, for a trainer's {@code fit}. */
     public BatchSource batches() {
         return order;
@@ -247,9 +278,9 @@ public final class ClusterSteps implements RemoteSteps {
         return settings;
     }
 
-    /** What each executor that has worked so far computes with, by the executor's name. */
+    /** What each executor that has worked so far computes with, by the executor's name and in the order of names. */
     public Map<String, String> engines() {
-        return Map.copyOf(engines);
+        return Collections.unmodifiableMap(new LinkedHashMap<>(engines));
     }
 
     /** How long the driver has waited for the cluster's part of all steps so far, in seconds. */
@@ -265,8 +296,29 @@ public final class ClusterSteps implements RemoteSteps {
         return busyNanos / 1e9;
     }
 
+    /** Says at once what would otherwise fail in every task. */
+    private static void requireFit(ModelSpec spec, Loss loss, SequenceDataset table) {
+        Form input = spec.input();
+        if (input.kind() != Form.Kind.SEQUENCE || input.features() != table.features() || spec.encoder() != null) {
+            throw new ClusterException("the model reads " + input + " but the " + table.name() + " has "
+                    + table.features() + " features a step: use the data it was made for");
+        }
+        if (loss.labelled() != table.classes() > 0) {
+            throw new ClusterException("the loss " + loss + " compares outputs with "
+                    + (loss.labelled() ? "labels" : "targets") + " but the " + table.name() + " has "
+                    + (loss.labelled() ? "targets" : "labels") + ": choose another loss, or other columns");
+        }
+        if (table.classes() > spec.output().features()) {
+            throw new ClusterException("the model tells " + spec.output().features() + " classes apart but the "
+                    + table.name() + " has " + table.classes() + ": give its last layer as many outputs");
+        }
+    }
+
     @Override
     public void begin(Model trained, Loss loss, Optimizer recipe) {
+        if (!driverHasData) {
+            requireFit(trained.spec(), loss, training.described());
+        }
         forget(job);
         forget(form);
         outer = null;

@@ -48,7 +48,7 @@ final class ExecutorModels {
                 engine.close();
                 throw e;
             }
-            LOG.info("executor {} computes with {}", executor(), engine.description());
+            LOG.info("opened {} with {}", spec, Job.description(engine, device));
         }
 
         Model model() {
@@ -70,6 +70,11 @@ final class ExecutorModels {
                 moments = optimizer.open(engine, scope, model.parameters().elements());
             }
             return moments;
+        }
+
+        /** What it computes with, for people. */
+        String description() {
+            return Job.description(engine, device);
         }
 
         /** Says that the work was done: one whose work failed is not lent again. */
@@ -94,7 +99,7 @@ final class ExecutorModels {
             try (engine;
                     model;
                     scope) {
-                LOG.debug("executor {} closes {}", executor(), engine.description());
+                LOG.debug("closes {} with {}", model.spec(), engine.description());
             }
         }
     }
@@ -106,7 +111,16 @@ final class ExecutorModels {
     /** Lends a model for the task that runs here. Its parameters are those it was last used with. */
     static Lent borrow(Job job) {
         TaskContext task = TaskContext.get();
-        int device = Job.device(task);
+        return borrow(job, Job.device(task), Math.max(1, task.cpus()));
+    }
+
+    /**
+     * The same.
+     *
+     * @param device that Spark gave the task, or none: see {@link Job#device}
+     * @param threads of a CPU's engine
+     */
+    static Lent borrow(Job job, int device, int threads) {
         List<Lent> others = new ArrayList<>();
         Lent mine = null;
         synchronized (IDLE) {
@@ -126,7 +140,7 @@ final class ExecutorModels {
         if (mine == null) {
             SharedModel.closeIdle();
         }
-        return mine != null ? mine : new Lent(job, device, Math.max(1, task.cpus()));
+        return mine != null ? mine : new Lent(job, device, threads);
     }
 
     /** Closes those that are not lent: what is to be opened may not fit beside them. */
@@ -139,8 +153,10 @@ final class ExecutorModels {
         idle.forEach(Lent::release);
     }
 
-    /** What a task computes with, for people. */
-    static String description(Lent lent) {
-        return lent.engine.description() + (Job.isOnGpu(lent.engine) ? " (device " + lent.device + " of Spark's)" : "");
+    /** The number of models that wait for a task. */
+    static int idle() {
+        synchronized (IDLE) {
+            return IDLE.size();
+        }
     }
 }

@@ -13,6 +13,7 @@ import carousel.tensor.Precision;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.SparkConf;
 import org.apache.spark.TaskContext;
 import org.apache.spark.resource.ResourceInformation;
 
@@ -34,8 +35,32 @@ record Job(String id, String specification, Loss loss, String engine, Precision 
     /** What {@code auto} is on an executor whose tasks have no GPU. */
     private static final String ON_CPUS = "vector";
 
-    static boolean isOnGpu(Engine engine) {
-        return ON_GPUS.contains(engine.name());
+    /** What a task computes with, for people; and what became of a GPU that it was given. */
+    static String description(Engine engine, int device) {
+        if (device == EngineOptions.ANY_DEVICE) {
+            return engine.description();
+        }
+        return engine.description()
+                + (ON_GPUS.contains(engine.name())
+                        ? " (device " + device + " of Spark's)"
+                        : " (without device " + device + " of Spark's)");
+    }
+
+    /**
+     * Refuses an engine that the tasks of a cluster with these settings cannot have, before one is started.
+     *
+     * @throws EngineException where it is one for GPUs and tasks are given none
+     */
+    static void requireDevice(String engine, SparkConf settings) {
+        if (ON_GPUS.contains(engine) && !settings.contains("spark.task.resource." + GPU + ".amount")) {
+            throw noDevice(engine);
+        }
+    }
+
+    private static EngineException noDevice(String engine) {
+        return new EngineException("the engine '" + engine
+                + "' needs a GPU but Spark gave the task none: set spark.executor.resource.gpu.amount and"
+                + " spark.task.resource.gpu.amount, or choose the engine " + ON_CPUS);
     }
 
     ModelSpec spec() {
@@ -80,9 +105,7 @@ record Job(String id, String specification, Loss loss, String engine, Precision 
     Engine open(int device, int threads, ModelSpec spec) {
         boolean given = device != EngineOptions.ANY_DEVICE;
         if (!given && ON_GPUS.contains(engine)) {
-            throw new EngineException("the engine '" + engine
-                    + "' needs a GPU but Spark gave the task none: set spark.executor.resource.gpu.amount and"
-                    + " spark.task.resource.gpu.amount, or choose the engine " + ON_CPUS);
+            throw noDevice(engine);
         }
         EngineOptions options = EngineOptions.defaults()
                 .withThreads(threads)

@@ -149,6 +149,11 @@ public final class SequenceColumns implements Serializable {
         return new SequenceColumns(key, time, features, width, null, 0, List.of());
     }
 
+    /** Whether sequences have a label or targets. */
+    boolean isAnswered() {
+        return !answers().isEmpty();
+    }
+
     boolean isGrouped() {
         return key != null;
     }

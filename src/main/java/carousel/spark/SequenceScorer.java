@@ -131,18 +131,13 @@ public final class SequenceScorer {
      * The engine of the executors, by its name.
      *
      * @param value {@code auto}, the default, is the best one on the GPU that Spark gives a task, or without one that on its cores
+     * @throws carousel.engine.EngineException when there is none of this name
      */
     public SequenceScorer withEngine(String value) {
+        Engines.requireKnown(value);
         Settings s = settings;
         return with(new Settings(
-                s.loss,
-                s.scaling,
-                Objects.requireNonNull(value),
-                s.precision,
-                s.batchSize,
-                s.badRecords,
-                s.prediction,
-                s.probabilities));
+                s.loss, s.scaling, value, s.precision, s.batchSize, s.badRecords, s.prediction, s.probabilities));
     }
 
     /** What products are computed in; null, the default, for the engine's own choice. */
@@ -282,6 +277,7 @@ public final class SequenceScorer {
         // Beside the model itself everything that it is computed with: another engine is another model.
         Job job = new Job(model.digest(), model.specification(), null, settings.engine, settings.precision);
         SparkSession session = table.sparkSession();
+        Job.requireDevice(settings.engine, session.sparkContext().conf());
         Broadcast<double[]> parameters =
                 JavaSparkContext.fromSparkContext(session.sparkContext()).broadcast(model.parameters());
         int place = columns.isGrouped() ? 1 : SequenceColumns.place(table.schema(), columns.array());

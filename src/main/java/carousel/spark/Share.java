@@ -46,7 +46,7 @@ final class Share {
                     : steps(lent, job, round, slice, form, trimmed, mine);
             lent.done();
             return tree.add(slice.partition(), vectors)
-                    .computed(ExecutorModels.executor(), ExecutorModels.description(lent), System.nanoTime() - start);
+                    .computed(ExecutorModels.executor(), lent.description(), System.nanoTime() - start);
         }
     }
 

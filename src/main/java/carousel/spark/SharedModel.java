@@ -46,7 +46,7 @@ final class SharedModel implements AutoCloseable {
             engine.close();
             throw e;
         }
-        LOG.info("opened {} with {}", spec, engine.description());
+        LOG.info("opened {} with {}", spec, Job.description(engine, device));
     }
 
     /**
@@ -95,7 +95,7 @@ final class SharedModel implements AutoCloseable {
     }
 
     String description() {
-        return engine.description();
+        return Job.description(engine, device);
     }
 
     /** Gives it back. */

@@ -43,7 +43,7 @@ final class TableSlices {
             implements Serializable {}
 
     /** Reads a partition; its sequences are in an order of their own. */
-    static Slice read(
+    static TableSlice read(
             int partition, Iterator<Row> rows, SequenceColumns columns, int features, BadRecords bad, int most) {
         List<SequenceRow> read = new ArrayList<>();
         Left left = new Left(bad, most);
@@ -93,15 +93,14 @@ final class TableSlices {
         }
     }
 
-    static Summary summary(Slice slice) {
-        TableSlice mine = (TableSlice) slice;
+    static Summary summary(TableSlice slice) {
         int[] lengths = slice.lengths();
         return new Summary(
                 lengths.length,
                 Arrays.stream(lengths).min().orElse(0),
                 Arrays.stream(lengths).max().orElse(0),
                 slice.targetSize(),
-                mine.bad,
-                mine.samples);
+                slice.bad,
+                slice.samples);
     }
 }

@@ -117,6 +117,14 @@ class SparkTrainSparkTest {
         CommandLineRun.of("spark", "train", "--resume", out, "--steps", "2", "--precision", "bf16")
                 .failsWith(2, "--precision should be left out");
         CommandLineRun.of(command("--engine", "foo")).failsWith(2, "--engine should be one of");
+        // What executors say about their engine comes before there is a folder too.
+        String gpu = folder.resolve("gpu").toString();
+        CommandLineRun.of(command("--engine", "reference", "--precision", "bf16", "--out", gpu))
+                .failsWith(1, "the reference engine computes in FP64 only but got BF16");
+        CommandLineRun.of(command("--engine", "cudnn", "--out", gpu))
+                .failsWith(1, "needs a GPU but Spark gave the task none");
+        CommandLineRun.of(command("--engine", "vector", "--steps", "1", "--out", gpu))
+                .succeeds();
     }
 
     @Test

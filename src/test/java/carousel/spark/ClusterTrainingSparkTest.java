@@ -28,12 +28,16 @@ import carousel.training.Checkpoint;
 import carousel.training.EpochReport;
 import carousel.training.History;
 import carousel.training.Trainer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.MethodOrderer;
 import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Training on a cluster of executor processes, beside training in this one. Ordered, so that few clusters have to be started. */
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
@@ -103,6 +107,7 @@ class ClusterTrainingSparkTest {
         private Checkpoint from;
         private long steps = EPOCHS * training().batchesPerEpoch();
         private Callback callback = new Callback() {};
+        private Map<String, String> engines = Map.of();
 
         Run(SparkSession session, ClusterSettings settings) {
             this.session = session;
@@ -144,6 +149,11 @@ class ClusterTrainingSparkTest {
             return this;
         }
 
+        /** What the executors of the last outcome computed with. */
+        Map<String, String> engines() {
+            return engines;
+        }
+
         Outcome outcome() {
             try (Engine engine = Engines.open(engineName);
                     Model model = Model.create(engine, spec, 1);
@@ -161,6 +171,10 @@ class ClusterTrainingSparkTest {
                     trainer.restore(from);
                 }
                 History history = trainer.fitSteps(remote.batches(), remote.validation(), steps);
+                engines = remote.engines();
+                List<Integer> names =
+                        engines.keySet().stream().map(Integer::valueOf).toList();
+                assertEquals(names.stream().sorted().toList(), names);
                 assertTrue(
                         remote.engines().values().stream().allMatch(name -> name.contains(engineName)),
                         remote.engines().toString());
@@ -249,8 +263,35 @@ class ClusterTrainingSparkTest {
         }
     }
 
+    /** The tasks of a partition throw when they have computed, in every step from the middle on. */
     @Test
     @Order(4)
+    void aTaskThatThrowsAndIsTriedAgainCountsOnce(@TempDir Path folder) {
+        SparkSession session = LocalCluster.open(2);
+        for (ClusterSettings settings : List.of(THREE, local())) {
+            Path again = folder.resolve("again" + settings.localSteps());
+            try {
+                Outcome outcome = new Run(session, settings)
+                        .of(DROPPING)
+                        .watching(new Callback() {
+                            @Override
+                            public void onStep(Trainer trainer, Batch batch) {
+                                if (trainer.step() == 4) {
+                                    FailingTasks.start(session.sparkContext(), again);
+                                }
+                            }
+                        })
+                        .outcome();
+                assertTrue(Files.exists(again), "no task was tried again");
+                assertSame(settings == THREE ? threeOnTwo : localOnTwo, outcome);
+            } finally {
+                FailingTasks.stop(session.sparkContext());
+            }
+        }
+    }
+
+    @Test
+    @Order(5)
     void averagesOfOnePartitionAreThatPartition() {
         SparkSession session = LocalCluster.open(2);
         Outcome alone = alone("reference", PLAIN, ADAM);
@@ -261,7 +302,7 @@ class ClusterTrainingSparkTest {
     }
 
     @Test
-    @Order(5)
+    @Order(6)
     void localStepsLearnToo() {
         Outcome outcome = new Run(LocalCluster.open(2), local())
                 .until(48)
@@ -274,7 +315,7 @@ class ClusterTrainingSparkTest {
     }
 
     @Test
-    @Order(6)
+    @Order(7)
     void anEncoderAndADecoderAreTrainedLikeAnythingElse() {
         SparkSession session = LocalCluster.open(2);
         SequencePairs pairs = SequencePairs.copy(10, 3, 5, 1);
@@ -307,7 +348,7 @@ class ClusterTrainingSparkTest {
     }
 
     @Test
-    @Order(7)
+    @Order(8)
     void whatDoesNotFitIsSaidBeforeAnythingIsSent() {
         SparkSession session = LocalCluster.open(2);
         ClusterException small = assertThrows(

@@ -16,6 +16,9 @@ import org.apache.spark.sql.SparkSession;
 public final class LocalCluster {
     private static final int MEGABYTES = 1024;
     private static final long MOST_SECONDS = 90;
+    /** The address of the GPU that an executor which is alone is said to have. */
+    static final int DEVICE = 5;
+
     private static SparkSession session;
     private static int running;
 
@@ -31,8 +34,11 @@ public final class LocalCluster {
         }
         makeHome();
         running = executors;
-        session = SparkSession.builder()
-                .master("local-cluster[" + executors + ",1," + MEGABYTES + "]")
+        SparkSession.Builder builder = SparkSession.builder();
+        if (executors == 1) {
+            addDevice(builder);
+        }
+        session = builder.master("local-cluster[" + executors + ",1," + MEGABYTES + "]")
                 .appName("carousel")
                 .config("spark.ui.enabled", "false")
                 .config("spark.driver.host", "127.0.0.1")
@@ -43,11 +49,30 @@ public final class LocalCluster {
                         // Most of a short test is translation.
                         "-XX:TieredStopAtLevel=1 -Dcarousel.guard=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
                 .config("spark.locality.wait", "0s")
+                .config("spark.plugins", FailingTasks.class.getName())
                 .config("spark.sql.shuffle.partitions", "4")
                 .config("spark.sql.warehouse.dir", home().resolve("warehouse").toString())
                 .getOrCreate();
         await(executors);
         return session;
+    }
+
+    /** Gives every task a GPU, by a script that says there is one. */
+    private static void addDevice(SparkSession.Builder builder) {
+        Path script = home().resolve("gpus.sh");
+        try {
+            Files.writeString(script, "#!/bin/sh\necho '{\"name\": \"gpu\", \"addresses\": [\"" + DEVICE + "\"]}'\n");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        if (!script.toFile().setExecutable(true)) {
+            throw new IllegalStateException("'" + script + "' cannot be made executable");
+        }
+        for (String who : List.of("worker", "executor")) {
+            builder.config("spark." + who + ".resource.gpu.amount", "1")
+                    .config("spark." + who + ".resource.gpu.discoveryScript", script.toString());
+        }
+        builder.config("spark.task.resource.gpu.amount", "1");
     }
 
     /** Waits for executors to be there, no more and no fewer. */

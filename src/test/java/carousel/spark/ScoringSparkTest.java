@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import carousel.data.SeriesScaling;
+import carousel.engine.EngineException;
 import carousel.engine.Loss;
 import carousel.format.ModelFile;
 import com.google.gson.JsonObject;
@@ -26,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.LongStream;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
 import org.apache.spark.ml.Pipeline;
 import org.apache.spark.ml.PipelineModel;
@@ -348,6 +350,69 @@ class ScoringSparkTest {
         assertEquals(2, left.value());
     }
 
+    /** Passes rows on, and throws in the midst of a partition the first time that it is computed. */
+    private static final class Stumbling implements MapPartitionsFunction<Row, Row> {
+        private static final long serialVersionUID = 1;
+
+        private final int after;
+        private final String again;
+
+        Stumbling(int after, Path again) {
+            this.after = after;
+            this.again = again.toString();
+        }
+
+        @Override
+        public Iterator<Row> call(Iterator<Row> rows) throws IOException {
+            TaskContext task = TaskContext.get();
+            if (task.attemptNumber() > 0) {
+                Files.writeString(Path.of(again), "");
+            }
+            return new Iterator<>() {
+                private int count;
+
+                @Override
+                public boolean hasNext() {
+                    return rows.hasNext();
+                }
+
+                @Override
+                public Row next() {
+                    if (task.attemptNumber() == 0 && count++ == after) {
+                        throw new IllegalStateException("a task that a test has fail");
+                    }
+                    return rows.next();
+                }
+            };
+        }
+    }
+
+    /** The batches before it throws are scored twice, and bad records are met twice; all are counted once. */
+    @Test
+    void aTaskThatThrowsAndIsTriedAgainScoresEachRowOnce() throws IOException {
+        Path again = folder.resolve("again");
+        Dataset<Row> table = poisoned().repartition(2, functions.col("id"));
+        LongAccumulator scored = spark.sparkContext().longAccumulator("scored");
+        LongAccumulator left = spark.sparkContext().longAccumulator("left out");
+        // A batch of one has windows of 16 rows.
+        List<Row> rows = sorted(scorer(classes, SequenceColumns.arrays("x"))
+                .withLoss(Loss.SOFTMAX_CROSS_ENTROPY)
+                .withBatchSize(1)
+                .withBadRecords(BadRecords.SKIP)
+                .score(
+                        table.mapPartitions(new Stumbling(24, again), Encoders.row(table.schema())),
+                        new Scoring.Counts(scored, left, null)));
+        assertTrue(Files.exists(again), "no task was tried again");
+        assertEquals(
+                LongStream.range(0, 60)
+                        .filter(id -> id != 17 && id != 40)
+                        .boxed()
+                        .toList(),
+                rows.stream().map(row -> row.<Long>getAs("id")).toList());
+        assertEquals(58, scored.value());
+        assertEquals(2, left.value());
+    }
+
     private static String refusal(SequenceScorer scorer, Dataset<Row> table) {
         return assertThrows(ClusterException.class, () -> scorer.score(table)).getMessage();
     }
@@ -371,6 +436,13 @@ class ScoringSparkTest {
                                 () -> scorer(classes, SequenceColumns.grouped("id", "t", "a", "b", "c")))
                         .getMessage());
         assertThrows(ClusterException.class, () -> scorer.withBatchSize(0));
+        assertTrue(assertThrows(EngineException.class, () -> scorer.withEngine("foo"))
+                .getMessage()
+                .startsWith("there is no engine 'foo' in this build: choose auto, "));
+        assertTrue(assertThrows(
+                        EngineException.class, () -> scorer.withEngine("cudnn").score(table))
+                .getMessage()
+                .startsWith("the engine 'cudnn' needs a GPU but Spark gave the task none"));
     }
 
     @Test

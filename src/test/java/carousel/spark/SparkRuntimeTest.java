@@ -101,4 +101,22 @@ class SparkRuntimeTest {
             assertTrue(out.toString().contains("--bad-records"), out::toString);
         }
     }
+
+    /** The jar for Spark, which logs with Spark's library, started without it. */
+    @Test
+    void withoutALibraryToLogWithTheCommandLineSaysWhatToStart() throws ReflectiveOperationException, IOException {
+        try (URLClassLoader loader = without(jar -> isSparks(jar) || jar.startsWith("slf4j-"))) {
+            Method run = loader.loadClass("carousel.cli.Main")
+                    .getDeclaredMethod("run", PrintWriter.class, PrintWriter.class, String[].class);
+            run.setAccessible(true);
+            StringWriter err = new StringWriter();
+            assertEquals(1, run.invoke(null, new PrintWriter(new StringWriter()), new PrintWriter(err), new String[] {
+                "doctor"
+            }));
+            assertEquals(
+                    "carousel: a library is not on the class path (org/slf4j/LoggerFactory): start bin/carousel, which has it"
+                            + " beside, or give carousel-spark.jar to spark-submit\n",
+                    err.toString());
+        }
+    }
 }

@@ -37,6 +37,12 @@ class SparkSubmitSparkTest {
 
     /** What {@code bin/spark-submit} does: its launcher starts this class with these options. */
     private static Ended submit(Path folder, String... arguments) throws IOException, InterruptedException {
+        return submitAndStop(folder, null, arguments);
+    }
+
+    /** @param last the beginning of the line after which the command is told to end; null to let it end by itself */
+    private static Ended submitAndStop(Path folder, String last, String... arguments)
+            throws IOException, InterruptedException {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
@@ -64,6 +70,14 @@ class SparkSubmitSparkTest {
                 .redirectError(err)
                 .start();
         try {
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(MOST_SECONDS);
+            while (last != null && !Files.readString(out.toPath()).contains("\n" + last)) {
+                assertTrue(process.isAlive() && System.nanoTime() < end, () -> "there is no line " + last);
+                Thread.sleep(50);
+            }
+            if (last != null) {
+                process.destroy();
+            }
             assertTrue(process.waitFor(MOST_SECONDS, TimeUnit.SECONDS), "the command does not end");
         } finally {
             process.destroyForcibly();
@@ -113,5 +127,51 @@ class SparkSubmitSparkTest {
                         .state()
                         .step());
         ModelFile.read(run.resolve(RunFolder.MODEL));
+    }
+
+    /** On SIGTERM, which Spark would end its context on at once. */
+    @Test
+    void aRunThatIsToldToEndFinishesItsStep(@TempDir Path folder) throws Exception {
+        StringBuilder table = new StringBuilder();
+        for (int k = 0; k < 40; k++) {
+            table.append(k % 2 == 0 ? "slow" : "fast")
+                    .append(",0.5,")
+                    .append(k % 7)
+                    .append(",0.25\n");
+        }
+        Files.writeString(folder.resolve("waves.csv"), table);
+        Ended told = submitAndStop(
+                folder,
+                "Step 3/",
+                "spark",
+                "train",
+                "--task",
+                "sequences",
+                "--label",
+                "first",
+                "--data",
+                "waves.csv",
+                "--hidden",
+                "4",
+                "--batch",
+                "8",
+                "--partitions",
+                "2",
+                "--steps",
+                "100000",
+                "--display-step",
+                "1",
+                "--checkpoint-steps",
+                "100000",
+                "--out",
+                "run");
+        assertEquals(128 + 15, told.code(), told.err());
+        assertTrue(told.err().contains("carousel: finishing the step and writing a checkpoint"), told.err());
+        long step = Checkpoint.read(folder.resolve("run").resolve(RunFolder.CHECKPOINT))
+                .checkpoint()
+                .state()
+                .step();
+        assertTrue(step >= 3, "step " + step);
+        assertTrue(told.out().contains("\nStopped after step " + step + " of 100000; go on with: "), told.out());
     }
 }

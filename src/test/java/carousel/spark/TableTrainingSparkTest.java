@@ -9,6 +9,7 @@ import carousel.data.Batch;
 import carousel.data.SequenceDataset;
 import carousel.data.ShuffledBatches;
 import carousel.engine.Engine;
+import carousel.engine.EngineException;
 import carousel.engine.Engines;
 import carousel.engine.Loss;
 import carousel.layer.Dense;
@@ -241,6 +242,14 @@ class TableTrainingSparkTest {
         }
     }
 
+    private static String misfit(ClusterSteps steps, ModelSpec spec, Loss loss) {
+        try (Engine engine = Engines.open("reference");
+                Model model = Model.create(engine, spec, 1)) {
+            return assertThrows(ClusterException.class, () -> steps.begin(model, loss, Optimizer.sgd(0.1)))
+                    .getMessage();
+        }
+    }
+
     @Test
     void whatDoesNotFitIsSaid() {
         SparkSession session = LocalCluster.open(2);
@@ -254,6 +263,30 @@ class TableTrainingSparkTest {
                                 .open())
                 .getMessage()
                 .contains("'stpes'"));
+        assertEquals(
+                "sequences to train on should have a label or targets but a sequence in 'steps' has none: say with withLabel or"
+                        + " withTargets which columns they are in",
+                assertThrows(
+                                ClusterException.class,
+                                () -> steps(session, table, SequenceColumns.arrays("steps"))
+                                        .open())
+                        .getMessage());
+        assertThrows(
+                EngineException.class,
+                () -> steps(session, table, COLUMNS).engine("foo").open());
+        // What the model cannot learn from is said before a task has it.
+        try (ClusterSteps steps = steps(session, table, COLUMNS).open()) {
+            assertEquals(
+                    "the model reads (time, batch, 3) but the training data has 2 features a step: use the data it was made for",
+                    misfit(steps, ModelSpec.of(Form.sequence(3), Lstm.of(2), Dense.of(3)), Loss.SOFTMAX_CROSS_ENTROPY));
+            assertEquals(
+                    "the model tells 2 classes apart but the training data has 3: give its last layer as many outputs",
+                    misfit(steps, ModelSpec.of(Form.sequence(2), Lstm.of(2), Dense.of(2)), Loss.SOFTMAX_CROSS_ENTROPY));
+            assertTrue(
+                    misfit(steps, SPEC, Loss.MEAN_SQUARED_ERROR)
+                            .startsWith(
+                                    "the loss MEAN_SQUARED_ERROR compares outputs with targets but the training data has labels"));
+        }
         // Some partitions without rows are no matter, but all are.
         Dataset<Row> two = table(session, rows().subList(0, 14), 3);
         try (ClusterSteps steps = steps(session, two.filter("id < 13"), COLUMNS)
