@@ -17,7 +17,7 @@ final class EngineChoice {
             names = "--engine",
             paramLabel = "NAME",
             description =
-                    "auto, cudnn, fused, vector or reference; 'carousel doctor' lists what is available. Default: auto.")
+                    "auto, gpu, cudnn, fused, vector or reference; 'carousel doctor' lists what is available. Default: auto.")
     String engine;
 
     @Option(

@@ -90,6 +90,10 @@ public final class Main implements Runnable {
                     outOfMemory);
             return FAILURE;
         } catch (NoClassDefFoundError missing) {
+            if (!(missing.getCause() instanceof ClassNotFoundException)) {
+                // It is there and could not be made ready.
+                throw missing;
+            }
             // The jar for Spark logs with Spark's library.
             main.report(
                     err,

@@ -67,6 +67,7 @@ class ArchitectureTest {
             Map.entry("engine.cuda", 10),
             Map.entry("engine.cuda.cudnn", 8),
             Map.entry("engine.cuda.fused", 9),
+            Map.entry("engine.cuda.gpu", 5),
             Map.entry("layer", 10),
             Map.entry("optimizer", 4),
             Map.entry("data", 15),

@@ -58,7 +58,7 @@ class WithOneExecutorSparkTest {
                 .map(task -> Job.device(TaskContext.get()))
                 .collect();
         assertEquals(List.of(LocalCluster.DEVICE, LocalCluster.DEVICE, LocalCluster.DEVICE), devices);
-        for (String engine : List.of("cudnn", "fused")) {
+        for (String engine : List.of("cudnn", "fused", "gpu")) {
             EngineException refused = assertThrows(
                     EngineException.class,
                     () -> new Run(one, ClusterSettings.exact(1))

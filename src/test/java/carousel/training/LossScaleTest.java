@@ -154,7 +154,7 @@ class LossScaleTest {
 
     /** In real half precision the scale starts too high and comes down to where it fits. */
     @ParameterizedTest
-    @ValueSource(strings = {"fused", "cudnn"})
+    @ValueSource(strings = {"fused", "cudnn", "gpu"})
     void halfPrecisionFindsItsScaleAndLearns(String name) {
         AvailableEngines.assume(name);
         BatchSource source = new AddingProblem(6, 3).batches(16, 50);

@@ -19,6 +19,11 @@ public interface Attempts<W> extends AutoCloseable {
      */
     Map<String, Double> deviations(W way);
 
+    /** Whether some way did not show what it can for want of memory; asked before {@link #close}. */
+    default boolean poor() {
+        return false;
+    }
+
     @Override
     void close();
 
@@ -63,11 +68,6 @@ public interface Attempts<W> extends AutoCloseable {
                         what,
                         allowed));
             }
-        }
-
-        /** Whether a reason why a way is not used is nothing to be warned of. */
-        public boolean expected(String reason) {
-            return false;
         }
 
         @Override

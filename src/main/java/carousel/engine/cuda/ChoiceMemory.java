@@ -13,7 +13,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -55,6 +57,14 @@ public final class ChoiceMemory {
     private ChoiceMemory(Path file, String machine) {
         this.file = file;
         this.machine = machine;
+    }
+
+    /** Those of these properties that are set, for the end of what times depend on; nothing where none is. */
+    public static String settings(Collection<String> properties) {
+        return properties.stream()
+                .filter(name -> System.getProperty(name) != null)
+                .map(name -> ", " + name + "=" + System.getProperty(name).strip())
+                .collect(Collectors.joining());
     }
 
     /**

@@ -31,7 +31,7 @@ import org.slf4j.LoggerFactory;
  */
 final class CommandQueue implements AutoCloseable {
     /** Turned off with {@code -Dcarousel.cuda.graphs=false}. */
-    private static final String GRAPHS = "carousel.cuda.graphs";
+    static final String GRAPHS = "carousel.cuda.graphs";
 
     private static final Logger LOG = LoggerFactory.getLogger(CommandQueue.class);
 

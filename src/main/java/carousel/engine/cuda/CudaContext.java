@@ -3,6 +3,7 @@ package carousel.engine.cuda;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.locks.LockSupport;
 import jcuda.Pointer;
@@ -125,6 +126,11 @@ public final class CudaContext implements AutoCloseable {
     /** The device's name, as its maker has it. */
     public String name() {
         return name;
+    }
+
+    /** What all times depend on: the device, the driver, and how commands reach it; for a {@link ChoiceMemory}. */
+    public String machine() {
+        return name + ", driver " + CudaProbe.driverVersion() + ChoiceMemory.settings(List.of(CommandQueue.GRAPHS));
     }
 
     /** How many multiprocessors the device has. */

@@ -183,7 +183,7 @@ public abstract class CudaEngine implements Engine {
 
     @Override
     public String description() {
-        return name() + " (" + precision + " on " + context.name() + ", " + CudaProbe.versions() + ")";
+        return name() + " (" + precision + " on " + context.name() + ", " + CudaProbe.versions() + libraries() + ")";
     }
 
     @Override
@@ -784,6 +784,16 @@ public abstract class CudaEngine implements Engine {
     /** How many runs of commands have been replayed from a CUDA graph. */
     final long replays() {
         return queue.replays();
+    }
+
+    /** Forgets what was chosen where there was no memory to measure every way, and says whether there was any such choice. */
+    public boolean forgetPoorChoices() {
+        return false;
+    }
+
+    /** Libraries besides the driver that count, each behind a comma, for the {@link #description}. */
+    protected String libraries() {
+        return "";
     }
 
     /** What the LSTM's room holds besides tensors, given back before the device is. */

@@ -1,11 +1,14 @@
 package carousel.engine.cuda;
 
+import carousel.engine.LstmSpec;
 import carousel.tensor.OutOfTensorMemoryException;
 import carousel.tensor.Precision;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -26,6 +29,9 @@ public abstract class MeasuredChoice<S, W> {
     private final W sure;
     private final Supplier<ChoiceMemory> opening;
     private final Map<S, W> choices = new HashMap<>();
+    /** Of which some way was not measured for want of memory. */
+    private final Set<S> poor = new HashSet<>();
+
     private final Lines lines = new Lines();
     private ChoiceMemory memory;
 
@@ -46,6 +52,28 @@ public abstract class MeasuredChoice<S, W> {
         return lines.all();
     }
 
+    /** What of a stack counts for times, in words. */
+    public static String words(LstmSpec stack) {
+        return "C=" + stack.inputSize() + " H=" + stack.hiddenSize()
+                + (stack.projected() ? " P=" + stack.projectionSize() : "")
+                + (stack.layers() > 1 ? " layers=" + stack.layers() : "")
+                + (stack.direction().cells() > 1 ? " bidirectional" : "")
+                + (stack.bias() ? "" : " without bias")
+                + (stack.cellClip() > 0 ? " with clip" : "")
+                + (stack.dropout() > 0 ? " with dropout" : "");
+    }
+
+    /**
+     * Forgets choices for which there was no memory to measure every way, and says whether there were any: for when there is more memory
+     * again.
+     */
+    public final boolean forgetPoor() {
+        choices.keySet().removeAll(poor);
+        boolean any = !poor.isEmpty();
+        poor.clear();
+        return any;
+    }
+
     protected final Precision precision() {
         return precision;
     }
@@ -53,14 +81,16 @@ public abstract class MeasuredChoice<S, W> {
     /** The name of a way. */
     protected abstract String word(W way);
 
-    /** The way that is so called, where it is one that may be taken. */
-    protected abstract Optional<W> way(String word, List<W> candidates);
-
     /** Opens what it takes to try ways on a shape. */
     protected abstract Attempts<W> open(S shape);
 
+    /** Whether a reason why a way is not used is nothing to be warned of. */
+    protected boolean expected(String reason) {
+        return false;
+    }
+
     /** What is done with them. */
-    protected abstract Attempts.CheckedCourse<W> course(S shape, Attempts<W> attempts);
+    protected abstract Race.Course<W> course(S shape, Attempts<W> attempts);
 
     /**
      * The way for a shape that has not come up before.
@@ -97,7 +127,10 @@ public abstract class MeasuredChoice<S, W> {
             memory = opening.get();
         }
         String key = precision + " " + shape;
-        Optional<W> recalled = memory.recall(key).flatMap(word -> way(word, candidates));
+        Optional<W> recalled = memory.recall(key)
+                .flatMap(word -> candidates.stream()
+                        .filter(way -> word(way).equals(word))
+                        .findFirst());
         if (recalled.isPresent()) {
             why.append(", as remembered in ").append(memory.place());
             return recalled.get();
@@ -107,11 +140,16 @@ public abstract class MeasuredChoice<S, W> {
             result = race(shape, candidates);
         } catch (OutOfTensorMemoryException tooLarge) {
             LOG.debug("no memory to measure {}", shape, tooLarge);
+            LOG.warn("{} {}: {}, since there is no memory to measure another", title, shape, word(sure));
+            poor.add(shape);
             why.append(", the others not measured for want of memory");
             return sure;
         }
         why.append(result.times());
-        if (result.complete()) {
+        if (!result.complete()) {
+            poor.add(shape);
+        } else if (result.failed().values().stream().allMatch(this::expected)) {
+            // Otherwise it is measured again, and said again, in the next process.
             memory.remember(key, word(result.best()));
         }
         return result.best();
@@ -120,14 +158,13 @@ public abstract class MeasuredChoice<S, W> {
     /** Runs these on a shape. */
     protected final Race.Result<W> race(S shape, List<W> ways) {
         try (Attempts<W> attempts = open(shape)) {
-            Attempts.CheckedCourse<W> course = course(shape, attempts);
-            Race.Result<W> result = new Race<>(sure, this::word, course).run(ways);
+            Race.Result<W> result = new Race<>(sure, this::word, course(shape, attempts)).run(ways);
             result.failed().forEach((way, reason) -> {
-                if (!course.expected(reason)) {
+                if (!expected(reason)) {
                     LOG.warn("{} is not used for {}: {}", word(way), shape, reason);
                 }
             });
-            return result;
+            return attempts.poor() ? new Race.Result<>(result.best(), result.times(), result.failed(), false) : result;
         }
     }
 }

@@ -52,7 +52,7 @@ public abstract class Rehearsal<W> implements Attempts<W> {
     private final LstmInput input;
     private final LstmOutput gradient;
     private Tried<W> expected;
-    /** One way after the other, so that memory is needed for two only. */
+    /** One way after the other, so that only two have their results in memory. */
     private Tried<W> other;
 
     /** One way with its memory. */
@@ -101,14 +101,16 @@ public abstract class Rehearsal<W> implements Attempts<W> {
      *
      * @param summands of a gate's pre-activation
      */
-    public static double allowed(Precision precision, int summands, int timeSteps) {
+    public static double allowed(Precision precision, long summands, int timeSteps) {
         double product = precision.epsilon() + SINGLE * Math.sqrt(summands + CELL);
         return FACTOR * product * Math.sqrt(1 + Math.log(timeSteps));
     }
 
-    /** The same for a whole stack, whose layers hand their errors on. */
-    public static double allowed(Precision precision, LstmSpec stack, int timeSteps) {
-        return stack.layers() * allowed(precision, stack.hiddenSize() + stack.inputSize(), timeSteps);
+    /** The same for a whole stack, whose layers hand their errors on, with its gradients of parameters, sums over all steps and sequences. */
+    public static double allowed(Precision precision, LstmSpec stack, Sizes sizes) {
+        long rows = (long) sizes.timeSteps() * sizes.batchSize();
+        long summands = stack.hiddenSize() + stack.inputSize() + rows;
+        return stack.layers() * allowed(precision, summands, sizes.timeSteps());
     }
 
     /** Numbers in [-size, size], those of a block again and again. */
@@ -151,7 +153,8 @@ public abstract class Rehearsal<W> implements Attempts<W> {
     protected abstract Pass open(W way, Scope room);
 
     /**
-     * A pass that gives outputs and, in training, the gradients of parameters and inputs.
+     * A pass that gives outputs and last states and, in training, the gradients of parameters, inputs and first states; there parameters count
+     * as changed before each pass, as they are by every step.
      *
      * @param forward runs the stack
      * @param backward goes back through it; null in inference
@@ -160,16 +163,21 @@ public abstract class Rehearsal<W> implements Attempts<W> {
             Scope room, Consumer<LstmOutput> forward, BiConsumer<Tensor, LstmInputGradient> backward) {
         boolean training = backward != null;
         Tensor y = room.allocate("y", sizes.timeSteps(), sizes.batchSize(), spec.sequenceWidth());
+        LstmState last = room(room, "last");
+        LstmState first = training ? room(room, "first") : null;
         Tensor dx = training ? room.allocate("dx", sizes.timeSteps(), sizes.batchSize(), spec.inputSize()) : null;
         Tensor gradients = training ? room.allocate("gradients", parameters.type(), parameters.shape()) : null;
         return new Pass() {
             @Override
             public void run() {
-                forward.accept(new LstmOutput(y, null));
+                if (training) {
+                    engine.output(parameters);
+                }
+                forward.accept(new LstmOutput(y, last));
                 if (training) {
                     // They are added to.
                     engine.fill(gradients, 0);
-                    backward.accept(gradients, new LstmInputGradient(dx, null));
+                    backward.accept(gradients, new LstmInputGradient(dx, first));
                 }
             }
 
@@ -177,13 +185,23 @@ public abstract class Rehearsal<W> implements Attempts<W> {
             public Map<String, List<Tensor>> results() {
                 Map<String, List<Tensor>> results = new LinkedHashMap<>();
                 results.put("y", List.of(y));
+                results.put("the last h", List.of(last.h()));
+                results.put("the last c", List.of(last.c()));
                 if (training) {
+                    results.put("dh", List.of(first.h()));
+                    results.put("dc", List.of(first.c()));
                     results.put("dx", List.of(dx));
                     results.put("the gradients of parameters", List.of(gradients));
                 }
                 return results;
             }
         };
+    }
+
+    private LstmState room(Scope room, String name) {
+        return new LstmState(
+                room.allocate(name + " h", spec.states(), sizes.batchSize(), spec.outputSize()),
+                room.allocate(name + " c", spec.states(), sizes.batchSize(), spec.hiddenSize()));
     }
 
     /** Waits for a pass of a way that is not the sure one. */

@@ -5,10 +5,11 @@ import carousel.engine.LstmSpec;
 import carousel.engine.cuda.Attempts;
 import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.MeasuredChoice;
+import carousel.engine.cuda.Race;
 import carousel.engine.cuda.Rehearsal;
+import carousel.engine.cuda.Sizes;
 import carousel.tensor.Precision;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
 
@@ -32,11 +33,8 @@ final class AlgorithmChoice extends MeasuredChoice<AlgorithmChoice.Shape, Algori
     record Shape(LstmSpec stack, int timeSteps, int batchSize, boolean whole, boolean training) {
         @Override
         public String toString() {
-            return "C=" + stack.inputSize() + " H=" + stack.hiddenSize()
-                    + (stack.projected() ? " P=" + stack.projectionSize() : "")
-                    + (stack.layers() > 1 ? " layers=" + stack.layers() : "")
-                    + (stack.direction().cells() > 1 ? " bidirectional" : "") + " T=" + timeSteps + " N=" + batchSize
-                    + (whole ? "" : " with lengths") + (training ? " training" : " inference");
+            return words(stack) + " T=" + timeSteps + " N=" + batchSize + (whole ? "" : " with lengths")
+                    + (training ? " training" : " inference");
         }
     }
 
@@ -76,20 +74,13 @@ final class AlgorithmChoice extends MeasuredChoice<AlgorithmChoice.Shape, Algori
     }
 
     @Override
-    protected Optional<Algorithm> way(String word, List<Algorithm> candidates) {
-        return candidates.stream()
-                .filter(algorithm -> algorithm.word().equals(word))
-                .findFirst();
-    }
-
-    @Override
     protected Attempts<Algorithm> open(Shape shape) {
         return trial.open(shape);
     }
 
     @Override
-    protected Attempts.CheckedCourse<Algorithm> course(Shape shape, Attempts<Algorithm> attempts) {
-        double allowed = Rehearsal.allowed(precision(), shape.stack(), shape.timeSteps());
+    protected Race.Course<Algorithm> course(Shape shape, Attempts<Algorithm> attempts) {
+        double allowed = Rehearsal.allowed(precision(), shape.stack(), new Sizes(shape.timeSteps(), shape.batchSize()));
         return new Attempts.CheckedCourse<>(attempts, Algorithm.STANDARD, "the standard algorithm", allowed) {
             @Override
             public boolean harmless(EngineException failure) {
@@ -100,12 +91,12 @@ final class AlgorithmChoice extends MeasuredChoice<AlgorithmChoice.Shape, Algori
             public String reason(EngineException failure) {
                 return Dnn.notTaken(failure) ? NOT_TAKEN : super.reason(failure);
             }
-
-            @Override
-            public boolean expected(String reason) {
-                return reason.equals(NOT_TAKEN);
-            }
         };
+    }
+
+    @Override
+    protected boolean expected(String reason) {
+        return reason.equals(NOT_TAKEN);
     }
 
     @Override

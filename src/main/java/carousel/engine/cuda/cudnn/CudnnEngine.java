@@ -101,8 +101,7 @@ final class CudnnEngine extends CudaEngine {
         return new AlgorithmChoice(
                 pinned,
                 precision(),
-                () -> ChoiceMemory.of("cuDNN's algorithms on " + context().name() + ", driver "
-                        + CudaProbe.driverVersion() + ", " + CudaProbe.cudnnVersion()),
+                () -> ChoiceMemory.of("cuDNN's algorithms on " + context().machine() + ", " + CudaProbe.cudnnVersion()),
                 Trial::new);
     }
 
@@ -112,14 +111,19 @@ final class CudnnEngine extends CudaEngine {
     }
 
     @Override
-    public String description() {
-        return super.description().replaceFirst("\\)$", ", " + CudaProbe.cudnnVersion() + ")");
+    protected String libraries() {
+        return ", " + CudaProbe.cudnnVersion();
     }
 
     /** For each shape so far, a line that says which of cuDNN's algorithms runs it and why. */
     @Override
     public List<String> notes() {
         return choice.lines();
+    }
+
+    @Override
+    public boolean forgetPoorChoices() {
+        return choice.forgetPoor();
     }
 
     @Override

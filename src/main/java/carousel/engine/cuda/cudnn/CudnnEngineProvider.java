@@ -4,9 +4,11 @@ import carousel.engine.Engine;
 import carousel.engine.EngineException;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
+import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.CudaProbe;
 import carousel.tensor.Precision;
+import java.util.List;
 import java.util.Optional;
 
 /** Opens the {@link CudnnEngine} on machines with an NVIDIA GPU, cuBLAS and cuDNN 9. */
@@ -31,6 +33,11 @@ public final class CudnnEngineProvider implements EngineProvider {
     @Override
     public Optional<Throwable> unavailable() {
         return CudaProbe.withoutCudnn();
+    }
+
+    /** What the engine's times depend on besides the machine: cuDNN, and a property that is set. */
+    public static String version() {
+        return CudaProbe.cudnnVersion() + ChoiceMemory.settings(List.of(Algorithm.PROPERTY));
     }
 
     /** Whether cuDNN has LSTMs in a precision. */

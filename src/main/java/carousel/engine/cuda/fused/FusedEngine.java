@@ -17,11 +17,11 @@ import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
 import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.CudaEngine;
-import carousel.engine.cuda.CudaProbe;
 import carousel.engine.cuda.DeviceStorage;
 import carousel.engine.cuda.Kernels;
 import carousel.engine.cuda.Lines;
 import carousel.engine.cuda.Rehearsal;
+import carousel.engine.cuda.Release;
 import carousel.engine.cuda.Sizes;
 import carousel.tensor.ElementType;
 import carousel.tensor.Precision;
@@ -123,8 +123,13 @@ final class FusedEngine extends CudaEngine {
     FusedEngine(EngineOptions options, Precision precision, Optional<FusedPath> pinned, Duration patience) {
         super(options, precision, precision.operands());
         this.patience = patience;
-        this.gpu = Gpu.of(context());
-        this.choice = new PathChoice(pinned, precision, gpu, this::memoryOfPaths, Trial::new);
+        try {
+            this.gpu = Gpu.of(context());
+            this.choice = new PathChoice(pinned, precision, gpu, this::memoryOfPaths, Trial::new);
+        } catch (RuntimeException | Error failure) {
+            Release.after(failure, this::close);
+            throw failure;
+        }
     }
 
     /** Joins an engine that is open and {@linkplain #operands multiplies} the precision's operands. */
@@ -137,8 +142,7 @@ final class FusedEngine extends CudaEngine {
 
     /** What was measured before with this device, this driver and these kernels. */
     private ChoiceMemory memoryOfPaths() {
-        return ChoiceMemory.of("paths on " + context().name() + ", driver " + CudaProbe.driverVersion() + ", kernels "
-                + FusedEngineProvider.kernels());
+        return ChoiceMemory.of("paths on " + context().machine() + ", " + FusedEngineProvider.kernels());
     }
 
     /** For each shape so far, a line that says which path runs it and why; then one for each stack whose layers go side by side. */
@@ -182,6 +186,11 @@ final class FusedEngine extends CudaEngine {
     @Override
     public String name() {
         return FusedEngineProvider.NAME;
+    }
+
+    @Override
+    public boolean forgetPoorChoices() {
+        return choice.forgetPoor();
     }
 
     /** It computes every specification. */

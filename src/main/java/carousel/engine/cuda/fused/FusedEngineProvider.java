@@ -3,11 +3,14 @@ package carousel.engine.cuda.fused;
 import carousel.engine.Engine;
 import carousel.engine.EngineOptions;
 import carousel.engine.EngineProvider;
+import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.CudaProbe;
 import carousel.engine.cuda.Kernels;
 import carousel.tensor.Precision;
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /** Opens the {@link FusedEngine} on machines with an NVIDIA GPU and cuBLAS. */
 public final class FusedEngineProvider implements EngineProvider {
@@ -33,9 +36,16 @@ public final class FusedEngineProvider implements EngineProvider {
         return CudaProbe.unavailable();
     }
 
-    /** What stands for the kernels with resident weights: another text where they are others. */
-    public static String kernels() {
-        return Kernels.digest(ResidentKernel.FILES.toArray(String[]::new));
+    /** Which kernels there are: another text where they are others. */
+    static String kernels() {
+        return "kernels "
+                + Kernels.digest(Stream.concat(ResidentKernel.FILES.stream(), Stream.of("lstm_pointwise"))
+                        .toArray(String[]::new));
+    }
+
+    /** What the engine's times depend on besides the machine: its kernels, and properties that are set. */
+    public static String version() {
+        return kernels() + ChoiceMemory.settings(List.of(FusedPath.PROPERTY, Wavefront.PROPERTY));
     }
 
     @Override

@@ -3,6 +3,7 @@ package carousel.engine.cuda.fused;
 import carousel.engine.cuda.Attempts;
 import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.MeasuredChoice;
+import carousel.engine.cuda.Race;
 import carousel.engine.cuda.Rehearsal;
 import carousel.engine.cuda.Sizes;
 import carousel.tensor.OutOfTensorMemoryException;
@@ -111,18 +112,12 @@ final class PathChoice extends MeasuredChoice<PathChoice.Shape, Optional<Residen
     }
 
     @Override
-    protected Optional<Optional<ResidentKernel>> way(String word, List<Optional<ResidentKernel>> candidates) {
-        return candidates.stream().filter(kernel -> word(kernel).equals(word)).findFirst();
-    }
-
-    @Override
     protected Attempts<Optional<ResidentKernel>> open(Shape shape) {
         return trial.open(shape);
     }
 
     @Override
-    protected Attempts.CheckedCourse<Optional<ResidentKernel>> course(
-            Shape shape, Attempts<Optional<ResidentKernel>> attempts) {
+    protected Race.Course<Optional<ResidentKernel>> course(Shape shape, Attempts<Optional<ResidentKernel>> attempts) {
         return new Attempts.CheckedCourse<>(
                 attempts, Optional.empty(), "the pointwise path", allowed(precision(), shape));
     }

@@ -20,6 +20,7 @@ import carousel.tensor.Precision;
 import carousel.tensor.Scope;
 import carousel.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -51,8 +52,8 @@ final class GpuEngine extends CudaEngine {
     }
 
     private ChoiceMemory memoryOfRivals() {
-        return ChoiceMemory.of("engines on " + context().name() + ", driver " + CudaProbe.driverVersion() + ", "
-                + CudaProbe.cudnnVersion() + ", kernels " + FusedEngineProvider.kernels());
+        return ChoiceMemory.of("engines on " + context().machine() + ", " + CudnnEngineProvider.version() + ", "
+                + FusedEngineProvider.version());
     }
 
     @Override
@@ -61,8 +62,8 @@ final class GpuEngine extends CudaEngine {
     }
 
     @Override
-    public String description() {
-        return super.description().replaceFirst("\\)$", ", " + CudaProbe.cudnnVersion() + ")");
+    protected String libraries() {
+        return ", " + CudaProbe.cudnnVersion();
     }
 
     /** For each shape so far, a line that says who runs it and why; then what both say of their own choices. */
@@ -94,9 +95,16 @@ final class GpuEngine extends CudaEngine {
         return choice.of(new RivalChoice.Shape(
                 input.dropout() == null ? spec.withDropout(0) : spec,
                 new Sizes(input.x().shape().extent(0), input.x().shape().extent(1)),
-                input.lengths() == null && input.deviceLengths() == null,
+                isWhole(input),
                 training,
                 cudnn.refusal(spec).orElse(null)));
+    }
+
+    /** Lengths that are on the device are not looked at. */
+    private static boolean isWhole(LstmInput input) {
+        int timeSteps = input.x().shape().extent(0);
+        return input.deviceLengths() == null
+                && (input.lengths() == null || Arrays.stream(input.lengths()).allMatch(length -> length == timeSteps));
     }
 
     @Override
@@ -143,6 +151,12 @@ final class GpuEngine extends CudaEngine {
         Both(RivalChoice.Shape shape) {
             super(GpuEngine.this, Rival.FUSED, shape.spec(), shape.sizes(), shape.whole());
             this.training = shape.training();
+        }
+
+        /** While both are tried there is little memory for what each tries itself. */
+        @Override
+        public boolean poor() {
+            return fused.forgetPoorChoices() | cudnn.forgetPoorChoices();
         }
 
         @Override

@@ -4,6 +4,7 @@ import carousel.engine.LstmSpec;
 import carousel.engine.cuda.Attempts;
 import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.MeasuredChoice;
+import carousel.engine.cuda.Race;
 import carousel.engine.cuda.Rehearsal;
 import carousel.engine.cuda.Sizes;
 import carousel.tensor.Precision;
@@ -37,14 +38,8 @@ final class RivalChoice extends MeasuredChoice<RivalChoice.Shape, Rival> {
 
         @Override
         public String toString() {
-            return "C=" + spec.inputSize() + " H=" + spec.hiddenSize()
-                    + (spec.projected() ? " P=" + spec.projectionSize() : "")
-                    + (spec.layers() > 1 ? " layers=" + spec.layers() : "")
-                    + (spec.direction().cells() > 1 ? " bidirectional" : "")
-                    + (spec.bias() ? "" : " without bias")
-                    + (spec.cellClip() > 0 ? " with clip" : "")
-                    + (spec.dropout() > 0 ? " with dropout" : "") + " T<=" + sizes.timeSteps() + " N<="
-                    + sizes.batchSize() + (whole ? "" : " with lengths") + (training ? " training" : " inference");
+            return words(spec) + " T<=" + sizes.timeSteps() + " N<=" + sizes.batchSize()
+                    + (whole ? "" : " with lengths") + (training ? " training" : " inference");
         }
     }
 
@@ -74,19 +69,13 @@ final class RivalChoice extends MeasuredChoice<RivalChoice.Shape, Rival> {
     }
 
     @Override
-    protected Optional<Rival> way(String word, List<Rival> candidates) {
-        return candidates.stream().filter(rival -> rival.word().equals(word)).findFirst();
-    }
-
-    @Override
     protected Attempts<Rival> open(Shape shape) {
         return trial.open(shape);
     }
 
     @Override
-    protected Attempts.CheckedCourse<Rival> course(Shape shape, Attempts<Rival> attempts) {
-        double allowed =
-                Rehearsal.allowed(precision(), shape.spec(), shape.sizes().timeSteps());
+    protected Race.Course<Rival> course(Shape shape, Attempts<Rival> attempts) {
+        double allowed = Rehearsal.allowed(precision(), shape.spec(), shape.sizes());
         return new Attempts.CheckedCourse<>(attempts, Rival.FUSED, "the fused kernels", allowed);
     }
 

@@ -4,6 +4,7 @@ import static carousel.fixture.Refusals.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import carousel.engine.Direction;
 import carousel.engine.EngineException;
 import carousel.engine.LstmSpec;
 import carousel.engine.cuda.Attempts;
@@ -15,9 +16,12 @@ import carousel.tensor.Precision;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -109,6 +113,34 @@ class AlgorithmChoiceTest {
         assertEquals(6, calls.size());
     }
 
+    /** Two shapes that share a choice, or a memory, would be run by what was tried on one of them. */
+    @Test
+    void everyPartOfAShapeCounts() {
+        LstmSpec spec = LstmSpec.of(3, 200);
+        Set<String> words = new HashSet<>();
+        AlgorithmChoice choice = choice();
+        List<AlgorithmChoice.Shape> shapes = Stream.concat(
+                        Stream.of(
+                                        spec,
+                                        LstmSpec.of(4, 200),
+                                        LstmSpec.of(3, 201),
+                                        spec.withLayers(2),
+                                        spec.withDirection(Direction.BIDIRECTIONAL),
+                                        spec.withBias(false),
+                                        spec.withCellClip(1))
+                                .map(stack -> new AlgorithmChoice.Shape(stack, 7, 9, true, true)),
+                        Stream.of(
+                                new AlgorithmChoice.Shape(spec, 8, 9, true, true),
+                                new AlgorithmChoice.Shape(spec, 7, 8, true, true),
+                                new AlgorithmChoice.Shape(spec, 7, 9, true, false)))
+                .toList();
+        for (AlgorithmChoice.Shape shape : shapes) {
+            choice.of(shape);
+            assertTrue(words.add(shape.toString()), shape::toString);
+        }
+        assertEquals(3 * shapes.size(), calls.size());
+    }
+
     @Test
     void whatCannotRunIsMeasuredAnew() {
         ChoiceMemory memory = ChoiceMemory.of("a machine");
@@ -129,6 +161,9 @@ class AlgorithmChoiceTest {
         assertEquals(List.of("standard", "persist-dynamic"), calls, "what deviates is not measured");
         String line = choice.lines().get(0);
         assertTrue(line.contains("persist-static deviates from the standard algorithm by"), line);
+        calls.clear();
+        assertEquals(Algorithm.PERSIST_DYNAMIC, choice().of(SHAPE));
+        assertEquals(List.of("standard", "persist-dynamic"), calls, "another process sees it, and says it, again");
     }
 
     @Test

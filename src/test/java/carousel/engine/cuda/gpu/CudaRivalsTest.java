@@ -159,6 +159,43 @@ class CudaRivalsTest {
         }
     }
 
+    /** What was found out about one path of the fused kernels says nothing of the fastest. */
+    @Test
+    void settingsAreMeasuredByThemselves() {
+        try (Engine engine = open(Precision.FP32)) {
+            assertRight(SMALL, engine);
+        }
+        String mine = Property.with("carousel.fused.path", "resident", () -> {
+            try (Engine engine = open(Precision.FP32)) {
+                assertRight(SMALL, engine);
+                return engine.notes().get(0);
+            }
+        });
+        assertTrue(mine.contains(" ms against "), mine);
+        try (Engine engine = open(Precision.FP32)) {
+            assertRight(SMALL, engine);
+            assertTrue(engine.notes().get(0).contains(", as remembered in "), engine.notes()::toString);
+        }
+    }
+
+    /** An algorithm that is pinned and does not take lengths drops out of the race, and lengths that are all T are none. */
+    @Test
+    void pinnedAlgorithmThatDoesNotTakeLengthsDropsOut() {
+        Property.with("carousel.cudnn.algorithm", "persist-static", () -> {
+            try (Engine engine = open(Precision.FP32)) {
+                assertRight(SMALL.withLengths(3, 1), engine);
+                String line = engine.notes().get(0);
+                assertTrue(line.contains(" with lengths training: fused, "), line);
+                assertTrue(line.contains("cudnn fails (") && line.contains("different lengths"), line);
+                assertRight(SMALL.withLengths(3, 3), engine);
+                assertTrue(
+                        engine.notes().stream().anyMatch(note -> note.startsWith("C=2 H=5 T<=3 N<=8 training: ")),
+                        engine.notes()::toString);
+            }
+            return null;
+        });
+    }
+
     /** Each as it is tried: in every precision, with what counts in a shape, and without a way back. */
     @Test
     void everyPrecisionAndFormPassesTheCheck() {

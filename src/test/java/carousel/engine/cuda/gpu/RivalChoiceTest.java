@@ -2,6 +2,7 @@ package carousel.engine.cuda.gpu;
 
 import static carousel.fixture.Refusals.assertRefused;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -52,6 +53,7 @@ class RivalChoiceTest {
         private final Map<Rival, RuntimeException> failures = new EnumMap<>(Rival.class);
         private final List<String> calls = new ArrayList<>();
         private double deviation;
+        private boolean poor;
         private RuntimeException opening;
         private int open;
 
@@ -75,6 +77,11 @@ class RivalChoiceTest {
                 public Map<String, Double> deviations(Rival rival) {
                     assertEquals(Rival.CUDNN, rival);
                     return Map.of("y", 0.0, "dx", deviation);
+                }
+
+                @Override
+                public boolean poor() {
+                    return poor;
                 }
 
                 @Override
@@ -204,6 +211,29 @@ class RivalChoiceTest {
         assertEquals(Rival.FUSED, choice(null).of(SHAPE));
         trial.failures.clear();
         assertEquals(Rival.CUDNN, choice(null).of(SHAPE));
+    }
+
+    /** As where each of the two had no memory to find its own best way: the memory is there again when both are done. */
+    @Test
+    void raceOfThePoorIsNotRemembered() {
+        trial.poor = true;
+        RivalChoice choice = choice(null);
+        assertEquals(Rival.CUDNN, choice.of(SHAPE));
+        trial.poor = false;
+        assertTrue(choice.forgetPoor());
+        assertFalse(choice.forgetPoor());
+        trial.times.put(Rival.FUSED, 0.5f);
+        assertEquals(Rival.FUSED, choice.of(SHAPE));
+        assertEquals(Rival.FUSED, choice(null).of(SHAPE));
+        assertEquals(4, trial.calls.size());
+    }
+
+    /** Sums over all steps and sequences may differ by more than those of a gate. */
+    @Test
+    void longSumsMayBeFurtherApart() {
+        trial.deviation = 1e-4;
+        assertEquals(Rival.FUSED, choice(null).of(SHAPE));
+        assertEquals(Rival.CUDNN, choice(null).of(shape(SPEC, 1000, 256)));
     }
 
     @Test
