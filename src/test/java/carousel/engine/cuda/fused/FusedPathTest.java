@@ -464,7 +464,7 @@ class FusedPathTest {
             }
             faults.heal();
         }
-        Files.delete(file());
+        Files.deleteIfExists(file());
         String held = faults.held();
         FusedEngine engine = new FusedEngine(options, Precision.FP32, Optional.empty(), Duration.ofMillis(10));
         faults.hang(k);
