@@ -140,7 +140,7 @@ TEST(Emulation, FindsKernelsByNameAndFile) {
                  "lstm_resident", "lstm_resident_inputs", "lstm_cluster", "lstm_cluster_inputs", "lstm_grid"}) {
         all += emulation::kernels(file).size();
     }
-    EXPECT_EQ(all, 215u);
+    EXPECT_EQ(all, 219u);
 }
 
 TEST(Emulation, DrawsTheOrderOfThreadsFromTheSeed) {

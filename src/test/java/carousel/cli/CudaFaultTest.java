@@ -34,9 +34,11 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(value = 10, unit = TimeUnit.MINUTES)
 class CudaFaultTest {
     /** In the middle of a long loop of like calls, not each of them is tried. */
-    private static final int EACH_UP_TO = 40;
+    private static final int EACH_UP_TO = 16;
+    /** Of what opens and closes an engine, no call is like another. */
+    private static final int EACH_OTHER_UP_TO = 40;
 
-    private static final double GROWTH = 1.3;
+    private static final double GROWTH = 1.4;
     /** Of so many runs that failed, one is resumed: it takes as long as the failure. */
     private static final int RESUMED = 3;
     /** As cuDNN 9 numbers it. */
@@ -147,7 +149,8 @@ class CudaFaultTest {
 
         int tried = 0;
         List<String> sentences = new ArrayList<>();
-        for (double next = 1; ; next = next < EACH_UP_TO ? next + 1 : next * GROWTH) {
+        int each = kind == Kind.OTHER ? EACH_OTHER_UP_TO : EACH_UP_TO;
+        for (double next = 1; ; next = next < each ? next + 1 : next * GROWTH) {
             long k = (long) next;
             Path run = copy(begun, "run-" + k);
             faults.fail(kind, k);

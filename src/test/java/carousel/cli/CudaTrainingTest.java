@@ -89,7 +89,7 @@ class CudaTrainingTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"fused", "cudnn", "gpu"})
+    @ValueSource(strings = {"fused", "cudnn"})
     void picturesAreLearnedInEveryRecipe(String engine) throws IOException {
         AvailableEngines.assume(engine);
         for (String preset : new String[] {"keras", "tensorflow"}) {
