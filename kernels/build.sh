@@ -4,7 +4,7 @@
 #   kernels/build.sh            writes src/main/resources/carousel/engine/cuda/*.ptx
 #   kernels/build.sh --check    fails where what is checked in is not what the sources give; ends with 77 where it
 #                               cannot tell because another release of nvcc made it
-#   kernels/build.sh --report   registers, shared memory and spills of each kernel, as Markdown; fails on a spill
+#   kernels/build.sh --report   registers, shared memory and spills of each kernel as it is checked in, as Markdown; fails on a spill
 #   kernels/build.sh --into DIR writes the PTX into DIR
 #
 # NVCC names the compiler, nvcc from the PATH or /usr/local/cuda/bin unless told; ptxas is taken from beside it.
@@ -91,9 +91,8 @@ case ${1:-} in
         ptxas=$(dirname "$(readlink -f "$nvcc")")/ptxas
         [ -x "$ptxas" ] || ptxas=$(command -v ptxas || echo /usr/local/cuda/bin/ptxas)
         [ -x "$ptxas" ] || fail "there is no ptxas beside $nvcc"
-        build "$scratch"
         for target in "${reported[@]}"; do
-            for ptx in "$scratch"/*.ptx; do
+            for ptx in "$resources"/*.ptx; do
                 needed=$(architecture_of "$(basename "${ptx%.ptx}").cu")
                 [ "${target#sm_}" -ge "${needed#compute_}" ] || continue
                 "$ptxas" -arch="$target" -v -o /dev/null "$ptx" 2>&1

@@ -33,6 +33,9 @@ import org.slf4j.LoggerFactory;
 
 /** The kernels as they are shipped: NVIDIA's own assembler, which JCuda brings along, takes them on any machine. */
 class PtxTest {
+    /** How {@code build.sh --check} ends where it cannot tell. */
+    private static final int ANOTHER_NVCC = 77;
+
     private static final List<String> ARCHITECTURES = List.of("sm_75", "sm_80", "sm_90");
     private static final Pattern ARCHITECTURE = Pattern.compile("^// PTX for compute_(\\d+)", Pattern.MULTILINE);
     private static final Pattern ENTRY = Pattern.compile("\\.entry\\s+(\\w+)");
@@ -210,6 +213,7 @@ class PtxTest {
         check.getOutputStream().close();
         String said = new String(check.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertTrue(check.waitFor(5, TimeUnit.MINUTES), "nvcc takes too long");
+        Assumptions.assumeFalse(check.exitValue() == ANOTHER_NVCC, said);
         assertEquals(0, check.exitValue(), said);
     }
 }
