@@ -28,6 +28,16 @@ public interface Attempts<W> extends AutoCloseable {
     void close();
 
     /**
+     * Opens what it takes to try ways.
+     *
+     * @param <S> what they are tried on
+     * @param <W> a way
+     */
+    interface Trial<S, W> {
+        Attempts<W> open(S shape);
+    }
+
+    /**
      * A race in which every way but the sure one is compared with it before it is measured.
      *
      * @param <W> a way

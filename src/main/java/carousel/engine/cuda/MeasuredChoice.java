@@ -28,6 +28,7 @@ public abstract class MeasuredChoice<S, W> {
     private final Precision precision;
     private final W sure;
     private final Supplier<ChoiceMemory> opening;
+    private final Attempts.Trial<S, W> trial;
     private final Map<S, W> choices = new HashMap<>();
     /** Of which some way was not measured for want of memory. */
     private final Set<S> poor = new HashSet<>();
@@ -39,12 +40,15 @@ public abstract class MeasuredChoice<S, W> {
      * @param title of a line in the log: "fused path for"
      * @param sure the way that can always be taken
      * @param memory opened when it is needed
+     * @param trial opened to measure
      */
-    protected MeasuredChoice(String title, Precision precision, W sure, Supplier<ChoiceMemory> memory) {
+    protected MeasuredChoice(
+            String title, Precision precision, W sure, Supplier<ChoiceMemory> memory, Attempts.Trial<S, W> trial) {
         this.title = title;
         this.precision = precision;
         this.sure = sure;
         this.opening = memory;
+        this.trial = trial;
     }
 
     /** For each shape so far, or the last {@value Lines#MOST}, which way computes it and why. */
@@ -81,15 +85,12 @@ public abstract class MeasuredChoice<S, W> {
     /** The name of a way. */
     protected abstract String word(W way);
 
-    /** Opens what it takes to try ways on a shape. */
-    protected abstract Attempts<W> open(S shape);
-
     /** Whether a reason why a way is not used is nothing to be warned of. */
     protected boolean expected(String reason) {
         return false;
     }
 
-    /** What is done with them. */
+    /** What is done with ways that are tried. */
     protected abstract Race.Course<W> course(S shape, Attempts<W> attempts);
 
     /**
@@ -157,7 +158,7 @@ public abstract class MeasuredChoice<S, W> {
 
     /** Runs these on a shape. */
     protected final Race.Result<W> race(S shape, List<W> ways) {
-        try (Attempts<W> attempts = open(shape)) {
+        try (Attempts<W> attempts = trial.open(shape)) {
             Race.Result<W> result = new Race<>(sure, this::word, course(shape, attempts)).run(ways);
             result.failed().forEach((way, reason) -> {
                 if (!expected(reason)) {

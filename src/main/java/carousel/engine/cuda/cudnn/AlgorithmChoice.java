@@ -22,7 +22,6 @@ final class AlgorithmChoice extends MeasuredChoice<AlgorithmChoice.Shape, Algori
     private static final String NOT_TAKEN = "not taken";
 
     private final Optional<Algorithm> pinned;
-    private final Trial trial;
 
     /**
      * What decides which algorithm is the fastest.
@@ -38,19 +37,17 @@ final class AlgorithmChoice extends MeasuredChoice<AlgorithmChoice.Shape, Algori
         }
     }
 
-    /** Opens what it takes to try algorithms. */
-    interface Trial {
-        Attempts<Algorithm> open(Shape shape);
-    }
-
     /**
      * @param pinned the algorithm of all stacks; nothing for the fastest of each shape
      * @param memory opened when it is needed
      */
-    AlgorithmChoice(Optional<Algorithm> pinned, Precision precision, Supplier<ChoiceMemory> memory, Trial trial) {
-        super("cuDNN's algorithm for", precision, Algorithm.STANDARD, memory);
+    AlgorithmChoice(
+            Optional<Algorithm> pinned,
+            Precision precision,
+            Supplier<ChoiceMemory> memory,
+            Attempts.Trial<Shape, Algorithm> trial) {
+        super("cuDNN's algorithm for", precision, Algorithm.STANDARD, memory, trial);
         this.pinned = pinned;
-        this.trial = trial;
     }
 
     /** Why an algorithm cannot run these, if so. */
@@ -71,11 +68,6 @@ final class AlgorithmChoice extends MeasuredChoice<AlgorithmChoice.Shape, Algori
     @Override
     protected String word(Algorithm algorithm) {
         return algorithm.word();
-    }
-
-    @Override
-    protected Attempts<Algorithm> open(Shape shape) {
-        return trial.open(shape);
     }
 
     @Override

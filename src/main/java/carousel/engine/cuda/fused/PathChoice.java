@@ -30,7 +30,6 @@ final class PathChoice extends MeasuredChoice<PathChoice.Shape, Optional<Residen
 
     private final Optional<FusedPath> pinned;
     private final Gpu gpu;
-    private final Trial trial;
     /** Why a kernel that was asked for is not used; nothing where it is. */
     private final Map<ResidentKernel, Optional<String>> refusals = new HashMap<>();
 
@@ -80,20 +79,19 @@ final class PathChoice extends MeasuredChoice<PathChoice.Shape, Optional<Residen
         }
     }
 
-    /** Opens what it takes to try paths; nothing is the pointwise path. */
-    interface Trial {
-        Attempts<Optional<ResidentKernel>> open(Shape shape);
-    }
-
     /**
      * @param pinned the path of every layer that it fits; nothing for the fastest
      * @param memory opened when it is needed
      */
-    PathChoice(Optional<FusedPath> pinned, Precision precision, Gpu gpu, Supplier<ChoiceMemory> memory, Trial trial) {
-        super("fused path for", precision, Optional.empty(), memory);
+    PathChoice(
+            Optional<FusedPath> pinned,
+            Precision precision,
+            Gpu gpu,
+            Supplier<ChoiceMemory> memory,
+            Attempts.Trial<Shape, Optional<ResidentKernel>> trial) {
+        super("fused path for", precision, Optional.empty(), memory, trial);
         this.pinned = pinned;
         this.gpu = gpu;
-        this.trial = trial;
     }
 
     /** How far results of two paths may be apart, as a part of the largest. */
@@ -109,11 +107,6 @@ final class PathChoice extends MeasuredChoice<PathChoice.Shape, Optional<Residen
     @Override
     protected String word(Optional<ResidentKernel> kernel) {
         return kernel.map(ResidentKernel::path).orElse(FusedPath.POINTWISE).word();
-    }
-
-    @Override
-    protected Attempts<Optional<ResidentKernel>> open(Shape shape) {
-        return trial.open(shape);
     }
 
     @Override

@@ -8,6 +8,7 @@ import carousel.engine.LstmSpec;
 import carousel.engine.LstmTape;
 import carousel.engine.RandomKey;
 import carousel.engine.Shapes;
+import carousel.engine.cuda.Attempts;
 import carousel.engine.cuda.ChoiceMemory;
 import carousel.engine.cuda.CudaEngine;
 import carousel.engine.cuda.CudaProbe;
@@ -39,7 +40,11 @@ final class GpuEngine extends CudaEngine {
     }
 
     /** @param trial instead of measuring; null to measure */
-    GpuEngine(EngineOptions options, Precision precision, Optional<Rival> pinned, RivalChoice.Trial trial) {
+    GpuEngine(
+            EngineOptions options,
+            Precision precision,
+            Optional<Rival> pinned,
+            Attempts.Trial<RivalChoice.Shape, Rival> trial) {
         super(options, precision, precision.operands());
         try {
             fused = FusedEngineProvider.join(this);
@@ -97,7 +102,7 @@ final class GpuEngine extends CudaEngine {
                 new Sizes(input.x().shape().extent(0), input.x().shape().extent(1)),
                 isWhole(input),
                 training,
-                cudnn.refusal(spec).orElse(null)));
+                cudnn.refusal(spec).isEmpty()));
     }
 
     /** Lengths that are on the device are not looked at. */

@@ -19,7 +19,6 @@ import java.util.function.Supplier;
  */
 final class RivalChoice extends MeasuredChoice<RivalChoice.Shape, Rival> {
     private final Optional<Rival> pinned;
-    private final Trial trial;
 
     /**
      * What decides who is the faster one.
@@ -27,13 +26,12 @@ final class RivalChoice extends MeasuredChoice<RivalChoice.Shape, Rival> {
      * @param spec as it is in the call
      * @param whole whether all sequences have all time steps
      * @param training whether the backward pass is part of it
-     * @param refusal why cuDNN does not compute it; null where it does
+     * @param both whether cuDNN computes it too
      */
-    record Shape(LstmSpec spec, Sizes sizes, boolean whole, boolean training, String refusal) {
+    record Shape(LstmSpec spec, Sizes sizes, boolean whole, boolean training, boolean both) {
         /** The shape that stands for this one: sizes rounded up, and one rate for all dropout. */
         Shape rounded() {
-            return new Shape(
-                    spec.dropout() > 0 ? spec.withDropout(0.5) : spec, sizes.rounded(), whole, training, refusal);
+            return new Shape(spec.dropout() > 0 ? spec.withDropout(0.5) : spec, sizes.rounded(), whole, training, both);
         }
 
         @Override
@@ -43,19 +41,17 @@ final class RivalChoice extends MeasuredChoice<RivalChoice.Shape, Rival> {
         }
     }
 
-    /** Opens what it takes to try both. */
-    interface Trial {
-        Attempts<Rival> open(Shape shape);
-    }
-
     /**
      * @param pinned who runs all that it computes; nothing for the faster one of each shape
      * @param memory opened when it is needed
      */
-    RivalChoice(Optional<Rival> pinned, Precision precision, Supplier<ChoiceMemory> memory, Trial trial) {
-        super("on the GPU,", precision, Rival.FUSED, memory);
+    RivalChoice(
+            Optional<Rival> pinned,
+            Precision precision,
+            Supplier<ChoiceMemory> memory,
+            Attempts.Trial<Shape, Rival> trial) {
+        super("on the GPU,", precision, Rival.FUSED, memory, trial);
         this.pinned = pinned;
-        this.trial = trial;
     }
 
     /** Who runs a shape; measures where it must. */
@@ -69,11 +65,6 @@ final class RivalChoice extends MeasuredChoice<RivalChoice.Shape, Rival> {
     }
 
     @Override
-    protected Attempts<Rival> open(Shape shape) {
-        return trial.open(shape);
-    }
-
-    @Override
     protected Race.Course<Rival> course(Shape shape, Attempts<Rival> attempts) {
         double allowed = Rehearsal.allowed(precision(), shape.spec(), shape.sizes());
         return new Attempts.CheckedCourse<>(attempts, Rival.FUSED, "the fused kernels", allowed);
@@ -81,10 +72,10 @@ final class RivalChoice extends MeasuredChoice<RivalChoice.Shape, Rival> {
 
     @Override
     protected Rival choose(Shape shape, StringBuilder why) {
-        if (shape.refusal() == null && pinned.isPresent()) {
+        if (shape.both() && pinned.isPresent()) {
             why.append(", as ").append(Rival.PROPERTY).append(" asks for");
             return pinned.get();
         }
-        return fastest(shape, shape.refusal() == null ? List.of(Rival.values()) : List.of(Rival.FUSED), why);
+        return fastest(shape, shape.both() ? List.of(Rival.values()) : List.of(Rival.FUSED), why);
     }
 }

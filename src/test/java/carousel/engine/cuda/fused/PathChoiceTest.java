@@ -44,7 +44,7 @@ class PathChoiceTest {
     private final Fake trial = new Fake();
 
     /** Times and deviations by path, and who was tried. */
-    private static final class Fake implements PathChoice.Trial {
+    private static final class Fake implements Attempts.Trial<PathChoice.Shape, Optional<ResidentKernel>> {
         private final Map<FusedPath, Float> times = new HashMap<>(Map.of(
                 FusedPath.POINTWISE, 3f,
                 FusedPath.RESIDENT, 2f,

@@ -44,11 +44,11 @@ class RivalChoiceTest {
     private final Fake trial = new Fake();
 
     private static RivalChoice.Shape shape(LstmSpec spec, int timeSteps, int batchSize) {
-        return new RivalChoice.Shape(spec, new Sizes(timeSteps, batchSize), true, true, null);
+        return new RivalChoice.Shape(spec, new Sizes(timeSteps, batchSize), true, true, true);
     }
 
     /** Times and deviations, and who was tried. */
-    private static final class Fake implements RivalChoice.Trial {
+    private static final class Fake implements Attempts.Trial<RivalChoice.Shape, Rival> {
         private final Map<Rival, Float> times = new EnumMap<>(Map.of(Rival.FUSED, 2f, Rival.CUDNN, 1f));
         private final Map<Rival, RuntimeException> failures = new EnumMap<>(Rival.class);
         private final List<String> calls = new ArrayList<>();
@@ -154,8 +154,8 @@ class RivalChoiceTest {
                 shape(SPEC.withDropout(0.1), 7, 9),
                 shape(SPEC, 8, 9),
                 shape(SPEC, 7, 8),
-                new RivalChoice.Shape(SPEC, new Sizes(7, 9), false, true, null),
-                new RivalChoice.Shape(SPEC, new Sizes(7, 9), true, false, null));
+                new RivalChoice.Shape(SPEC, new Sizes(7, 9), false, true, true),
+                new RivalChoice.Shape(SPEC, new Sizes(7, 9), true, false, true));
         Set<String> words = new HashSet<>();
         RivalChoice choice = choice(null);
         for (RivalChoice.Shape shape : shapes) {
@@ -242,8 +242,7 @@ class RivalChoiceTest {
             RivalChoice choice = choice(pinned);
             assertEquals(
                     Rival.FUSED,
-                    choice.of(new RivalChoice.Shape(
-                            SPEC.withPeepholes(true), new Sizes(7, 9), true, true, "cuDNN does not")));
+                    choice.of(new RivalChoice.Shape(SPEC.withPeepholes(true), new Sizes(7, 9), true, true, false)));
             assertTrue(choice.lines().get(0).endsWith("fused, the only one that takes it"), choice.lines()::toString);
         }
         assertEquals(List.of(), trial.calls);
