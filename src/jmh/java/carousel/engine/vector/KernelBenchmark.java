@@ -65,7 +65,7 @@ public class KernelBenchmark {
     public String kernels;
 
     private final RandomSequence random = new RandomSequence(1, 0, 0);
-    private final float[] a = draw(ROWS * DEPTH);
+    private final float[] a = draw(2 * ROWS * DEPTH);
     private final float[] b = new float[LARGE];
     private final float[] start = draw(BLOCK);
     private final float[] sums = new float[DEPTH * BLOCK];
@@ -110,7 +110,8 @@ public class KernelBenchmark {
     /** A tile's share of the weights' gradients: 128 columns, 18 terms. */
     @Benchmark
     public float[] outerProduct(Work work) {
-        chosen.outerProduct(DEPTH, a, DEPTH, ROWS, b, LEAD, sums, 0, LEAD, ROWS * BLOCK);
+        int pitch = chosen.group() == 0 ? DEPTH : ROWS * Kernels.GROUP_PITCH;
+        chosen.outerProduct(DEPTH, a, pitch, ROWS, b, LEAD, sums, 0, LEAD, ROWS * BLOCK);
         work.gflop += PRODUCT;
         return sums;
     }

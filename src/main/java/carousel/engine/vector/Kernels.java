@@ -29,6 +29,9 @@ interface Kernels {
     /** Terms of one product, at most. */
     int MOST_TERMS = 512;
 
+    /** Numbers from row to row in a group of columns: a cache line holds two rows. */
+    int GROUP_PITCH = 8;
+
     /** Blocks of random numbers at a time, at most. */
     int DRAWN = 8;
 
@@ -93,7 +96,8 @@ interface Kernels {
      * {@code c[j][v] += sum_m a[m][j] * b[m][v]} for {@code j < columns}, {@code m < depth} in turn, {@code v < 4L}; at most {@link #MOST_TERMS}
      * terms.
      *
-     * @param a row m at {@code m * aPitch}
+     * @param a row m at {@code m * aPitch}; where {@link #group} is not 0, in groups of so many columns {@code aPitch} apart, each with row m at
+     *     {@code m * GROUP_PITCH}
      * @param b row m at {@code bAt + m * 4L}
      * @param c row j at {@code cAt + j * 4L}
      * @param next where in the array of b lies what will be wanted next, {@code nextCount} numbers; a hint
@@ -109,6 +113,18 @@ interface Kernels {
             int cAt,
             int next,
             int nextCount);
+
+    /** How many columns of its left factor {@link #outerProduct} wants side by side; 0 for all. */
+    int group();
+
+    /**
+     * Copies a row of a left factor into groups of columns.
+     *
+     * @param row with room for {@link #GROUP_PITCH} more, whose contents do not matter
+     * @param m which row
+     * @param aPitch from group to group
+     */
+    void intoGroups(float[] row, int columns, float[] a, int m, int aPitch);
 
     /** {@code c[v] += sum_m b[m][v]} for {@code m < depth} in turn, {@code v < 4L}; row m of b at {@code bAt + m * 4L}. */
     void rowSum(int depth, float[] b, int bAt, float[] c, int cAt);

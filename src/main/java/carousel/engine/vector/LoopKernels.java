@@ -252,6 +252,16 @@ final class LoopKernels implements Kernels {
     }
 
     @Override
+    public int group() {
+        return 0;
+    }
+
+    @Override
+    public void intoGroups(float[] row, int columns, float[] a, int m, int aPitch) {
+        throw new UnsupportedOperationException("rows of a left factor are not grouped");
+    }
+
+    @Override
     public void rowSum(int depth, float[] b, int bAt, float[] c, int cAt) {
         for (int m = 0; m < depth; m++) {
             add(c, cAt, b, bAt + m * BLOCK, BLOCK);

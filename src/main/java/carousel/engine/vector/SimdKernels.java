@@ -15,6 +15,9 @@ final class SimdKernels implements Kernels {
     /** Numbers in a vector: a divisor of {@link Kernels#LANES}. */
     static final int VECTOR = SPECIES.length();
 
+    /** Whether the products are those for 16 vector registers: with vectors of 256 bits a processor may have no more. */
+    private static final boolean PAIRS = SPECIES.vectorBitSize() == 256;
+
     /** Bits of a vector from which on its products of long integers are sure to be faster than one after the other. */
     private static final int LEAST_FOR_LONGS = 256;
 
@@ -41,7 +44,11 @@ final class SimdKernels implements Kernels {
             int cAt,
             int next,
             int nextCount) {
-        if (width == Gate.COUNT) {
+        if (PAIRS && width == Gate.COUNT) {
+            SimdPairProducts.wide(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
+        } else if (PAIRS) {
+            SimdPairProducts.narrow(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
+        } else if (width == Gate.COUNT) {
             SimdProducts.wide(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt, next, nextCount);
         } else {
             SimdProducts.narrow(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
@@ -64,7 +71,11 @@ final class SimdKernels implements Kernels {
             int sStrip,
             float[] c,
             int cAt) {
-        SimdProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt);
+        if (PAIRS) {
+            SimdPairProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt);
+        } else {
+            SimdProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt);
+        }
     }
 
     @Override
@@ -79,7 +90,21 @@ final class SimdKernels implements Kernels {
             int cAt,
             int next,
             int nextCount) {
-        SimdProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt, next, nextCount);
+        if (PAIRS) {
+            SimdPairProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt);
+        } else {
+            SimdProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt, next, nextCount);
+        }
+    }
+
+    @Override
+    public int group() {
+        return PAIRS ? SimdPairProducts.GROUP : 0;
+    }
+
+    @Override
+    public void intoGroups(float[] row, int columns, float[] a, int m, int aPitch) {
+        SimdPairProducts.intoGroups(row, columns, a, m, aPitch);
     }
 
     @Override

@@ -9,7 +9,7 @@ import static carousel.engine.vector.SimdKernels.VECTOR;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * The matrix products of {@link SimdKernels}. A block of sums, up to six rows by four vectors, stays in registers over all
+ * The matrix products of {@link SimdKernels} where there may be 32 vector registers. A block of sums, up to six rows by four vectors, stays in registers over all
  * terms; each term costs four loads of b, a broadcast a row, and a multiply-add a sum. The blocks are written out because a
  * vector stays in a register only as a local variable of one method. Rows of the left factor lie a constant distance apart, so
  * that one index serves all: with an index a row the compiler runs out of integer registers and moves them through those of
@@ -23,12 +23,6 @@ import jdk.incubator.vector.FloatVector;
 final class SimdProducts {
     private static final int BLOCK_SHIFT = Integer.numberOfTrailingZeros(BLOCK);
     private static final int BLOCK_MASK = BLOCK - 1;
-
-    /**
-     * Whether the processor has 32 vector registers. With vectors of 256 bits it may be an older one with 16, which hold two
-     * rows of sums.
-     */
-    private static final boolean MANY_REGISTERS = VECTOR != 8;
 
     /** How far a block reads ahead with each term: half a cache line, so that eight blocks of rows read a strip ahead of theirs. */
     private static final int AHEAD = 8;
@@ -81,40 +75,38 @@ final class SimdProducts {
         int most = Math.max(0, nextCount - (to - from) * AHEAD);
         int share = most / rows;
         int first = nextCount < (to - from) * AHEAD ? 0 : next;
-        if (MANY_REGISTERS) {
-            // Eight are better served by four and four than by six and two.
-            for (; rows - r >= 6 && rows - r != 8; r += 6) {
-                sixWide(
-                        a,
-                        aAt + r * BLOCK,
-                        aBlock,
-                        from,
-                        to,
-                        b,
-                        bAt,
-                        s,
-                        sAt + r * sPitch,
-                        sPitch,
-                        c,
-                        cAt + r * BLOCK,
-                        first + r * share);
-            }
-            for (; rows - r >= 4; r += 4) {
-                fourWide(
-                        a,
-                        aAt + r * BLOCK,
-                        aBlock,
-                        from,
-                        to,
-                        b,
-                        bAt,
-                        s,
-                        sAt + r * sPitch,
-                        sPitch,
-                        c,
-                        cAt + r * BLOCK,
-                        first + r * share);
-            }
+        // Eight are better served by four and four than by six and two.
+        for (; rows - r >= 6 && rows - r != 8; r += 6) {
+            sixWide(
+                    a,
+                    aAt + r * BLOCK,
+                    aBlock,
+                    from,
+                    to,
+                    b,
+                    bAt,
+                    s,
+                    sAt + r * sPitch,
+                    sPitch,
+                    c,
+                    cAt + r * BLOCK,
+                    first + r * share);
+        }
+        for (; rows - r >= 4; r += 4) {
+            fourWide(
+                    a,
+                    aAt + r * BLOCK,
+                    aBlock,
+                    from,
+                    to,
+                    b,
+                    bAt,
+                    s,
+                    sAt + r * sPitch,
+                    sPitch,
+                    c,
+                    cAt + r * BLOCK,
+                    first + r * share);
         }
         for (; rows - r >= 2; r += 2) {
             twoWide(
@@ -154,24 +146,22 @@ final class SimdProducts {
             float[] c,
             int cAt) {
         int t = 0;
-        if (MANY_REGISTERS) {
-            for (; t + 4 <= strips; t += 4) {
-                for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
-                    fourStrips(
-                            a,
-                            aAt,
-                            aBlock,
-                            from,
-                            to,
-                            b,
-                            bAt + t * bStrip + v,
-                            bStrip,
-                            s,
-                            sAt + t * sStrip + v,
-                            sStrip,
-                            c,
-                            cAt + t * BLOCK + v);
-                }
+        for (; t + 4 <= strips; t += 4) {
+            for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
+                fourStrips(
+                        a,
+                        aAt,
+                        aBlock,
+                        from,
+                        to,
+                        b,
+                        bAt + t * bStrip + v,
+                        bStrip,
+                        s,
+                        sAt + t * sStrip + v,
+                        sStrip,
+                        c,
+                        cAt + t * BLOCK + v);
             }
         }
         for (; t < strips; t++) {
@@ -260,13 +250,11 @@ final class SimdProducts {
         int j = 0;
         int share = Math.max(0, nextCount - depth * AHEAD) / columns;
         int first = nextCount < depth * AHEAD ? 0 : next;
-        if (MANY_REGISTERS) {
-            for (; columns - j >= 6 && columns - j != 8; j += 6) {
-                sixColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
-            }
-            for (; columns - j >= 4; j += 4) {
-                fourColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
-            }
+        for (; columns - j >= 6 && columns - j != 8; j += 6) {
+            sixColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
+        }
+        for (; columns - j >= 4; j += 4) {
+            fourColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);
         }
         for (; columns - j >= 2; j += 2) {
             twoColumns(a, j, aPitch, depth, b, bAt, c, cAt + j * BLOCK, first + j * share);

@@ -186,12 +186,23 @@ final class WeightGradients implements Workers.Task {
         float[] sums = buffers[worker].sums.take(area + strips * BLOCK);
         Arrays.fill(sums, 0, area + strips * BLOCK, 0);
         // An odd number of cache lines from row to row, so that they do not meet in the same few sets of the cache.
-        int pitch = (columns / 32 * 2 + 3) * 16;
-        float[] left = buffers[worker].left.take(DEPTH * pitch);
+        int rowPitch = (columns / 32 * 2 + 3) * 16;
+        int together = kernels.group();
+        int pitch = together == 0 ? rowPitch : DEPTH * Kernels.GROUP_PITCH;
+        int size = DEPTH * rowPitch;
+        if (together > 0) {
+            size = (columns + together - 1) / together * pitch;
+        }
+        float[] left = buffers[worker].left.take(size);
+        float[] single = together == 0 ? null : buffers[worker].row.take(columns + Kernels.GROUP_PITCH);
         for (int from = 0; from < part.depth; from += DEPTH) {
             int depth = Math.min(DEPTH, part.depth - from);
-            for (int m = 0; m < depth; m++) {
+            for (int m = 0; m < depth && together == 0; m++) {
                 part.a.copy(from + m, firstColumn, lastColumn, left, m * pitch);
+            }
+            for (int m = 0; m < depth && together > 0; m++) {
+                part.a.copy(from + m, firstColumn, lastColumn, single, 0);
+                kernels.intoGroups(single, columns, left, m, pitch);
             }
             for (int s = 0; s < strips; s++) {
                 int bAt = part.bAt + ((firstStrip + s) * part.pitch + from) * BLOCK;

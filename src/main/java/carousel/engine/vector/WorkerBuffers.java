@@ -8,6 +8,8 @@ final class WorkerBuffers {
     final Scratch sums;
     /** The left factor of a product in blocked rows. */
     final Scratch left;
+    /** A row of that on its way there. */
+    final Scratch row;
     /** Four words of random numbers. */
     final int[] words = new int[Philox.WORDS];
     /** Blocks of random numbers for the rows of a tile. */
@@ -20,9 +22,10 @@ final class WorkerBuffers {
     WorkerBuffers(boolean poisoned) {
         sums = new Scratch(poisoned);
         left = new Scratch(poisoned);
+        row = new Scratch(poisoned);
     }
 
     long bytes() {
-        return sums.bytes() + left.bytes();
+        return sums.bytes() + left.bytes() + row.bytes();
     }
 }

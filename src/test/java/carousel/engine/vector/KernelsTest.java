@@ -107,7 +107,7 @@ class KernelsTest {
         Arrays.fill(ones, 1);
         float[] sums = new float[8 * block];
         kernels.product(7, ones, 0, 0, 0, depth, ones, 0, 4, new float[block], 0, 0, sums, 0, 0, 0);
-        kernels.outerProduct(1, ones, 1, depth, ones, 0, sums, 7 * block, 0, 0);
+        outerProduct(kernels, 1, ones, 1, depth, ones, 0, sums, 7 * block);
         for (float sum : sums) {
             assertEquals(depth, sum);
         }
@@ -168,12 +168,31 @@ class KernelsTest {
                         }
                     }
                 }
-                kernels.outerProduct(columns, a, pitch, depth, b, 5, c, 1, 0, b.length);
+                outerProduct(kernels, columns, a, pitch, depth, b, 5, c, 1);
                 assertArrayEquals(expected, c, columns + " columns");
                 kernels.rowSum(depth, b, 5, sums, 1);
                 assertArrayEquals(plain, sums, "sum of rows");
             }
         }
+    }
+
+    /** With the left factor, whose rows are {@code pitch} apart, in the order in which these kernels want it. */
+    private static void outerProduct(
+            Kernels kernels, int columns, float[] a, int pitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        if (kernels.group() == 0) {
+            kernels.outerProduct(columns, a, pitch, depth, b, bAt, c, cAt, 0, b.length);
+            return;
+        }
+        int groups = (columns + kernels.group() - 1) / kernels.group();
+        int size = depth * Kernels.GROUP_PITCH;
+        float[] grouped = new float[groups * size];
+        float[] row = new float[columns + Kernels.GROUP_PITCH];
+        Arrays.fill(row, Float.NaN);
+        for (int m = 0; m < depth; m++) {
+            System.arraycopy(a, m * pitch, row, 0, columns);
+            kernels.intoGroups(row, columns, grouped, m, size);
+        }
+        kernels.outerProduct(columns, grouped, size, depth, b, bAt, c, cAt, 0, b.length);
     }
 
     @ParameterizedTest
