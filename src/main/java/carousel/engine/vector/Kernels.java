@@ -70,11 +70,13 @@ interface Kernels {
             int nextCount);
 
     /**
-     * The {@link #product} of one row with several strips of four vectors.
+     * The {@link #product} of one row with several strips of four vectors, for any number of terms.
      *
      * @param bStrip from one strip to the next
      * @param sStrip likewise, of where the sums start from
      * @param c strip t at {@code cAt + t * 4L}
+     * @param backwards whether the last strip comes first; of no consequence but for the time it takes: what was read last is what caches
+     *     still have
      */
     void rowProduct(
             int strips,
@@ -90,7 +92,8 @@ interface Kernels {
             int sAt,
             int sStrip,
             float[] c,
-            int cAt);
+            int cAt,
+            boolean backwards);
 
     /**
      * {@code c[j][v] += sum_m a[m][j] * b[m][v]} for {@code j < columns}, {@code m < depth} in turn, {@code v < 4L}; at most {@link #MOST_TERMS}

@@ -203,7 +203,8 @@ final class LoopKernels implements Kernels {
             int sAt,
             int sStrip,
             float[] c,
-            int cAt) {
+            int cAt,
+            boolean backwards) {
         for (int t = 0; t < strips; t++) {
             product(
                     1,

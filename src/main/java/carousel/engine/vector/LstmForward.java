@@ -115,6 +115,8 @@ final class LstmForward implements Workers.Task {
         private int[] chunks = new int[0];
         private final ForwardOptions options;
         private int chunkCount;
+        /** Counts steps from call to call; in every other one the weights of a single sequence are read in the opposite order. */
+        private int turn;
 
         private PackedStack.Cell weights;
         private int hidden;
@@ -216,6 +218,7 @@ final class LstmForward implements Workers.Task {
             yAt = layerOutputAt;
             yWidth = spec.sequenceWidth();
             int batch = sequences.batchSize();
+            turn = (turn + sequences.timeSteps()) % 2;
             if (input.initial() != null) {
                 initialH = HostStorage.floats(input.initial().h());
                 initialHAt = HostStorage.start(input.initial().h()) + state * batch * outputs;
@@ -580,27 +583,26 @@ final class LstmForward implements Workers.Task {
             int strips = lastStrip - firstStrip;
             int depth = weights.gates.depth();
             int pitch = stepsAhead > 0 ? stepsAhead * BLOCK : BLOCK;
-            boolean begun = false;
-            for (int chunk = 0; chunk < chunkCount; chunk++) {
-                int last = Math.min(most, chunks[2 * chunk + 1]);
-                if (chunks[2 * chunk] < last) {
-                    kernels.rowProduct(
-                            strips,
-                            acts(step),
-                            actsAt(tile),
-                            BLOCK,
-                            chunks[2 * chunk],
-                            last,
-                            weights.gates.values(),
-                            weights.gates.at(firstStrip),
-                            depth * BLOCK,
-                            begun ? sums : start(),
-                            begun ? 0 : startAt(step, firstStrip, 1),
-                            begun ? BLOCK : pitch,
-                            sums,
-                            0);
-                    begun = true;
-                }
+            int terms = stepsAhead == 0 ? weights.inputRow() : weights.hiddenRow();
+            int end = Math.min(most, weights.hiddenRow() + outputs);
+            boolean begun = terms < end;
+            if (begun) {
+                kernels.rowProduct(
+                        strips,
+                        acts(step),
+                        actsAt(tile),
+                        BLOCK,
+                        terms,
+                        end,
+                        weights.gates.values(),
+                        weights.gates.at(firstStrip),
+                        depth * BLOCK,
+                        start(),
+                        startAt(step, firstStrip, 1),
+                        pitch,
+                        sums,
+                        0,
+                        (turn + step) % 2 != 0);
             }
             for (int strip = firstStrip; !begun && strip < lastStrip; strip++) {
                 System.arraycopy(start(), startAt(step, strip, 1), sums, (strip - firstStrip) * BLOCK, BLOCK);

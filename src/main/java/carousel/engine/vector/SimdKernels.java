@@ -70,11 +70,12 @@ final class SimdKernels implements Kernels {
             int sAt,
             int sStrip,
             float[] c,
-            int cAt) {
+            int cAt,
+            boolean backwards) {
         if (PAIRS) {
-            SimdPairProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt);
+            SimdPairProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt, backwards);
         } else {
-            SimdProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt);
+            SimdProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt, backwards);
         }
     }
 

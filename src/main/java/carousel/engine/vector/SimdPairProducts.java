@@ -145,8 +145,10 @@ final class SimdPairProducts {
             int sAt,
             int sStrip,
             float[] c,
-            int cAt) {
-        for (int t = 0; t < strips; t++) {
+            int cAt,
+            boolean backwards) {
+        for (int turn = 0; turn < strips; turn++) {
+            int t = backwards ? strips - 1 - turn : turn;
             wide(1, a, aAt, aBlock, from, to, b, bAt + t * bStrip, s, sAt + t * sStrip, 0, c, cAt + t * BLOCK);
         }
     }

@@ -144,28 +144,44 @@ final class SimdProducts {
             int sAt,
             int sStrip,
             float[] c,
-            int cAt) {
-        int t = 0;
-        for (; t + 4 <= strips; t += 4) {
-            for (int v = 0; v < BLOCK; v += 4 * VECTOR) {
-                fourStrips(
-                        a,
-                        aAt,
-                        aBlock,
-                        from,
-                        to,
-                        b,
-                        bAt + t * bStrip + v,
-                        bStrip,
-                        s,
-                        sAt + t * sStrip + v,
-                        sStrip,
-                        c,
-                        cAt + t * BLOCK + v);
-            }
-        }
-        for (; t < strips; t++) {
-            wide(1, a, aAt, aBlock, from, to, b, bAt + t * bStrip, s, sAt + t * sStrip, 0, c, cAt + t * BLOCK, 0, 0);
+            int cAt,
+            boolean backwards) {
+        int groups = strips / 4 + strips % 4;
+        for (int turn = 0; turn < groups; turn++) {
+            int group = backwards ? groups - 1 - turn : turn;
+            boolean four = group < strips / 4;
+            int t = four ? 4 * group : group + strips / 4 * 3;
+            float[] start = s;
+            int startAt = sAt + t * sStrip;
+            int pitch = sStrip;
+            int first = from;
+            do {
+                int last = Math.min(to, first + MOST_TERMS);
+                int right = bAt + t * bStrip;
+                for (int v = 0; four && v < BLOCK; v += 4 * VECTOR) {
+                    fourStrips(
+                            a,
+                            aAt,
+                            aBlock,
+                            first,
+                            last,
+                            b,
+                            right + v,
+                            bStrip,
+                            start,
+                            startAt + v,
+                            pitch,
+                            c,
+                            cAt + t * BLOCK + v);
+                }
+                if (!four) {
+                    wide(1, a, aAt, aBlock, first, last, b, right, start, startAt, 0, c, cAt + t * BLOCK, 0, 0);
+                }
+                start = c;
+                startAt = cAt + t * BLOCK;
+                pitch = BLOCK;
+                first = last;
+            } while (first < to);
         }
     }
 

@@ -79,8 +79,8 @@ class KernelsTest {
     @MethodSource("kernels")
     void aRowsProductWithSeveralStripsIsThatOfEach(Kernels kernels) {
         int block = Kernels.BLOCK;
-        int depth = 150;
-        float[] a = draw(3 * block);
+        int depth = Kernels.MOST_TERMS + 150;
+        float[] a = draw(depth + block);
         for (int strips = 1; strips <= 9; strips++) {
             int pitch = depth * block + 5;
             float[] b = draw(strips * pitch);
@@ -89,11 +89,15 @@ class KernelsTest {
                 float[] expected = new float[strips * block];
                 float[] actual = new float[strips * block];
                 for (int t = 0; t < strips; t++) {
-                    kernels.product(
-                            1, a, 0, block, 7, depth, b, t * pitch, 4, s, t * sPitch, 0, expected, t * block, 0, 0);
+                    int at = t * block;
+                    kernels.product(1, a, 0, block, 7, 150, b, t * pitch, 4, s, t * sPitch, 0, expected, at, 0, 0);
+                    kernels.product(1, a, 0, block, 150, depth, b, t * pitch, 4, expected, at, 0, expected, at, 0, 0);
                 }
-                kernels.rowProduct(strips, a, 0, block, 7, depth, b, 0, pitch, s, 0, sPitch, actual, 0);
-                assertArrayEquals(expected, actual, strips + " strips");
+                for (boolean backwards : new boolean[] {false, true}) {
+                    Arrays.fill(actual, Float.NaN);
+                    kernels.rowProduct(strips, a, 0, block, 7, depth, b, 0, pitch, s, 0, sPitch, actual, 0, backwards);
+                    assertArrayEquals(expected, actual, strips + " strips");
+                }
             }
         }
     }
