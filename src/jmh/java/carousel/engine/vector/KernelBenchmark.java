@@ -102,7 +102,23 @@ public class KernelBenchmark {
     @Benchmark
     public float[] product(Work work) {
         chosen.product(
-                ROWS, a, 0, ROWS * BLOCK, 0, DEPTH, b, LEAD, BLOCK / LANES, start, 0, 0, sums, 0, LEAD, DEPTH * BLOCK);
+                ROWS,
+                a,
+                0,
+                ROWS * BLOCK,
+                0,
+                DEPTH,
+                b,
+                LEAD,
+                DEPTH,
+                BLOCK / LANES,
+                start,
+                0,
+                0,
+                sums,
+                0,
+                LEAD,
+                DEPTH * BLOCK);
         work.gflop += PRODUCT;
         return sums;
     }

@@ -33,9 +33,9 @@ final class DualCell implements Workers.Task {
     private final Worker[] own;
     private final WeightGradients products;
     private final Sequences sequences = new Sequences();
-    private final DualPanel input = new DualPanel();
-    private final DualPanel recurrent = new DualPanel();
-    private final DualPanel projection = new DualPanel();
+    private final DualPanel input;
+    private final DualPanel recurrent;
+    private final DualPanel projection;
     private int[] xRows = new int[0];
     private Phase phase;
 
@@ -73,6 +73,9 @@ final class DualCell implements Workers.Task {
 
     DualCell(Kernels kernels, Workers workers, WorkerBuffers[] buffers) {
         this.kernels = kernels;
+        this.input = new DualPanel(kernels);
+        this.recurrent = new DualPanel(kernels);
+        this.projection = new DualPanel(kernels);
         this.workers = workers;
         this.products = new WeightGradients(kernels, workers, buffers);
         this.own = new Worker[workers.count()];

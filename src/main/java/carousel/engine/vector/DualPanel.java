@@ -5,9 +5,14 @@ import static carousel.engine.vector.Kernels.LANES;
 
 /** A right factor {@code B [depth, columns]} and its tangent, packed for the kernels' products. */
 final class DualPanel {
-    private final Panel value = new Panel();
-    private final Panel tangent = new Panel();
+    private final Panel value;
+    private final Panel tangent;
     private boolean changes;
+
+    DualPanel(Kernels kernels) {
+        value = new Panel(kernels);
+        tangent = new Panel(kernels);
+    }
 
     /** Packs a matrix {@code [depth, columns]}. */
     void pack(DualFloats matrix, int depth, int columns) {

@@ -14,7 +14,8 @@ import org.slf4j.LoggerFactory;
  *   <li><b>blocked rows</b> {@code [blocks][rows][4L]}: element {@code k} of row {@code r} is at {@code k / 4L * block + r * 4L +
  *       k % 4L}, where {@code block} is the distance between blocks. So rows side by side are a constant distance apart,
  *       whatever their width.
- *   <li><b>strips</b> {@code [depth][width * L]} of a right factor, with a width of 4 or 1 vectors: see {@link Panel}.
+ *   <li><b>strips</b> {@code [depth][width * L]} of a right factor, with a width of 4 or 1 times L; in parts of {@link #side} columns
+ *       where those are fewer, one after the other: see {@link Panel}.
  * </ul>
  *
  * For a cell's gates, the 4L columns of a strip are those of {@code i, f, g} and {@code o} for the same L hidden units.
@@ -47,6 +48,7 @@ interface Kernels {
      *
      * @param a blocked rows, from {@code aAt}, blocks {@code aBlock} apart
      * @param b a strip of this width, from {@code bAt}, where its row 0 lies
+     * @param bDepth rows of the strip
      * @param s where the sums start from: row r at {@code sAt + r * sPitch}; with pitch 0 all rows start the same
      * @param c row r at {@code cAt + r * 4L}; may be {@code s}
      * @param next where in the array of b lies what will be wanted next, {@code nextCount} numbers; a hint
@@ -60,6 +62,7 @@ interface Kernels {
             int to,
             float[] b,
             int bAt,
+            int bDepth,
             int width,
             float[] s,
             int sAt,
@@ -72,7 +75,8 @@ interface Kernels {
     /**
      * The {@link #product} of one row with several strips of four vectors, for any number of terms.
      *
-     * @param bStrip from one strip to the next
+     * @param b strips one after the other
+     * @param bDepth rows of each
      * @param sStrip likewise, of where the sums start from
      * @param c strip t at {@code cAt + t * 4L}
      * @param backwards whether the last strip comes first; of no consequence but for the time it takes: what was read last is what caches
@@ -87,7 +91,7 @@ interface Kernels {
             int to,
             float[] b,
             int bAt,
-            int bStrip,
+            int bDepth,
             float[] s,
             int sAt,
             int sStrip,
@@ -116,6 +120,9 @@ interface Kernels {
             int cAt,
             int next,
             int nextCount);
+
+    /** Columns of a strip that lie side by side: 4L, or L where the vectors are wanted in this order. */
+    int side();
 
     /** How many columns of its left factor {@link #outerProduct} wants side by side; 0 for all. */
     int group();

@@ -22,8 +22,8 @@ final class Linear implements Workers.Task, WeightGradients.LeftRows {
     private final Kernels kernels;
     private final Workers workers;
     private final WorkerBuffers[] buffers;
-    private final Panel forwardPanel = new Panel();
-    private final Panel backwardPanel = new Panel();
+    private final Panel forwardPanel;
+    private final Panel backwardPanel;
     private final WeightGradients products;
     private final Scratch start;
     private final Scratch strips;
@@ -43,6 +43,8 @@ final class Linear implements Workers.Task, WeightGradients.LeftRows {
 
     Linear(Kernels kernels, Workers workers, WorkerBuffers[] buffers, boolean poisoned) {
         this.kernels = kernels;
+        this.forwardPanel = new Panel(kernels);
+        this.backwardPanel = new Panel(kernels);
         this.workers = workers;
         this.buffers = buffers;
         this.products = new WeightGradients(kernels, workers, buffers);

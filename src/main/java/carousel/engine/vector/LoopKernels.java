@@ -24,6 +24,7 @@ final class LoopKernels implements Kernels {
             int to,
             float[] b,
             int bAt,
+            int bDepth,
             int width,
             float[] s,
             int sAt,
@@ -198,7 +199,7 @@ final class LoopKernels implements Kernels {
             int to,
             float[] b,
             int bAt,
-            int bStrip,
+            int bDepth,
             float[] s,
             int sAt,
             int sStrip,
@@ -214,7 +215,8 @@ final class LoopKernels implements Kernels {
                     from,
                     to,
                     b,
-                    bAt + t * bStrip,
+                    bAt + t * bDepth * BLOCK,
+                    bDepth,
                     Gate.COUNT,
                     s,
                     sAt + t * sStrip,
@@ -250,6 +252,11 @@ final class LoopKernels implements Kernels {
                 local.store(c, row, BLOCK, count);
             }
         }
+    }
+
+    @Override
+    public int side() {
+        return BLOCK;
     }
 
     @Override

@@ -671,6 +671,7 @@ final class LstmBackward implements Workers.Task {
                     Sequences.split(panel.depth(), parts, part + 1),
                     panel.values(),
                     panel.at(strip),
+                    panel.depth(),
                     panel.width(strip),
                     part == 0 ? zeros.zeros(BLOCK) : into,
                     part == 0 ? 0 : at,

@@ -489,6 +489,7 @@ final class LstmForward implements Workers.Task {
                             last,
                             weights.gates.values(),
                             weights.gates.at(strip),
+                            weights.gates.depth(),
                             Gate.COUNT,
                             begun ? sums : start(),
                             begun ? sumsAt : startAt(step, strip, size),
@@ -581,7 +582,6 @@ final class LstmForward implements Workers.Task {
         private void row(int tile, int step, int firstStrip, int lastStrip, float[] sums, WorkerBuffers buffer) {
             int most = step == 0 && initialH == null ? weights.hiddenRow() : Integer.MAX_VALUE;
             int strips = lastStrip - firstStrip;
-            int depth = weights.gates.depth();
             int pitch = stepsAhead > 0 ? stepsAhead * BLOCK : BLOCK;
             int terms = stepsAhead == 0 ? weights.inputRow() : weights.hiddenRow();
             int end = Math.min(most, weights.hiddenRow() + outputs);
@@ -596,7 +596,7 @@ final class LstmForward implements Workers.Task {
                         end,
                         weights.gates.values(),
                         weights.gates.at(firstStrip),
-                        depth * BLOCK,
+                        weights.gates.depth(),
                         start(),
                         startAt(step, firstStrip, 1),
                         pitch,

@@ -63,7 +63,7 @@ final class PackedStack implements Workers.Task {
         Arrays.fill(valid, 0, spec.hiddenSize(), 1);
         this.cells = new Cell[spec.states()];
         for (int state = 0; state < cells.length; state++) {
-            cells[state] = new Cell();
+            cells[state] = new Cell(kernels);
         }
     }
 
@@ -98,12 +98,12 @@ final class PackedStack implements Workers.Task {
         private boolean packedInput;
         private boolean drawn;
 
-        Cell() {
-            gates = new Panel();
-            projection = new Panel();
-            recurrentBack = new Panel();
-            inputBack = new Panel();
-            projectionBack = new Panel();
+        Cell(Kernels kernels) {
+            gates = new Panel(kernels);
+            projection = new Panel(kernels);
+            recurrentBack = new Panel(kernels);
+            inputBack = new Panel(kernels);
+            projectionBack = new Panel(kernels);
         }
 
         /** The row of {@link #gates} for the first feature of x. */

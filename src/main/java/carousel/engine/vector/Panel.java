@@ -8,19 +8,26 @@ import java.util.Arrays;
 
 /**
  * A right factor {@code [depth, columns]} in the order in which {@link Kernels} read it: strips {@code [depth][4L]}, and where
- * fewer than 4L columns remain, strips {@code [depth][L]}; padded with zeros.
+ * fewer than 4L columns remain, strips {@code [depth][L]}; padded with zeros. Where {@link Kernels#side} is L, a strip of 4L columns is
+ * four times {@code [depth][L]}.
  */
 final class Panel {
     /** Rows and columns transposed at a time: a few cache lines each way. */
-    private static final int TILE = 16;
+    private static final int TILE = LANES;
     /** Terms of a part of a product, about: that much of a strip stays in the first-level cache from one row to the next. */
     private static final int PART = 128;
 
+    private final int side;
     private float[] values = new float[0];
     private int base;
     private int depth;
     private int columns;
     private int wide;
+
+    /** In the order in which some kernels read it. */
+    Panel(Kernels kernels) {
+        side = kernels.side();
+    }
 
     /** Numbers that a factor takes. */
     static int size(int depth, int columns) {
@@ -82,29 +89,36 @@ final class Panel {
         return base + column(strip) * depth;
     }
 
+    /** Where a row's element in a column of a strip lies. */
+    int at(int strip, int k, int column) {
+        int together = Math.min(side, width(strip) * LANES);
+        return at(strip) + (column / together * depth + k) * together + column % together;
+    }
+
     /** Copies columns {@code from} to {@code to - 1} of a row: {@code b[k, from + j] = source[at + j]}. */
     void setRow(int k, int from, int to, float[] source, int at) {
         for (int j = from; j < to; ) {
             int strip = j / BLOCK < wide ? j / BLOCK : wide + (j - wide * BLOCK) / LANES;
             int stripWidth = width(strip) * LANES;
             int inside = j - column(strip);
-            int count = Math.min(to - j, stripWidth - inside);
-            System.arraycopy(source, at + j - from, values, at(strip) + k * stripWidth + inside, count);
+            int together = Math.min(side, stripWidth);
+            int count = Math.min(to - j, together - inside % together);
+            System.arraycopy(source, at + j - from, values, at(strip, k, inside), count);
             j += count;
         }
     }
 
     /**
      * Transposes a matrix into a range of columns of one strip: {@code b[firstRow + k, column + j] = matrix[at + j * width + k]}
-     * for {@code j < count}, {@code k < width}.
+     * for {@code j < count}, {@code k < width}; the first of the columns is a multiple of L.
      */
     void transpose(float[] matrix, int at, int width, int count, int strip, int column, int firstRow) {
-        int pitch = width(strip) * LANES;
-        int start = at(strip) + firstRow * pitch + column;
+        int pitch = Math.min(side, width(strip) * LANES);
         for (int k0 = 0; k0 < width; k0 += TILE) {
             int k1 = Math.min(width, k0 + TILE);
             for (int j0 = 0; j0 < count; j0 += TILE) {
                 int j1 = Math.min(count, j0 + TILE);
+                int start = at(strip, firstRow, column + j0) - j0;
                 for (int j = j0; j < j1; j++) {
                     int from = at + j * width;
                     int to = start + j;
@@ -150,6 +164,7 @@ final class Panel {
                     first + Sequences.split(terms, parts, part + 1),
                     values,
                     at(strip),
+                    depth,
                     width(strip),
                     part == 0 ? s : c,
                     part == 0 ? sAt : cAt,

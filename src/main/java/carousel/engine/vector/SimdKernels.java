@@ -36,6 +36,7 @@ final class SimdKernels implements Kernels {
             int to,
             float[] b,
             int bAt,
+            int bDepth,
             int width,
             float[] s,
             int sAt,
@@ -45,7 +46,7 @@ final class SimdKernels implements Kernels {
             int next,
             int nextCount) {
         if (PAIRS && width == Gate.COUNT) {
-            SimdPairProducts.wide(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
+            SimdPairProducts.wide(rows, a, aAt, aBlock, from, to, b, bAt, bDepth, s, sAt, sPitch, c, cAt);
         } else if (PAIRS) {
             SimdPairProducts.narrow(rows, a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
         } else if (width == Gate.COUNT) {
@@ -65,7 +66,7 @@ final class SimdKernels implements Kernels {
             int to,
             float[] b,
             int bAt,
-            int bStrip,
+            int bDepth,
             float[] s,
             int sAt,
             int sStrip,
@@ -73,9 +74,10 @@ final class SimdKernels implements Kernels {
             int cAt,
             boolean backwards) {
         if (PAIRS) {
-            SimdPairProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt, backwards);
+            SimdPairProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bDepth, s, sAt, sStrip, c, cAt, backwards);
         } else {
-            SimdProducts.row(strips, a, aAt, aBlock, from, to, b, bAt, bStrip, s, sAt, sStrip, c, cAt, backwards);
+            SimdProducts.row(
+                    strips, a, aAt, aBlock, from, to, b, bAt, bDepth * BLOCK, s, sAt, sStrip, c, cAt, backwards);
         }
     }
 
@@ -96,6 +98,11 @@ final class SimdKernels implements Kernels {
         } else {
             SimdProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt, next, nextCount);
         }
+    }
+
+    @Override
+    public int side() {
+        return PAIRS ? LANES : BLOCK;
     }
 
     @Override

@@ -40,6 +40,7 @@ final class SimdPairProducts {
             int to,
             float[] b,
             int bAt,
+            int bDepth,
             float[] s,
             int sAt,
             int sPitch,
@@ -57,11 +58,11 @@ final class SimdPairProducts {
                 do {
                     int left = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK) + r * BLOCK;
                     int terms = Math.min(to, (k | BLOCK_MASK) + 1) - k;
-                    int right = bAt + k * BLOCK + v;
+                    int right = bAt + v * bDepth + k * LANES;
                     if (block == 6) {
-                        sixWide(a, left, terms, b, right, start, startAt, pitch, c, sums);
+                        sixRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
                     } else {
-                        fourWide(a, left, terms, b, right, start, startAt, pitch, c, sums);
+                        fourRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
                     }
                     start = c;
                     startAt = sums;
@@ -79,7 +80,7 @@ final class SimdPairProducts {
             do {
                 int left = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK) + r * BLOCK;
                 int terms = Math.min(to, (k | BLOCK_MASK) + 1) - k;
-                oneWide(a, left, terms, b, bAt + k * BLOCK, start, startAt, c, sums);
+                oneRow(a, left, terms, b, bAt + k * LANES, bDepth * LANES, start, startAt, c, sums);
                 start = c;
                 startAt = sums;
                 k += terms;
@@ -115,11 +116,11 @@ final class SimdPairProducts {
                 int terms = Math.min(to, (k | BLOCK_MASK) + 1) - k;
                 int right = bAt + k * LANES;
                 if (block == 6) {
-                    sixNarrow(a, left, terms, b, right, start, startAt, pitch, c, sums);
+                    sixRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
                 } else if (block == 4) {
-                    fourNarrow(a, left, terms, b, right, start, startAt, pitch, c, sums);
+                    fourRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
                 } else {
-                    oneNarrow(a, left, terms, b, right, start, startAt, c, sums);
+                    onePair(a, left, terms, b, right, start, startAt, c, sums);
                 }
                 start = c;
                 startAt = sums;
@@ -140,7 +141,7 @@ final class SimdPairProducts {
             int to,
             float[] b,
             int bAt,
-            int bStrip,
+            int bDepth,
             float[] s,
             int sAt,
             int sStrip,
@@ -149,7 +150,21 @@ final class SimdPairProducts {
             boolean backwards) {
         for (int turn = 0; turn < strips; turn++) {
             int t = backwards ? strips - 1 - turn : turn;
-            wide(1, a, aAt, aBlock, from, to, b, bAt + t * bStrip, s, sAt + t * sStrip, 0, c, cAt + t * BLOCK);
+            wide(
+                    1,
+                    a,
+                    aAt,
+                    aBlock,
+                    from,
+                    to,
+                    b,
+                    bAt + t * bDepth * BLOCK,
+                    bDepth,
+                    s,
+                    sAt + t * sStrip,
+                    0,
+                    c,
+                    cAt + t * BLOCK);
         }
     }
 
@@ -190,100 +205,8 @@ final class SimdPairProducts {
         return rows >= 6 && rows != 8 ? 6 : 4;
     }
 
-    private static void sixWide(
-            float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, int sPitch, float[] c, int cAt) {
-        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
-        FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
-        FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
-        FloatVector s11 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + VECTOR);
-        FloatVector s20 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch);
-        FloatVector s21 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + VECTOR);
-        FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch);
-        FloatVector s31 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + VECTOR);
-        FloatVector s40 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch);
-        FloatVector s41 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch + VECTOR);
-        FloatVector s50 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch);
-        FloatVector s51 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + VECTOR);
-        int depth = Math.min(terms, BLOCK);
-        for (int k = 0; k < depth; k++) {
-            int q = bAt + k * BLOCK;
-            int p = aAt + k;
-            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
-            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
-            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
-            s00 = x0.fma(b0, s00);
-            s01 = x0.fma(b1, s01);
-            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
-            s10 = x1.fma(b0, s10);
-            s11 = x1.fma(b1, s11);
-            FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2 * BLOCK]);
-            s20 = x2.fma(b0, s20);
-            s21 = x2.fma(b1, s21);
-            FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3 * BLOCK]);
-            s30 = x3.fma(b0, s30);
-            s31 = x3.fma(b1, s31);
-            FloatVector x4 = FloatVector.broadcast(SPECIES, a[p + 4 * BLOCK]);
-            s40 = x4.fma(b0, s40);
-            s41 = x4.fma(b1, s41);
-            FloatVector x5 = FloatVector.broadcast(SPECIES, a[p + 5 * BLOCK]);
-            s50 = x5.fma(b0, s50);
-            s51 = x5.fma(b1, s51);
-        }
-        s00.intoArray(c, cAt);
-        s01.intoArray(c, cAt + VECTOR);
-        s10.intoArray(c, cAt + BLOCK);
-        s11.intoArray(c, cAt + BLOCK + VECTOR);
-        s20.intoArray(c, cAt + 2 * BLOCK);
-        s21.intoArray(c, cAt + 2 * BLOCK + VECTOR);
-        s30.intoArray(c, cAt + 3 * BLOCK);
-        s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
-        s40.intoArray(c, cAt + 4 * BLOCK);
-        s41.intoArray(c, cAt + 4 * BLOCK + VECTOR);
-        s50.intoArray(c, cAt + 5 * BLOCK);
-        s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
-    }
-
-    private static void fourWide(
-            float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, int sPitch, float[] c, int cAt) {
-        FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
-        FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
-        FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
-        FloatVector s11 = FloatVector.fromArray(SPECIES, s, sAt + sPitch + VECTOR);
-        FloatVector s20 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch);
-        FloatVector s21 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + VECTOR);
-        FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch);
-        FloatVector s31 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + VECTOR);
-        int depth = Math.min(terms, BLOCK);
-        for (int k = 0; k < depth; k++) {
-            int q = bAt + k * BLOCK;
-            int p = aAt + k;
-            FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
-            FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
-            FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
-            s00 = x0.fma(b0, s00);
-            s01 = x0.fma(b1, s01);
-            FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
-            s10 = x1.fma(b0, s10);
-            s11 = x1.fma(b1, s11);
-            FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2 * BLOCK]);
-            s20 = x2.fma(b0, s20);
-            s21 = x2.fma(b1, s21);
-            FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3 * BLOCK]);
-            s30 = x3.fma(b0, s30);
-            s31 = x3.fma(b1, s31);
-        }
-        s00.intoArray(c, cAt);
-        s01.intoArray(c, cAt + VECTOR);
-        s10.intoArray(c, cAt + BLOCK);
-        s11.intoArray(c, cAt + BLOCK + VECTOR);
-        s20.intoArray(c, cAt + 2 * BLOCK);
-        s21.intoArray(c, cAt + 2 * BLOCK + VECTOR);
-        s30.intoArray(c, cAt + 3 * BLOCK);
-        s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
-    }
-
-    private static void oneWide(
-            float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, float[] c, int cAt) {
+    private static void oneRow(
+            float[] a, int aAt, int terms, float[] b, int bAt, int bPart, float[] s, int sAt, float[] c, int cAt) {
         FloatVector s0 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s1 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s2 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
@@ -292,18 +215,21 @@ final class SimdPairProducts {
         FloatVector s5 = FloatVector.fromArray(SPECIES, s, sAt + 5 * VECTOR);
         FloatVector s6 = FloatVector.fromArray(SPECIES, s, sAt + 6 * VECTOR);
         FloatVector s7 = FloatVector.fromArray(SPECIES, s, sAt + 7 * VECTOR);
+        int b1 = bAt + bPart;
+        int b2 = b1 + bPart;
+        int b3 = b2 + bPart;
         int depth = Math.min(terms, BLOCK);
         for (int k = 0; k < depth; k++) {
-            int q = bAt + k * BLOCK;
+            int q = k * LANES;
             FloatVector x = FloatVector.broadcast(SPECIES, a[aAt + k]);
-            s0 = x.fma(FloatVector.fromArray(SPECIES, b, q), s0);
-            s1 = x.fma(FloatVector.fromArray(SPECIES, b, q + VECTOR), s1);
-            s2 = x.fma(FloatVector.fromArray(SPECIES, b, q + 2 * VECTOR), s2);
-            s3 = x.fma(FloatVector.fromArray(SPECIES, b, q + 3 * VECTOR), s3);
-            s4 = x.fma(FloatVector.fromArray(SPECIES, b, q + 4 * VECTOR), s4);
-            s5 = x.fma(FloatVector.fromArray(SPECIES, b, q + 5 * VECTOR), s5);
-            s6 = x.fma(FloatVector.fromArray(SPECIES, b, q + 6 * VECTOR), s6);
-            s7 = x.fma(FloatVector.fromArray(SPECIES, b, q + 7 * VECTOR), s7);
+            s0 = x.fma(FloatVector.fromArray(SPECIES, b, bAt + q), s0);
+            s1 = x.fma(FloatVector.fromArray(SPECIES, b, bAt + q + VECTOR), s1);
+            s2 = x.fma(FloatVector.fromArray(SPECIES, b, b1 + q), s2);
+            s3 = x.fma(FloatVector.fromArray(SPECIES, b, b1 + q + VECTOR), s3);
+            s4 = x.fma(FloatVector.fromArray(SPECIES, b, b2 + q), s4);
+            s5 = x.fma(FloatVector.fromArray(SPECIES, b, b2 + q + VECTOR), s5);
+            s6 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q), s6);
+            s7 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q + VECTOR), s7);
         }
         s0.intoArray(c, cAt);
         s1.intoArray(c, cAt + VECTOR);
@@ -315,7 +241,7 @@ final class SimdPairProducts {
         s7.intoArray(c, cAt + 7 * VECTOR);
     }
 
-    private static void sixNarrow(
+    private static void sixRows(
             float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, int sPitch, float[] c, int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
@@ -368,7 +294,7 @@ final class SimdPairProducts {
         s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
     }
 
-    private static void fourNarrow(
+    private static void fourRows(
             float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, int sPitch, float[] c, int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
@@ -407,7 +333,7 @@ final class SimdPairProducts {
         s31.intoArray(c, cAt + 3 * BLOCK + VECTOR);
     }
 
-    private static void oneNarrow(
+    private static void onePair(
             float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, float[] c, int cAt) {
         FloatVector s0 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s1 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import carousel.engine.RandomSequence;
 import java.util.Arrays;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -53,7 +52,9 @@ class KernelsTest {
                                 expected[5 + r * block + j] = sum;
                             }
                         }
-                        kernels.product(rows, a, 3, pitch, from, to, b, 2, width, s, 7, sPitch, c, 5, 1, b.length - 1);
+                        float[] laid = laid(kernels, b, 2, to, columns);
+                        kernels.product(
+                                rows, a, 3, pitch, from, to, laid, 2, to, width, s, 7, sPitch, c, 5, 1, b.length - 1);
                         assertArrayEquals(expected, c, rows + " rows, width " + width + ", pitch " + sPitch);
                     }
                 }
@@ -69,9 +70,9 @@ class KernelsTest {
         float[] b = draw(9 * block);
         float[] c = draw(9 * block);
         float[] once = new float[9 * block];
-        kernels.product(9, a, 0, 0, 0, 7, b, 0, 4, c, 0, block, once, 0, 0, 0);
-        kernels.product(9, a, 0, 0, 0, 3, b, 0, 4, c, 0, block, c, 0, 0, 0);
-        kernels.product(9, a, 0, 0, 3, 7, b, 0, 4, c, 0, block, c, 0, 0, 0);
+        kernels.product(9, a, 0, 0, 0, 7, b, 0, 9, 4, c, 0, block, once, 0, 0, 0);
+        kernels.product(9, a, 0, 0, 0, 3, b, 0, 9, 4, c, 0, block, c, 0, 0, 0);
+        kernels.product(9, a, 0, 0, 3, 7, b, 0, 9, 4, c, 0, block, c, 0, 0, 0);
         assertArrayEquals(once, c, "in two parts");
     }
 
@@ -82,7 +83,7 @@ class KernelsTest {
         int depth = Kernels.MOST_TERMS + 150;
         float[] a = draw(depth + block);
         for (int strips = 1; strips <= 9; strips++) {
-            int pitch = depth * block + 5;
+            int pitch = depth * block;
             float[] b = draw(strips * pitch);
             float[] s = draw(strips * 2 * block);
             for (int sPitch : new int[] {block, 2 * block}) {
@@ -90,12 +91,14 @@ class KernelsTest {
                 float[] actual = new float[strips * block];
                 for (int t = 0; t < strips; t++) {
                     int at = t * block;
-                    kernels.product(1, a, 0, block, 7, 150, b, t * pitch, 4, s, t * sPitch, 0, expected, at, 0, 0);
-                    kernels.product(1, a, 0, block, 150, depth, b, t * pitch, 4, expected, at, 0, expected, at, 0, 0);
+                    kernels.product(
+                            1, a, 0, block, 7, 150, b, t * pitch, depth, 4, s, t * sPitch, 0, expected, at, 0, 0);
+                    kernels.product(
+                            1, a, 0, block, 150, depth, b, t * pitch, depth, 4, expected, at, 0, expected, at, 0, 0);
                 }
                 for (boolean backwards : new boolean[] {false, true}) {
                     Arrays.fill(actual, Float.NaN);
-                    kernels.rowProduct(strips, a, 0, block, 7, depth, b, 0, pitch, s, 0, sPitch, actual, 0, backwards);
+                    kernels.rowProduct(strips, a, 0, block, 7, depth, b, 0, depth, s, 0, sPitch, actual, 0, backwards);
                     assertArrayEquals(expected, actual, strips + " strips");
                 }
             }
@@ -110,7 +113,7 @@ class KernelsTest {
         float[] ones = new float[depth * block];
         Arrays.fill(ones, 1);
         float[] sums = new float[8 * block];
-        kernels.product(7, ones, 0, 0, 0, depth, ones, 0, 4, new float[block], 0, 0, sums, 0, 0, 0);
+        kernels.product(7, ones, 0, 0, 0, depth, ones, 0, depth, 4, new float[block], 0, 0, sums, 0, 0, 0);
         outerProduct(kernels, 1, ones, 1, depth, ones, 0, sums, 7 * block);
         for (float sum : sums) {
             assertEquals(depth, sum);
@@ -180,6 +183,18 @@ class KernelsTest {
         }
     }
 
+    /** A strip {@code [depth][columns]} from {@code at} on, in the order in which these kernels want it. */
+    private static float[] laid(Kernels kernels, float[] b, int at, int depth, int columns) {
+        float[] laid = b.clone();
+        int side = Math.min(kernels.side(), columns);
+        for (int k = 0; k < depth; k++) {
+            for (int j = 0; j < columns; j++) {
+                laid[at + (j / side * depth + k) * side + j % side] = b[at + k * columns + j];
+            }
+        }
+        return laid;
+    }
+
     /** With the left factor, whose rows are {@code pitch} apart, in the order in which these kernels want it. */
     private static void outerProduct(
             Kernels kernels, int columns, float[] a, int pitch, int depth, float[] b, int bAt, float[] c, int cAt) {
@@ -231,14 +246,15 @@ class KernelsTest {
         }
     }
 
-    @Test
-    void aPanelHoldsWhatWasCopiedAndTransposed() {
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void aPanelHoldsWhatWasCopiedAndTransposed(Kernels kernels) {
         int lanes = Kernels.LANES;
         for (int columns : new int[] {1, lanes, 4 * lanes, 4 * lanes + 1, 9 * lanes - 1, 11 * lanes}) {
             int depth = 7;
             float[] source = draw(2 + depth * columns);
-            Panel copied = new Panel();
-            Panel transposed = new Panel();
+            Panel copied = new Panel(kernels);
+            Panel transposed = new Panel(kernels);
             copied.reshape(depth, columns);
             transposed.reshape(depth + 1, columns);
             for (int k = 0; k < depth; k++) {
@@ -260,9 +276,8 @@ class KernelsTest {
                 for (int k = 0; k < depth; k++) {
                     for (int j = 0; j < transposed.width(strip) * lanes; j++) {
                         float expected = j < count ? source[2 + k * columns + first + j] : 0;
-                        int width = transposed.width(strip) * lanes;
-                        assertEquals(expected, copied.values()[copied.at(strip) + k * width + j]);
-                        assertEquals(expected, transposed.values()[transposed.at(strip) + (k + 1) * width + j]);
+                        assertEquals(expected, copied.values()[copied.at(strip, k, j)]);
+                        assertEquals(expected, transposed.values()[transposed.at(strip, k + 1, j)]);
                     }
                 }
                 covered += count;
