@@ -402,7 +402,11 @@ final class LstmBackward implements Workers.Task {
                     }
                 }
                 if (options.normalized()) {
-                    normalized(from, to, step, firstStrip, lastStrip, meeting, buffer);
+                    // As on the way forward.
+                    int most = members == 1 ? 1 : to - from;
+                    for (int tile = from; tile < to; tile += most) {
+                        normalized(tile, tile + most, step, firstStrip, lastStrip, meeting, buffer);
+                    }
                 }
                 for (int tile = from; !options.normalized() && tile < to; tile++) {
                     for (int strip = firstStrip; strip < lastStrip; strip++) {

@@ -20,6 +20,8 @@ final class LstmForward implements Workers.Task {
     private static final int FEW = 8;
     /** Rows of such a product, at most. */
     private static final int AHEAD = 64;
+    /** The same where the weights stay in no cache, and are read once for all those rows; for up to a quarter as many sequences. */
+    private static final int FAR_AHEAD = 128;
 
     private final Kernels kernels;
     private final Workers workers;
@@ -107,7 +109,7 @@ final class LstmForward implements Workers.Task {
         private final Scratch evenActs;
         private final Scratch oddActs;
         private final Scratch carried;
-        private final Scratch ahead;
+        private final Scratch inputsAhead;
         private final Scratch aheadSums;
         private final Scratch shown;
         private int[] xRows = new int[0];
@@ -166,7 +168,7 @@ final class LstmForward implements Workers.Task {
             evenActs = new Scratch(poisoned);
             oddActs = new Scratch(poisoned);
             carried = new Scratch(poisoned);
-            ahead = new Scratch(poisoned);
+            inputsAhead = new Scratch(poisoned);
             aheadSums = new Scratch(poisoned);
             shown = new Scratch(poisoned);
             options = new ForwardOptions(kernels, sequences, poisoned);
@@ -176,7 +178,7 @@ final class LstmForward implements Workers.Task {
             return evenActs.bytes()
                     + oddActs.bytes()
                     + carried.bytes()
-                    + ahead.bytes()
+                    + inputsAhead.bytes()
                     + aheadSums.bytes()
                     + shown.bytes()
                     + options.bytes()
@@ -251,11 +253,13 @@ final class LstmForward implements Workers.Task {
             c = carried.take(Math.multiplyExact(batch, strips * LANES));
             m = projected ? shown.take(batch * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK) : null;
             options.prepare(stack, packed, layer, index, input, tape);
-            stepsAhead = batch < FEW && !options.normalized() ? Math.min(sequences.timeSteps(), AHEAD / batch) : 0;
+            boolean cached = Schedule.cached((long) depth() * strips * BLOCK);
+            int ahead = batch < FEW ? AHEAD : cached || batch > FAR_AHEAD / 4 ? 0 : FAR_AHEAD;
+            stepsAhead = options.normalized() ? 0 : Math.min(sequences.timeSteps(), ahead / batch);
             if (stepsAhead < 2) {
                 stepsAhead = 0;
             } else {
-                xAhead = ahead.take(stepsAhead * batch * inputBlocks * BLOCK);
+                xAhead = inputsAhead.take(stepsAhead * batch * inputBlocks * BLOCK);
                 sumsAhead = aheadSums.take(stepsAhead * batch * strips * BLOCK);
             }
             chunkCount = 0;
@@ -303,10 +307,14 @@ final class LstmForward implements Workers.Task {
             meeting.await();
             for (int step = 0; step < steps; step++) {
                 if (stepsAhead > 0 && step % stepsAhead == 0) {
-                    lookAhead(from, step, firstStrip, lastStrip, member, members, meeting);
+                    lookAhead(from, to, step, firstStrip, lastStrip, member, members, meeting);
                 }
                 if (options.normalized()) {
-                    normalized(from, to, step, firstStrip, lastStrip, member, meeting, buffer);
+                    // Alone, tile by tile: what a step makes of one is then still in the second-level cache.
+                    int most = members == 1 ? 1 : to - from;
+                    for (int tile = from; tile < to; tile += most) {
+                        normalized(tile, tile + most, step, firstStrip, lastStrip, member, meeting, buffer);
+                    }
                 } else if (rows == 1) {
                     row(from, step, firstStrip, lastStrip, sums, buffer);
                 } else {
@@ -411,41 +419,56 @@ final class LstmForward implements Workers.Task {
             }
         }
 
-        /** {@code b + W x} of the steps from this one on, of the one tile that a small batch has. */
+        /** {@code b + W x} of the steps from this one on. */
         private void lookAhead(
-                int tile, int step, int firstStrip, int lastStrip, int member, int members, Workers.Meeting meeting) {
-            int size = sequences.size(tile);
-            int steps = Math.min(stepsAhead, sequences.steps(tile) - step);
-            int rows = steps * size;
-            for (int row = Sequences.split(rows, members, member);
-                    row < Sequences.split(rows, members, member + 1);
-                    row++) {
-                int r = row % size;
-                int time = step + row / size;
-                if (r < sequences.count(tile, time)) {
-                    int at = xRows[sequences.row(tile, time) + r];
-                    spread(x, at, inputs, xAhead, 0, weights.inputRow(), rows, row);
+                int from,
+                int to,
+                int step,
+                int firstStrip,
+                int lastStrip,
+                int member,
+                int members,
+                Workers.Meeting meeting) {
+            for (int tile = from; tile < to; tile++) {
+                int size = sequences.size(tile);
+                int rows = rowsAhead(tile, step);
+                int tileAt = sequences.start(tile) * stepsAhead * inputBlocks * BLOCK;
+                for (int row = Sequences.split(rows, members, member);
+                        row < Sequences.split(rows, members, member + 1);
+                        row++) {
+                    int r = row % size;
+                    int time = step + row / size;
+                    if (r < sequences.count(tile, time)) {
+                        int at = xRows[sequences.row(tile, time) + r];
+                        spread(x, at, inputs, xAhead, tileAt, weights.inputRow(), rows, row);
+                    }
                 }
             }
             meeting.await();
-            int first = weights.inputRow();
             for (int strip = firstStrip; strip < lastStrip; strip++) {
-                int to = strip * stepsAhead * size * BLOCK;
-                weights.gates.product(
-                        kernels,
-                        strip,
-                        rows,
-                        xAhead,
-                        0,
-                        rows * BLOCK,
-                        first,
-                        inputs,
-                        weights.bias,
-                        strip * BLOCK,
-                        0,
-                        sumsAhead,
-                        to);
+                for (int tile = from; tile < to; tile++) {
+                    int rows = rowsAhead(tile, step);
+                    weights.gates.product(
+                            kernels,
+                            strip,
+                            rows,
+                            xAhead,
+                            sequences.start(tile) * stepsAhead * inputBlocks * BLOCK,
+                            rows * BLOCK,
+                            weights.inputRow(),
+                            inputs,
+                            weights.bias,
+                            strip * BLOCK,
+                            0,
+                            sumsAhead,
+                            startAt(step, strip, tile));
+                }
             }
+        }
+
+        /** Rows of a tile in the steps from this one on that are done at once; none where it has come to its end. */
+        private int rowsAhead(int tile, int step) {
+            return Math.max(0, Math.min(stepsAhead, sequences.steps(tile) - step)) * sequences.size(tile);
         }
 
         /** One step of one strip of hidden units: pre-activations, then the cell. */
@@ -492,7 +515,7 @@ final class LstmForward implements Workers.Task {
                             weights.gates.depth(),
                             Gate.COUNT,
                             begun ? sums : start(),
-                            begun ? sumsAt : startAt(step, strip, size),
+                            begun ? sumsAt : startAt(step, strip, tile),
                             begun || stepsAhead > 0 ? BLOCK : 0,
                             sums,
                             sumsAt,
@@ -506,7 +529,7 @@ final class LstmForward implements Workers.Task {
                 if (begun) {
                     cell(tile, step, strip, sums, sumsAt, buffer);
                 } else {
-                    cell(tile, step, strip, start(), startAt(step, strip, sequences.size(tile)), buffer);
+                    cell(tile, step, strip, start(), startAt(step, strip, tile), buffer);
                 }
             }
         }
@@ -598,14 +621,14 @@ final class LstmForward implements Workers.Task {
                         weights.gates.at(firstStrip),
                         weights.gates.depth(),
                         start(),
-                        startAt(step, firstStrip, 1),
+                        startAt(step, firstStrip, tile),
                         pitch,
                         sums,
                         0,
                         (turn + step) % 2 != 0);
             }
             for (int strip = firstStrip; !begun && strip < lastStrip; strip++) {
-                System.arraycopy(start(), startAt(step, strip, 1), sums, (strip - firstStrip) * BLOCK, BLOCK);
+                System.arraycopy(start(), startAt(step, strip, tile), sums, (strip - firstStrip) * BLOCK, BLOCK);
             }
             if (options.ofCell() || options.ofHidden()) {
                 for (int strip = firstStrip; strip < lastStrip; strip++) {
@@ -646,8 +669,12 @@ final class LstmForward implements Workers.Task {
             return stepsAhead > 0 ? sumsAhead : weights.bias;
         }
 
-        private int startAt(int step, int strip, int size) {
-            return stepsAhead > 0 ? (strip * stepsAhead + step % stepsAhead) * size * BLOCK : strip * BLOCK;
+        private int startAt(int step, int strip, int tile) {
+            if (stepsAhead == 0) {
+                return strip * BLOCK;
+            }
+            int before = sequences.start(tile) * strips * stepsAhead;
+            return (before + (strip * stepsAhead + step % stepsAhead) * sequences.size(tile)) * BLOCK;
         }
 
         private void cell(int tile, int step, int strip, float[] sums, int sumsAt, WorkerBuffers buffer) {

@@ -34,7 +34,7 @@ final class Schedule {
         sequences = batch;
         int tiles = sequences.tiles();
         int each = Math.max(1, threads / cells);
-        boolean cached = weights <= CACHED;
+        boolean cached = cached(weights);
         if (cached || sequences.batchSize() >= (long) PLENTY * each) {
             groups = cached ? ceilDivide(tiles, SIDE_BY_SIDE) : 1;
             groups = Math.min(tiles, ceilDivide(groups, each) * each);
@@ -43,6 +43,11 @@ final class Schedule {
         }
         long work = weights * ceilDivide(sequences.batchSize(), groups);
         members = (int) Math.max(1, Math.min(Math.min(most, each / groups), work / WORTH_MEETING));
+    }
+
+    /** Whether so many weights stay in a core's second-level cache. */
+    static boolean cached(long weights) {
+        return weights <= CACHED;
     }
 
     /** Runs one task for each member of each group of each cell. */

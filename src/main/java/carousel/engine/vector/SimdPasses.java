@@ -126,21 +126,23 @@ final class SimdPasses {
         return choose(bits == null ? 0 : bits[at], first, bits == null ? mean : 1, bits == null ? mean : 0);
     }
 
-    /** {@code z = b + gamma_u LN(u) + gamma_v LN(v)}. */
+    /** {@code z = b + gamma_u LN(u) + gamma_v LN(v)}; row by row, for u and v come from memory. */
     private static final class NormalizedGates extends Pass {
         @Override
         void run(CellStep s) {
             float[] statistics = s.statistics;
-            for (int l = 0; l < BLOCK; l += VECTOR) {
-                FloatVector gainU = load(s.gains, s.gainsAt + l);
-                FloatVector gainV = load(s.gains, s.gainsAt + CellStep.RECURRENT_GAINS + l);
-                FloatVector bias = load(s.bias, s.biasAt + l);
-                for (int r = 0; r < s.rows; r++) {
-                    int at = s.statisticsAt + r * CellStep.STATISTICS;
-                    FloatVector u = load(s.u, s.uAt + r * BLOCK + l).sub(statistics[at]);
-                    FloatVector v = load(s.v, s.vAt + r * BLOCK + l).sub(statistics[at + 2]);
-                    FloatVector shares = u.mul(statistics[at + 1]).fma(gainU, bias);
-                    v.mul(statistics[at + 3]).fma(gainV, shares).intoArray(s.z, s.zAt + r * BLOCK + l);
+            for (int r = 0; r < s.rows; r++) {
+                int at = s.statisticsAt + r * CellStep.STATISTICS;
+                FloatVector meanU = all(statistics[at]);
+                FloatVector scaleU = all(statistics[at + 1]);
+                FloatVector meanV = all(statistics[at + 2]);
+                FloatVector scaleV = all(statistics[at + 3]);
+                for (int l = 0; l < BLOCK; l += VECTOR) {
+                    FloatVector u = load(s.u, s.uAt + r * BLOCK + l).sub(meanU);
+                    FloatVector v = load(s.v, s.vAt + r * BLOCK + l).sub(meanV);
+                    FloatVector gainV = load(s.gains, s.gainsAt + CellStep.RECURRENT_GAINS + l);
+                    FloatVector shares = u.mul(scaleU).fma(load(s.gains, s.gainsAt + l), load(s.bias, s.biasAt + l));
+                    v.mul(scaleV).fma(gainV, shares).intoArray(s.z, s.zAt + r * BLOCK + l);
                 }
             }
         }
@@ -655,28 +657,28 @@ final class SimdPasses {
     private static final class NormalizedGatesBack extends Pass {
         @Override
         void run(CellStep s) {
+            for (int r = 0; r < s.rows; r++) {
+                int at = s.statisticsAt + r * CellStep.STATISTICS;
+                int mean = s.meansAt + r * CellStep.MEANS;
+                back(s, r, s.u, s.uAt, s.gainsAt, at, mean);
+                back(s, r, s.v, s.vAt, s.gainsAt + CellStep.RECURRENT_GAINS, at + 2, mean + 2);
+            }
+        }
+
+        private static void back(CellStep s, int r, float[] q, int qAt, int gainsAt, int at, int mean) {
+            FloatVector shift = all(s.statistics[at]);
+            FloatVector scale = all(s.statistics[at + 1]);
+            FloatVector meanGradient = all(s.means[mean]);
+            FloatVector meanProduct = all(s.means[mean + 1]);
             for (int j = 0; j < BLOCK; j += VECTOR) {
-                FloatVector gainU = load(s.gains, s.gainsAt + j);
-                FloatVector gainV = load(s.gains, s.gainsAt + CellStep.RECURRENT_GAINS + j);
-                for (int r = 0; r < s.rows; r++) {
-                    int at = s.statisticsAt + r * CellStep.STATISTICS;
-                    int mean = s.meansAt + r * CellStep.MEANS;
-                    int uAt = s.uAt + r * BLOCK + j;
-                    int vAt = s.vAt + r * BLOCK + j;
-                    FloatVector d = load(s.gates, s.gatesAt + r * BLOCK + j);
-                    FloatVector u = load(s.u, uAt).sub(s.statistics[at]).mul(s.statistics[at + 1]);
-                    FloatVector v = load(s.v, vAt).sub(s.statistics[at + 2]).mul(s.statistics[at + 3]);
-                    d.mul(gainU)
-                            .sub(s.means[mean])
-                            .sub(u.mul(s.means[mean + 1]))
-                            .mul(s.statistics[at + 1])
-                            .intoArray(s.u, uAt);
-                    d.mul(gainV)
-                            .sub(s.means[mean + 2])
-                            .sub(v.mul(s.means[mean + 3]))
-                            .mul(s.statistics[at + 3])
-                            .intoArray(s.v, vAt);
-                }
+                int to = qAt + r * BLOCK + j;
+                FloatVector n = load(q, to).sub(shift).mul(scale);
+                load(s.gates, s.gatesAt + r * BLOCK + j)
+                        .mul(load(s.gains, gainsAt + j))
+                        .sub(meanGradient)
+                        .sub(n.mul(meanProduct))
+                        .mul(scale)
+                        .intoArray(q, to);
             }
         }
     }

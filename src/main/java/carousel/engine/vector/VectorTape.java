@@ -15,6 +15,13 @@ import carousel.tensor.Tensor;
  * pre-activations.
  */
 final class VectorTape extends LstmTape {
+    /** Rows after which a strip's place in a second-level cache is the same again: 64 KiB, of gates. */
+    private static final int ROUND = 256;
+    /** Rows that strips keep away from that, at least: more than a tile has. */
+    private static final int APART = Sequences.TILE + 2;
+    /** Rows from which on the few more are worth it: they are 4 % at most. */
+    private static final int LONG = 1024;
+
     private final Tensor[] gates;
     private final Tensor[] states;
     private final Tensor[] layerOutputs;
@@ -71,9 +78,17 @@ final class VectorTape extends LstmTape {
         }
     }
 
-    /** The most rows that a strip can have: every step of every sequence. */
+    /**
+     * Rows of a strip: every step of every sequence, and in a long record some more where the same row of all strips would otherwise
+     * lie a power of two apart, or little more or less, and meet in the same few lines of the caches.
+     */
     int rows() {
-        return Math.multiplyExact(timeSteps(), batchSize());
+        int rows = Math.multiplyExact(timeSteps(), batchSize());
+        int over = rows % ROUND;
+        if (rows < LONG || over >= APART && over <= ROUND - APART) {
+            return rows;
+        }
+        return Math.addExact(rows, over < APART ? APART - over : ROUND - over + APART);
     }
 
     /** {@code [S, rows, 4L]}: i, f, g, o; null where the cell is normalised. */
