@@ -315,7 +315,15 @@ final class ForwardOptions {
     }
 
     /** {@code u = W x} and {@code v = R h} of a step of a strip. */
-    void shares(int tile, int step, int strip, float[] acts, int actsAt, boolean firstOfZeros, float[] zeros) {
+    void shares(
+            int tile,
+            int step,
+            int strip,
+            float[] acts,
+            int actsAt,
+            boolean firstOfZeros,
+            float[] zeros,
+            ReadAhead ahead) {
         int size = sequences.size(tile);
         int rows = sequences.count(tile, step);
         int at = shareAt(tile, step, strip);
@@ -323,6 +331,12 @@ final class ForwardOptions {
         int inputRow = weights.inputRow();
         Panel panel = weights.gates;
         int block = size * BLOCK;
+        if (strip + 1 < strips) {
+            // Where the next ones go, which is often no longer in a cache.
+            int next = shareAt(tile, step, strip + 1);
+            ahead.touch(u, uAt + next, rows * BLOCK);
+            ahead.touch(v, vAt + next, rows * BLOCK);
+        }
         panel.product(
                 kernels, strip, rows, acts, actsAt, block, inputRow, hiddenRow - inputRow, zeros, 0, 0, u, uAt + at);
         if (firstOfZeros) {

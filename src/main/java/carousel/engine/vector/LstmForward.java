@@ -551,7 +551,8 @@ final class LstmForward implements Workers.Task {
             boolean zeros0 = step == 0 && initialH == null;
             for (int strip = firstStrip; strip < lastStrip; strip++) {
                 for (int tile = from; tile < to; tile++) {
-                    options.shares(tile, step, strip, acts(step), actsAt(tile), zeros0, zeros.zeros(BLOCK));
+                    options.shares(
+                            tile, step, strip, acts(step), actsAt(tile), zeros0, zeros.zeros(BLOCK), buffer.ahead);
                 }
             }
             meeting.await();

@@ -16,6 +16,8 @@ final class WorkerBuffers {
     final long[] blocks = new long[Kernels.DRAWN + Sequences.TILE * RandomBits.BLOCKS];
     /** Sums in lanes. */
     final float[] lanes = new float[Kernels.BLOCK];
+
+    final ReadAhead ahead = new ReadAhead();
     /** What passes of a cell with options work on. */
     final CellStep step = new CellStep();
 
