@@ -49,6 +49,8 @@ class VectorEngineWorkTest {
         int[] oneIsLong = new int[40];
         Arrays.fill(oneIsLong, 2);
         oneIsLong[25] = 7;
+        int[] ragged = new int[30];
+        Arrays.setAll(ragged, n -> n < 3 ? 10 : n % 6);
         return new LstmCase[] {
             // Some tiles have no sequence left while others go on.
             plain(LstmSpec.of(20, 64), 7, 40, oneIsLong, 11),
@@ -62,6 +64,13 @@ class VectorEngineWorkTest {
             plain(LstmSpec.of(9, 330).withDirection(Direction.BIDIRECTIONAL), 3, 20, null, 4),
             plain(LstmSpec.of(9, 330).withProjectionSize(140), 3, 20, null, 5),
             plain(LstmSpec.of(40, 260), 7, 1, null, 6),
+            // x is multiplied for four steps at once, as the weights are too many for a cache; a tile ends before the
+            // other.
+            plain(LstmSpec.of(9, 330), 10, 30, ragged, 15),
+            plain(LstmSpec.of(9, 330).withDirection(Direction.REVERSE), 10, 30, null, 16),
+            // Strips of a record that would lie a power of two apart, and of one a little below that.
+            plain(LstmSpec.of(5, 33), 8, 128, null, 17),
+            plain(LstmSpec.of(5, 33).withLayerNormalization(true), 10, 127, null, 18),
             // x is multiplied for 64 steps at once; few units, so that rounding does not grow from step to step.
             plain(LstmSpec.of(40, 3), 70, 1, null, 9),
             plain(LstmSpec.of(40, 3), 70, 3, new int[] {70, 65, 64}, 10),
@@ -96,6 +105,25 @@ class VectorEngineWorkTest {
                     assertArrayEquals(expected.get(name), values, 1e-4f * largest, name + " of " + each);
                 });
             }
+        }
+    }
+
+    @Test
+    void stripsOfALongRecordDoNotLieAPowerOfTwoApart() {
+        try (Engine engine = new VectorEngine(GUARDED);
+                Scope scope = engine.openScope("records")) {
+            int[][] shapes = {{8, 128}, {28, 128}, {10, 127}, {100, 11}, {1, 1024}, {77, 23}};
+            for (int[] shape : shapes) {
+                int rows = ((VectorTape) engine.openTape(scope, LstmSpec.of(5, 3), shape[0], shape[1])).rows();
+                int needed = shape[0] * shape[1];
+                assertTrue(rows >= needed && rows <= needed + needed / 25, needed + " rows take " + rows);
+                int over = rows % 256;
+                assertTrue(over > Sequences.TILE && over < 256 - Sequences.TILE, needed + " rows take " + rows);
+            }
+            assertEquals(
+                    512,
+                    ((VectorTape) engine.openTape(scope, LstmSpec.of(5, 3), 4, 128)).rows(),
+                    "a short record has no room to spare");
         }
     }
 
