@@ -65,7 +65,9 @@ public class KernelBenchmark {
     public String kernels;
 
     private final RandomSequence random = new RandomSequence(1, 0, 0);
+    /** With room for groups of columns, which are padded. */
     private final float[] a = draw(2 * ROWS * DEPTH);
+
     private final float[] b = new float[LARGE];
     private final float[] start = draw(BLOCK);
     private final float[] sums = new float[DEPTH * BLOCK];

@@ -314,11 +314,16 @@ final class ForwardOptions {
         }
     }
 
-    /** {@code u = W x} and {@code v = R h} of a step of a strip. */
+    /**
+     * {@code u = W x} and {@code v = R h} of a step of a strip.
+     *
+     * @param goesOn whether the next strip will be wanted of the same thread
+     */
     void shares(
             int tile,
             int step,
             int strip,
+            boolean goesOn,
             float[] acts,
             int actsAt,
             boolean firstOfZeros,
@@ -331,7 +336,7 @@ final class ForwardOptions {
         int inputRow = weights.inputRow();
         Panel panel = weights.gates;
         int block = size * BLOCK;
-        if (strip + 1 < strips) {
+        if (goesOn) {
             // Where the next ones go, which is often no longer in a cache.
             int next = shareAt(tile, step, strip + 1);
             ahead.touch(u, uAt + next, rows * BLOCK);

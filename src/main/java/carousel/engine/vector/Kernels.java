@@ -14,8 +14,8 @@ import org.slf4j.LoggerFactory;
  *   <li><b>blocked rows</b> {@code [blocks][rows][4L]}: element {@code k} of row {@code r} is at {@code k / 4L * block + r * 4L +
  *       k % 4L}, where {@code block} is the distance between blocks. So rows side by side are a constant distance apart,
  *       whatever their width.
- *   <li><b>strips</b> {@code [depth][width * L]} of a right factor, with a width of 4 or 1 times L; in parts of {@link #side} columns
- *       where those are fewer, one after the other: see {@link Panel}.
+ *   <li><b>strips</b> {@code [depth][width * L]} of a right factor, with a width of 4 or 1; a strip of 4L columns where {@link
+ *       #side} is L in four parts {@code [depth][L]}, one after the other: see {@link Panel}.
  * </ul>
  *
  * For a cell's gates, the 4L columns of a strip are those of {@code i, f, g} and {@code o} for the same L hidden units.
@@ -43,7 +43,7 @@ interface Kernels {
     String description();
 
     /**
-     * {@code c[r][j] = s[r][j] + sum_k a[r][k] * b[k][j]} for {@code r < rows}, {@code from <= k < to} in turn, {@code j < width
+     * {@code c[r][j] = s[r][j] + sum_k a[r][k] * b[k][j]} for {@code r < rows}, {@code from <= k < to} in turn, at least one, {@code j < width
      * * L}.
      *
      * @param a blocked rows, from {@code aAt}, blocks {@code aBlock} apart
@@ -121,7 +121,7 @@ interface Kernels {
             int next,
             int nextCount);
 
-    /** Columns of a strip that lie side by side: 4L, or L where the vectors are wanted in this order. */
+    /** Columns of a strip that lie side by side: 4L, or L for four parts {@code [depth][L]}, one after the other. */
     int side();
 
     /** How many columns of its left factor {@link #outerProduct} wants side by side; 0 for all. */

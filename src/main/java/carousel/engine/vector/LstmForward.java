@@ -117,8 +117,14 @@ final class LstmForward implements Workers.Task {
         private int[] chunks = new int[0];
         private final ForwardOptions options;
         private int chunkCount;
-        /** Counts steps from call to call; in every other one the weights of a single sequence are read in the opposite order. */
+        /**
+         * By state, the steps that came before this call, odd or even: in every other step the weights of a single sequence are read in
+         * the opposite order.
+         */
+        private int[] turns = new int[0];
+
         private int turn;
+        private boolean cached;
 
         private PackedStack.Cell weights;
         private int hidden;
@@ -220,7 +226,9 @@ final class LstmForward implements Workers.Task {
             yAt = layerOutputAt;
             yWidth = spec.sequenceWidth();
             int batch = sequences.batchSize();
-            turn = (turn + sequences.timeSteps()) % 2;
+            turns = Sequences.grown(turns, spec.states());
+            turn = turns[state];
+            turns[state] = (turn + sequences.timeSteps()) % 2;
             if (input.initial() != null) {
                 initialH = HostStorage.floats(input.initial().h());
                 initialHAt = HostStorage.start(input.initial().h()) + state * batch * outputs;
@@ -253,7 +261,7 @@ final class LstmForward implements Workers.Task {
             c = carried.take(Math.multiplyExact(batch, strips * LANES));
             m = projected ? shown.take(batch * ((strips + Gate.COUNT - 1) / Gate.COUNT) * BLOCK) : null;
             options.prepare(stack, packed, layer, index, input, tape);
-            boolean cached = Schedule.cached((long) depth() * strips * BLOCK);
+            cached = Schedule.cached((long) depth() * strips * BLOCK);
             int ahead = batch < FEW ? AHEAD : cached || batch > FAR_AHEAD / 4 ? 0 : FAR_AHEAD;
             stepsAhead = options.normalized() ? 0 : Math.min(sequences.timeSteps(), ahead / batch);
             if (stepsAhead < 2) {
@@ -310,8 +318,9 @@ final class LstmForward implements Workers.Task {
                     lookAhead(from, to, step, firstStrip, lastStrip, member, members, meeting);
                 }
                 if (options.normalized()) {
-                    // Alone, tile by tile: what a step makes of one is then still in the second-level cache.
-                    int most = members == 1 ? 1 : to - from;
+                    // Alone, tile by tile: what a step makes of one is then still in the second-level cache, and the
+                    // weights are.
+                    int most = members == 1 && cached ? 1 : to - from;
                     for (int tile = from; tile < to; tile += most) {
                         normalized(tile, tile + most, step, firstStrip, lastStrip, member, meeting, buffer);
                     }
@@ -552,7 +561,15 @@ final class LstmForward implements Workers.Task {
             for (int strip = firstStrip; strip < lastStrip; strip++) {
                 for (int tile = from; tile < to; tile++) {
                     options.shares(
-                            tile, step, strip, acts(step), actsAt(tile), zeros0, zeros.zeros(BLOCK), buffer.ahead);
+                            tile,
+                            step,
+                            strip,
+                            strip + 1 < lastStrip,
+                            acts(step),
+                            actsAt(tile),
+                            zeros0,
+                            zeros.zeros(BLOCK),
+                            buffer.ahead);
                 }
             }
             meeting.await();

@@ -4,7 +4,8 @@ import java.util.Arrays;
 
 /**
  * How a layer's work is shared out among the threads. A <em>group</em> is a range of tiles that go through time side by side, so
- * that a strip of weights is used for all of them while it is in the cache. Groups never wait for each other. The <em>members</em>
+ * that a strip of weights is used for all of them while it is in the cache (those of a normalised cell that stay there anyhow: one after the
+ * other). Groups never wait for each other. The <em>members</em>
  * of a group are threads that share its hidden units and meet at every step. None of this changes a result.
  */
 final class Schedule {

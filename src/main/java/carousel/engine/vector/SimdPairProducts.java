@@ -22,8 +22,8 @@ final class SimdPairProducts {
     private static final int BLOCK_SHIFT = Integer.numberOfTrailingZeros(BLOCK);
     private static final int BLOCK_MASK = BLOCK - 1;
 
-    /** Columns of a pair. */
-    private static final int PAIR = 2 * 8;
+    /** Columns of a pair of vectors, as many as a strip's parts have: see {@link Kernels#side}. */
+    private static final int PAIR = LANES;
 
     /** Columns of a left factor in a group: those of a block of sums. */
     static final int GROUP = 6;

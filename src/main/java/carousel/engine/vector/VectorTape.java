@@ -15,8 +15,8 @@ import carousel.tensor.Tensor;
  * pre-activations.
  */
 final class VectorTape extends LstmTape {
-    /** Rows after which a strip's place in a second-level cache is the same again: 64 KiB, of gates. */
-    private static final int ROUND = 256;
+    /** Rows after which a strip's place in a cache is the same again, if not the whole one then half: 32 KiB, of gates. */
+    private static final int ROUND = 128;
     /** Rows that strips keep away from that, at least: more than a tile has. */
     private static final int APART = Sequences.TILE + 2;
     /** Rows from which on the few more are worth it: they are 4 % at most. */
@@ -80,7 +80,7 @@ final class VectorTape extends LstmTape {
 
     /**
      * Rows of a strip: every step of every sequence, and in a long record some more where the same row of all strips would otherwise
-     * lie a power of two apart, or little more or less, and meet in the same few lines of the caches.
+     * lie a multiple of 32 KiB apart, or little more or less, and meet in the same few lines of the caches.
      */
     int rows() {
         int rows = Math.multiplyExact(timeSteps(), batchSize());

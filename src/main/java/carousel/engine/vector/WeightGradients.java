@@ -7,8 +7,8 @@ import java.util.Arrays;
 
 /**
  * Weight gradients, {@code G[j, d] += sum_m b[m, j] * a[m, d]}: sums over all rows m in their order. The right factor lies in strips
- * {@code [rows][4L]}, as the tape has it, and is read where it is; some rows of the left factor at a time are copied side by side. A
- * block of G is summed by one thread from the first row to the last, so that neither the threads nor the blocks change a bit.
+ * {@code [rows][4L]}, as the tape has it, and is read where it is; some rows of the left factor at a time are copied side by side, or into groups
+ * of columns: see {@link Kernels#group}. A block of G is summed by one thread from the first row to the last, so that neither the threads nor the blocks change a bit.
  */
 final class WeightGradients implements Workers.Task {
     /** Rows done at a time: a strip of so many stays in the first-level cache for all columns. */
@@ -188,21 +188,19 @@ final class WeightGradients implements Workers.Task {
         // An odd number of cache lines from row to row, so that they do not meet in the same few sets of the cache.
         int rowPitch = (columns / 32 * 2 + 3) * 16;
         int together = kernels.group();
-        int pitch = together == 0 ? rowPitch : DEPTH * Kernels.GROUP_PITCH;
-        int size = DEPTH * rowPitch;
-        if (together > 0) {
-            size = (columns + together - 1) / together * pitch;
-        }
+        // A cache line more from group to group, for the same reason.
+        int pitch = together == 0 ? rowPitch : DEPTH * Kernels.GROUP_PITCH + 16;
+        int size = together == 0 ? DEPTH * rowPitch : (columns + together - 1) / together * pitch;
         float[] left = buffers[worker].left.take(size);
-        float[] single = together == 0 ? null : buffers[worker].row.take(columns + Kernels.GROUP_PITCH);
+        float[] ungrouped = together == 0 ? null : buffers[worker].ungrouped.take(columns + Kernels.GROUP_PITCH);
         for (int from = 0; from < part.depth; from += DEPTH) {
             int depth = Math.min(DEPTH, part.depth - from);
             for (int m = 0; m < depth && together == 0; m++) {
                 part.a.copy(from + m, firstColumn, lastColumn, left, m * pitch);
             }
             for (int m = 0; m < depth && together > 0; m++) {
-                part.a.copy(from + m, firstColumn, lastColumn, single, 0);
-                kernels.intoGroups(single, columns, left, m, pitch);
+                part.a.copy(from + m, firstColumn, lastColumn, ungrouped, 0);
+                kernels.intoGroups(ungrouped, columns, left, m, pitch);
             }
             for (int s = 0; s < strips; s++) {
                 int bAt = part.bAt + ((firstStrip + s) * part.pitch + from) * BLOCK;

@@ -6,10 +6,10 @@ import carousel.engine.Philox;
 final class WorkerBuffers {
     /** Sums of a product, pre-activations. */
     final Scratch sums;
-    /** The left factor of a product in blocked rows. */
+    /** The left factor of a product. */
     final Scratch left;
-    /** A row of that on its way there. */
-    final Scratch row;
+    /** A row of a left factor before it is copied into groups of columns. */
+    final Scratch ungrouped;
     /** Four words of random numbers. */
     final int[] words = new int[Philox.WORDS];
     /** Blocks of random numbers for the rows of a tile. */
@@ -24,10 +24,10 @@ final class WorkerBuffers {
     WorkerBuffers(boolean poisoned) {
         sums = new Scratch(poisoned);
         left = new Scratch(poisoned);
-        row = new Scratch(poisoned);
+        ungrouped = new Scratch(poisoned);
     }
 
     long bytes() {
-        return sums.bytes() + left.bytes() + row.bytes();
+        return sums.bytes() + left.bytes() + ungrouped.bytes();
     }
 }

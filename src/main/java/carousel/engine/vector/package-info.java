@@ -3,7 +3,7 @@
  * where the JVM has its module and otherwise on loops for its compiler, with the same bits; all that is above them moves data into
  * the one layout that they share, and shares work out among threads.
  *
- * <p>Hidden units are worked on in strips of 16: the four gates of a strip lie side by side in the packed weights, so that one
+ * <p>Hidden units are worked on in strips of 16: the four gates of 16 units are one strip of the packed weights, so that one
  * product leaves a step's pre-activations where the cell's update finds them, and in the tape, so that the weight gradients read
  * them where they are. Nothing depends on the width of the processor's vectors but speed.
  *

@@ -25,7 +25,7 @@ class KernelsTest {
     void productIsThatOfAPlainLoopToTheBit(Kernels kernels) {
         int lanes = Kernels.LANES;
         int block = 4 * lanes;
-        for (int rows = 0; rows <= 17; rows++) {
+        for (int rows = 0; rows <= 20; rows++) {
             for (int width : new int[] {4, 1}) {
                 for (int[] range : new int[][] {{0, 1}, {0, 5}, {3, 4}, {block - 1, block + 2}, {5, 3 * block - 7}}) {
                     int from = range[0];
@@ -34,7 +34,8 @@ class KernelsTest {
                     // One row more than is asked for in each block, and blocks further apart than they need to be.
                     int pitch = (rows + 1) * block;
                     float[] a = draw(3 + 3 * pitch);
-                    float[] b = draw(2 + to * columns);
+                    int depth = to + 2;
+                    float[] b = draw(2 + depth * columns);
                     float[] s = draw(7 + rows * block);
                     for (int sPitch : new int[] {0, block}) {
                         float[] c = new float[5 + rows * block];
@@ -52,9 +53,25 @@ class KernelsTest {
                                 expected[5 + r * block + j] = sum;
                             }
                         }
-                        float[] laid = laid(kernels, b, 2, to, columns);
+                        float[] laid = laid(kernels, b, 2, depth, columns);
                         kernels.product(
-                                rows, a, 3, pitch, from, to, laid, 2, to, width, s, 7, sPitch, c, 5, 1, b.length - 1);
+                                rows,
+                                a,
+                                3,
+                                pitch,
+                                from,
+                                to,
+                                laid,
+                                2,
+                                depth,
+                                width,
+                                s,
+                                7,
+                                sPitch,
+                                c,
+                                5,
+                                1,
+                                b.length - 1);
                         assertArrayEquals(expected, c, rows + " rows, width " + width + ", pitch " + sPitch);
                     }
                 }
@@ -99,7 +116,7 @@ class KernelsTest {
                 for (boolean backwards : new boolean[] {false, true}) {
                     Arrays.fill(actual, Float.NaN);
                     kernels.rowProduct(strips, a, 0, block, 7, depth, b, 0, depth, s, 0, sPitch, actual, 0, backwards);
-                    assertArrayEquals(expected, actual, strips + " strips");
+                    assertArrayEquals(expected, actual, strips + " strips, backwards " + backwards);
                 }
             }
         }
