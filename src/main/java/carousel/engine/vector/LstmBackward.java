@@ -402,7 +402,7 @@ final class LstmBackward implements Workers.Task {
                     }
                 }
                 if (options.normalized()) {
-                    // As on the way forward.
+                    // Alone, tile by tile, as on the way forward; but no weights are read here.
                     int most = members == 1 ? 1 : to - from;
                     for (int tile = from; tile < to; tile += most) {
                         normalized(tile, tile + most, step, firstStrip, lastStrip, meeting, buffer);
