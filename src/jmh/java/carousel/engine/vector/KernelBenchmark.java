@@ -155,7 +155,7 @@ public class KernelBenchmark {
         // kernel.
         System.arraycopy(gates, 0, z, 0, z.length);
         System.arraycopy(cells, 0, c, 0, c.length);
-        chosen.cellForward(ROWS, z, 0, c, 0, 0, sums, 0, BLOCK, states, 0, m, 0, BLOCK, null, null, 0, 0);
+        chosen.cellForward(ROWS, z, 0, c, 0, 0, sums, 0, BLOCK, states, 0, m, 0, BLOCK);
         work.gflop += CELL_FORWARD * ROWS * LANES;
         return m;
     }

@@ -149,7 +149,6 @@ interface Kernels {
      * @param gates gets {@code i, f, g, o}, row r at {@code gatesAt + r * gatesPitch}; null when not wanted
      * @param states gets {@code c, tanh(c)}, row r at {@code statesAt + r * gatesPitch / 2}; null with gates
      * @param m row r at {@code mAt + r * mPitch}
-     * @param y gets m once more, row r at {@code yRows[yFrom + r] + yColumn}; null when not wanted
      */
     void cellForward(
             int rows,
@@ -165,11 +164,7 @@ interface Kernels {
             int statesAt,
             float[] m,
             int mAt,
-            int mPitch,
-            float[] y,
-            int[] yRows,
-            int yFrom,
-            int yColumn);
+            int mPitch);
 
     /**
      * Back through one time step of L hidden units.

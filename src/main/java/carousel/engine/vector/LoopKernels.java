@@ -291,11 +291,7 @@ final class LoopKernels implements Kernels {
             int statesAt,
             float[] m,
             int mAt,
-            int mPitch,
-            float[] y,
-            int[] yRows,
-            int yFrom,
-            int yColumn) {
+            int mPitch) {
         for (int r = 0; r < rows; r++) {
             int pre = zAt + r * BLOCK;
             for (int l = 0; l < LANES; l++) {
@@ -320,9 +316,6 @@ final class LoopKernels implements Kernels {
                     states[stateAt + LANES] = squashed;
                 }
                 m[mAt + r * mPitch + l] = o * squashed;
-                if (y != null) {
-                    y[yRows[yFrom + r] + yColumn + l] = o * squashed;
-                }
             }
         }
     }

@@ -415,8 +415,12 @@ final class LstmBackward implements Workers.Task {
                 }
                 meeting.await();
                 if (step > 0 || firstH != null) {
-                    for (int panel = firstPanel; panel < lastPanel; panel++) {
-                        previous(from, to, step, panel, firstPanel, lastPanel);
+                    // Every other step begins with what the caches still have.
+                    boolean backwards = step % 2 != 0;
+                    for (int k = firstPanel; k < lastPanel; k++) {
+                        int panel = backwards ? firstPanel + lastPanel - 1 - k : k;
+                        int next = k + 1 == lastPanel ? panel : backwards ? panel - 1 : panel + 1;
+                        previous(from, to, step, panel, next);
                         join(from, to, step, panel, buffer);
                     }
                 }
@@ -610,20 +614,19 @@ final class LstmBackward implements Workers.Task {
         }
 
         /** Some columns of {@code dh_prev = R^T da}. */
-        private void previous(int from, int to, int step, int panel, int firstPanel, int lastPanel) {
+        private void previous(int from, int to, int step, int panel, int panelAfter) {
             Panel back = weights.recurrentBack;
             int first = back.column(panel);
-            int parts = Panel.parts(back.depth());
+            int parts = back.parts(back.depth());
             int origin = sequences.start(from);
             int rows = sequences.start(to) - origin;
             float[] into = options.ofHidden() ? options.seenGradient() : dh;
             for (int part = 0; part < parts; part++) {
-                // The same strip goes on, or else the next one begins.
                 boolean on = part + 1 < parts;
-                int nextPanel = on ? panel : panel + 1 < lastPanel ? panel + 1 : firstPanel;
+                int nextPanel = on ? panel : panelAfter;
                 int width = back.width(nextPanel) * LANES;
-                int nextFrom = on ? Sequences.split(back.depth(), parts, part + 1) : 0;
-                int nextTo = Sequences.split(back.depth(), parts, on ? part + 2 : 1);
+                int nextFrom = on ? Panel.cut(0, back.depth(), parts, part + 1) : 0;
+                int nextTo = Panel.cut(0, back.depth(), parts, on ? part + 2 : 1);
                 int next = back.at(nextPanel) + nextFrom * width;
                 int share = (nextTo - nextFrom) * width / rows;
                 for (int tile = from; tile < to; tile++) {
@@ -671,8 +674,8 @@ final class LstmBackward implements Workers.Task {
                     options.normalized() ? options.recurrentShare() : gates,
                     (options.normalized() ? options.recurrentShareAt() : gatesAt) + row * BLOCK,
                     record * BLOCK,
-                    Sequences.split(panel.depth(), parts, part),
-                    Sequences.split(panel.depth(), parts, part + 1),
+                    Panel.cut(0, panel.depth(), parts, part),
+                    Panel.cut(0, panel.depth(), parts, part + 1),
                     panel.values(),
                     panel.at(strip),
                     panel.depth(),

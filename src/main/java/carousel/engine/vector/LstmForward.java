@@ -118,8 +118,8 @@ final class LstmForward implements Workers.Task {
         private final ForwardOptions options;
         private int chunkCount;
         /**
-         * By state, the steps that came before this call, odd or even: in every other step the weights of a single sequence are read in
-         * the opposite order.
+         * By state, the steps that came before this call, odd or even: in every other step the weights are read in the opposite order, so
+         * that it begins with what the caches still have.
          */
         private int[] turns = new int[0];
 
@@ -289,13 +289,13 @@ final class LstmForward implements Workers.Task {
         }
 
         private void chunk(int from, int to) {
-            int parts = Panel.parts(to - from);
+            int parts = weights.gates.parts(to - from);
             if (chunks.length < 2 * (chunkCount + parts)) {
                 chunks = Arrays.copyOf(chunks, 2 * (chunkCount + parts));
             }
             for (int part = 0; part < parts; part++) {
-                chunks[2 * chunkCount] = from + Sequences.split(to - from, parts, part);
-                chunks[2 * chunkCount + 1] = from + Sequences.split(to - from, parts, part + 1);
+                chunks[2 * chunkCount] = Panel.cut(from, to, parts, part);
+                chunks[2 * chunkCount + 1] = Panel.cut(from, to, parts, part + 1);
                 chunkCount++;
             }
         }
@@ -327,13 +327,20 @@ final class LstmForward implements Workers.Task {
                 } else if (rows == 1) {
                     row(from, step, firstStrip, lastStrip, sums, buffer);
                 } else {
-                    for (int strip = firstStrip; strip < lastStrip; strip++) {
-                        strip(from, to, step, strip, firstStrip, lastStrip, sums, buffer);
+                    boolean backwards = (turn + step) % 2 != 0;
+                    for (int k = firstStrip; k < lastStrip; k++) {
+                        int strip = backwards ? firstStrip + lastStrip - 1 - k : k;
+                        int next = k + 1 == lastStrip ? strip : backwards ? strip - 1 : strip + 1;
+                        strip(from, to, step, strip, next, sums, buffer);
                     }
                 }
                 if (projected) {
                     meeting.await();
                     project(from, to, step, member, members, buffer);
+                } else if (!options.ofHidden()) {
+                    for (int tile = from; tile < to; tile++) {
+                        show(tile, step, firstStrip, lastStrip);
+                    }
                 }
                 for (int tile = from; stepsAhead == 0 && tile < to; tile++) {
                     loadInput(tile, step + 1, member, members);
@@ -481,15 +488,7 @@ final class LstmForward implements Workers.Task {
         }
 
         /** One step of one strip of hidden units: pre-activations, then the cell. */
-        private void strip(
-                int from,
-                int to,
-                int step,
-                int strip,
-                int firstStrip,
-                int lastStrip,
-                float[] sums,
-                WorkerBuffers buffer) {
+        private void strip(int from, int to, int step, int strip, int stripAfter, float[] sums, WorkerBuffers buffer) {
             float[] acts = acts(step);
             int origin = sequences.start(from);
             int rows = sequences.start(to) - origin;
@@ -502,11 +501,8 @@ final class LstmForward implements Workers.Task {
                 if (first >= last) {
                     break;
                 }
-                // The same strip goes on, or else the next one begins; after the last one comes the first one of the
-                // next step.
                 boolean on = chunk + 1 < chunkCount && chunks[2 * chunk + 2] < most;
-                int nextStrip = on ? strip : strip + 1 < lastStrip ? strip + 1 : firstStrip;
-                int next = weights.gates.at(nextStrip) + (on ? last : chunks[0]) * BLOCK;
+                int next = weights.gates.at(on ? strip : stripAfter) + (on ? last : chunks[0]) * BLOCK;
                 int share = (on ? chunks[2 * chunk + 3] - last : chunks[1] - chunks[0]) * BLOCK / rows;
                 for (int tile = from; tile < to; tile++) {
                     int size = sequences.size(tile);
@@ -591,7 +587,7 @@ final class LstmForward implements Workers.Task {
                     int mAt = shownAt(tile, strip);
                     int cAt = carriedAt(tile, strip);
                     options.normalizedOutOfCell(tile, step, strip, c, cAt, target, mAt, statistics, at, buffer);
-                    show(tile, step, strip, target, mAt, buffer);
+                    hidden(tile, step, strip, target, mAt, buffer);
                 }
             }
         }
@@ -603,19 +599,29 @@ final class LstmForward implements Workers.Task {
                     + strip % Gate.COUNT * LANES;
         }
 
-        /** What has become of a strip of h goes to y. */
-        private void show(int tile, int step, int strip, float[] h, int at, WorkerBuffers buffer) {
-            if (projected) {
-                return;
-            }
-            if (options.ofHidden()) {
+        /** What a strip of h becomes where not all of it is new, or not all of it seen; it goes to y at once. */
+        private void hidden(int tile, int step, int strip, float[] h, int at, WorkerBuffers buffer) {
+            if (!projected && options.ofHidden()) {
                 options.hidden(tile, step, strip, h, at, y, yRows, buffer);
-                return;
             }
+        }
+
+        /**
+         * A member's columns of h go to y. All of a step at its end, for then they are written one line after the other; strip by strip,
+         * every line would be waited for.
+         */
+        private void show(int tile, int step, int firstStrip, int lastStrip) {
+            float[] h = acts(step + 1);
+            int size = sequences.size(tile);
             int row = sequences.row(tile, step);
-            int count = Math.min(LANES, hidden - strip * LANES);
+            int end = Math.min(hidden, lastStrip * LANES);
             for (int r = 0; r < sequences.count(tile, step); r++) {
-                System.arraycopy(h, at + r * BLOCK, y, yRows[row + r] + strip * LANES, count);
+                for (int k = firstStrip * LANES; k < end; ) {
+                    int count = Math.min(BLOCK - k % BLOCK, end - k);
+                    int at = hiddenAt(tile) + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
+                    System.arraycopy(h, at, y, yRows[row + r] + k, count);
+                    k += count;
+                }
             }
         }
 
@@ -671,15 +677,7 @@ final class LstmForward implements Workers.Task {
                     states == null ? 0 : statesAt + (firstStrip * record + row) * 2 * LANES,
                     to,
                     toAt,
-                    LANES,
-                    null,
-                    yRows,
-                    0,
-                    0);
-            if (!projected) {
-                int first = firstStrip * LANES;
-                System.arraycopy(to, toAt, y, yRows[row] + first, Math.min(hidden, lastStrip * LANES) - first);
-            }
+                    LANES);
         }
 
         /** Where the sums of a step start from: the bias, or where it is there already, the share of x. */
@@ -701,11 +699,10 @@ final class LstmForward implements Workers.Task {
             if (options.ofCell()) {
                 options.draw(tile, step, strip, buffer);
                 options.cell(tile, step, strip, sums, sumsAt, c, carriedAt(tile, strip), to, toAt, buffer);
-                show(tile, step, strip, to, toAt, buffer);
+                hidden(tile, step, strip, to, toAt, buffer);
                 return;
             }
             int row = sequences.row(tile, step);
-            boolean direct = !projected && (strip + 1) * LANES <= hidden && !options.ofHidden();
             kernels.cellForward(
                     sequences.count(tile, step),
                     sums,
@@ -720,14 +717,8 @@ final class LstmForward implements Workers.Task {
                     states == null ? 0 : statesAt + (strip * record + row) * 2 * LANES,
                     to,
                     toAt,
-                    BLOCK,
-                    direct ? y : null,
-                    yRows,
-                    row,
-                    strip * LANES);
-            if (!direct) {
-                show(tile, step, strip, to, toAt, buffer);
-            }
+                    BLOCK);
+            hidden(tile, step, strip, to, toAt, buffer);
         }
 
         /** {@code h = W_p m}. */

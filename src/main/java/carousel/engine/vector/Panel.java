@@ -14,8 +14,10 @@ import java.util.Arrays;
 final class Panel {
     /** Rows and columns transposed at a time: a few cache lines each way. */
     private static final int TILE = LANES;
-    /** Terms of a part of a product, about: that much of a strip stays in the first-level cache from one row to the next. */
-    private static final int PART = 128;
+    /** Terms of a part of a product, about: that much of what is read side by side stays in the first-level cache from one row to the next. */
+    private static final int WIDE_PART = 128;
+
+    private static final int NARROW_PART = 256;
 
     private final int side;
     private float[] values = new float[0];
@@ -131,8 +133,15 @@ final class Panel {
     }
 
     /** In how many parts a product of so many terms is done. */
-    static int parts(int terms) {
-        return Math.max(1, (terms + PART / 2) / PART);
+    int parts(int terms) {
+        int part = side == BLOCK ? WIDE_PART : NARROW_PART;
+        return Math.max(1, (terms + part / 2) / part);
+    }
+
+    /** Where a part of the terms {@code from} to {@code to - 1} begins, or of the number of parts, ends: where a block of a left factor does. */
+    static int cut(int from, int to, int parts, int part) {
+        int even = from + Sequences.split(to - from, parts, part);
+        return part == 0 || part == parts ? even : even / BLOCK * BLOCK;
     }
 
     /**
@@ -160,8 +169,8 @@ final class Panel {
                     a,
                     aAt,
                     aBlock,
-                    first + Sequences.split(terms, parts, part),
-                    first + Sequences.split(terms, parts, part + 1),
+                    cut(first, first + terms, parts, part),
+                    cut(first, first + terms, parts, part + 1),
                     values,
                     at(strip),
                     depth,

@@ -29,9 +29,11 @@ final class SimdCells {
     private static final class InputAndForgetGates extends Pass {
         @Override
         void run(float[] z, int zAt, int rows) {
-            for (int e = 0; e < rows * 2 * LANES; e += VECTOR) {
-                int at = zAt + e / (2 * LANES) * BLOCK + e % (2 * LANES);
-                logistic(FloatVector.fromArray(SPECIES, z, at)).intoArray(z, at);
+            for (int v = 0; v < 2 * LANES; v += VECTOR) {
+                for (int r = 0; r < rows; r++) {
+                    int at = zAt + v + r * BLOCK;
+                    logistic(FloatVector.fromArray(SPECIES, z, at)).intoArray(z, at);
+                }
             }
         }
     }
@@ -39,9 +41,11 @@ final class SimdCells {
     private static final class Candidates extends Pass {
         @Override
         void run(float[] z, int zAt, int rows) {
-            for (int e = 0; e < rows * LANES; e += VECTOR) {
-                int at = zAt + e / LANES * BLOCK + 2 * LANES + e % LANES;
-                tanh(FloatVector.fromArray(SPECIES, z, at)).intoArray(z, at);
+            for (int v = 2 * LANES; v < 3 * LANES; v += VECTOR) {
+                for (int r = 0; r < rows; r++) {
+                    int at = zAt + v + r * BLOCK;
+                    tanh(FloatVector.fromArray(SPECIES, z, at)).intoArray(z, at);
+                }
             }
         }
     }
@@ -49,9 +53,11 @@ final class SimdCells {
     private static final class OutputGates extends Pass {
         @Override
         void run(float[] z, int zAt, int rows) {
-            for (int e = 0; e < rows * LANES; e += VECTOR) {
-                int at = zAt + e / LANES * BLOCK + 3 * LANES + e % LANES;
-                logistic(FloatVector.fromArray(SPECIES, z, at)).intoArray(z, at);
+            for (int v = 3 * LANES; v < 4 * LANES; v += VECTOR) {
+                for (int r = 0; r < rows; r++) {
+                    int at = zAt + v + r * BLOCK;
+                    logistic(FloatVector.fromArray(SPECIES, z, at)).intoArray(z, at);
+                }
             }
         }
     }
@@ -73,11 +79,7 @@ final class SimdCells {
             int statesAt,
             float[] m,
             int mAt,
-            int mPitch,
-            float[] y,
-            int[] yRows,
-            int yFrom,
-            int yColumn) {
+            int mPitch) {
         for (Pass pass : PASSES) {
             pass.run(z, zAt, rows);
         }
@@ -106,11 +108,7 @@ final class SimdCells {
                 state.intoArray(states, stateAt);
                 squashed.intoArray(states, stateAt + LANES);
             }
-            FloatVector output = o.mul(squashed);
-            output.intoArray(m, mAt + r * mPitch + part);
-            if (y != null) {
-                output.intoArray(y, yRows[yFrom + r] + yColumn + part);
-            }
+            o.mul(squashed).intoArray(m, mAt + r * mPitch + part);
         }
     }
 

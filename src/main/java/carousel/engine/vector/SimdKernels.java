@@ -135,30 +135,8 @@ final class SimdKernels implements Kernels {
             int statesAt,
             float[] m,
             int mAt,
-            int mPitch,
-            float[] y,
-            int[] yRows,
-            int yFrom,
-            int yColumn) {
-        SimdCells.forward(
-                rows,
-                z,
-                zAt,
-                c,
-                cAt,
-                clip,
-                gates,
-                gatesAt,
-                gatesPitch,
-                states,
-                statesAt,
-                m,
-                mAt,
-                mPitch,
-                y,
-                yRows,
-                yFrom,
-                yColumn);
+            int mPitch) {
+        SimdCells.forward(rows, z, zAt, c, cAt, clip, gates, gatesAt, gatesPitch, states, statesAt, m, mAt, mPitch);
     }
 
     @Override

@@ -47,44 +47,28 @@ final class SimdPairProducts {
             float[] c,
             int cAt) {
         int paired = paired(rows);
+        int until = end(from, to);
         for (int v = 0; v < BLOCK; v += PAIR) {
+            int right = bAt + v * bDepth;
             for (int r = 0; r < paired; ) {
                 int block = block(paired - r);
-                float[] start = s;
-                int startAt = sAt + r * sPitch + v;
-                int pitch = sPitch;
+                int left = aAt + r * BLOCK;
+                int start = sAt + r * sPitch + v;
                 int sums = cAt + r * BLOCK + v;
-                int k = from;
-                do {
-                    int left = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK) + r * BLOCK;
-                    int terms = Math.min(to, (k | BLOCK_MASK) + 1) - k;
-                    int right = bAt + v * bDepth + k * LANES;
-                    if (block == 6) {
-                        sixRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
-                    } else {
-                        fourRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
-                    }
-                    start = c;
-                    startAt = sums;
-                    pitch = BLOCK;
-                    k += terms;
-                } while (k < to);
+                rows(block, a, left, aBlock, from, until, b, right, s, start, sPitch, c, sums);
+                if (until < to) {
+                    rows(block, a, left, aBlock, until, to, b, right, c, sums, BLOCK, c, sums);
+                }
                 r += block;
             }
         }
         for (int r = paired; r < rows; r++) {
-            float[] start = s;
-            int startAt = sAt + r * sPitch;
+            int left = aAt + r * BLOCK;
             int sums = cAt + r * BLOCK;
-            int k = from;
-            do {
-                int left = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK) + r * BLOCK;
-                int terms = Math.min(to, (k | BLOCK_MASK) + 1) - k;
-                oneRow(a, left, terms, b, bAt + k * LANES, bDepth * LANES, start, startAt, c, sums);
-                start = c;
-                startAt = sums;
-                k += terms;
-            } while (k < to);
+            oneRow(a, left, aBlock, from, until, b, bAt, bDepth * LANES, s, sAt + r * sPitch, c, sums);
+            if (until < to) {
+                oneRow(a, left, aBlock, until, to, b, bAt, bDepth * LANES, c, sums, c, sums);
+            }
         }
     }
 
@@ -104,29 +88,15 @@ final class SimdPairProducts {
             float[] c,
             int cAt) {
         int paired = paired(rows);
+        int until = end(from, to);
         for (int r = 0; r < rows; ) {
             int block = r < paired ? block(paired - r) : 1;
-            float[] start = s;
-            int startAt = sAt + r * sPitch;
-            int pitch = sPitch;
+            int left = aAt + r * BLOCK;
             int sums = cAt + r * BLOCK;
-            int k = from;
-            do {
-                int left = aAt + (k >> BLOCK_SHIFT) * aBlock + (k & BLOCK_MASK) + r * BLOCK;
-                int terms = Math.min(to, (k | BLOCK_MASK) + 1) - k;
-                int right = bAt + k * LANES;
-                if (block == 6) {
-                    sixRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
-                } else if (block == 4) {
-                    fourRows(a, left, terms, b, right, start, startAt, pitch, c, sums);
-                } else {
-                    onePair(a, left, terms, b, right, start, startAt, c, sums);
-                }
-                start = c;
-                startAt = sums;
-                pitch = BLOCK;
-                k += terms;
-            } while (k < to);
+            rows(block, a, left, aBlock, from, until, b, bAt, s, sAt + r * sPitch, sPitch, c, sums);
+            if (until < to) {
+                rows(block, a, left, aBlock, until, to, b, bAt, c, sums, BLOCK, c, sums);
+            }
             r += block;
         }
     }
@@ -205,8 +175,55 @@ final class SimdPairProducts {
         return rows >= 6 && rows != 8 ? 6 : 4;
     }
 
+    /** Up to where the first pass over some terms goes: what follows the last whole block of the left factor has a pass of its own. */
+    private static int end(int from, int to) {
+        int whole = to & ~BLOCK_MASK;
+        return whole > from ? whole : to;
+    }
+
+    /** The first block of the left factor that a pass takes as a whole; what comes before it are terms of one block. */
+    private static int firstWhole(int from, int to) {
+        int block = from >> BLOCK_SHIFT;
+        return (from & BLOCK_MASK) == 0 && to - from >= BLOCK ? block : block + 1;
+    }
+
+    /** Six rows, four or one, of a pair of vectors. */
+    private static void rows(
+            int rows,
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
+        if (rows == 6) {
+            sixRows(a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
+        } else if (rows == 4) {
+            fourRows(a, aAt, aBlock, from, to, b, bAt, s, sAt, sPitch, c, cAt);
+        } else {
+            onePair(a, aAt, aBlock, from, to, b, bAt, s, sAt, c, cAt);
+        }
+    }
+
     private static void oneRow(
-            float[] a, int aAt, int terms, float[] b, int bAt, int bPart, float[] s, int sAt, float[] c, int cAt) {
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            int bPart,
+            float[] s,
+            int sAt,
+            float[] c,
+            int cAt) {
         FloatVector s0 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s1 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s2 = FloatVector.fromArray(SPECIES, s, sAt + 2 * VECTOR);
@@ -215,21 +232,44 @@ final class SimdPairProducts {
         FloatVector s5 = FloatVector.fromArray(SPECIES, s, sAt + 5 * VECTOR);
         FloatVector s6 = FloatVector.fromArray(SPECIES, s, sAt + 6 * VECTOR);
         FloatVector s7 = FloatVector.fromArray(SPECIES, s, sAt + 7 * VECTOR);
-        int b1 = bAt + bPart;
+        int left = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int b0 = bAt + from * LANES;
+        int b1 = b0 + bPart;
         int b2 = b1 + bPart;
         int b3 = b2 + bPart;
-        int depth = Math.min(terms, BLOCK);
-        for (int k = 0; k < depth; k++) {
+        int first = firstWhole(from, to);
+        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        for (int k = 0; k < terms; k++) {
             int q = k * LANES;
-            FloatVector x = FloatVector.broadcast(SPECIES, a[aAt + k]);
-            s0 = x.fma(FloatVector.fromArray(SPECIES, b, bAt + q), s0);
-            s1 = x.fma(FloatVector.fromArray(SPECIES, b, bAt + q + VECTOR), s1);
+            FloatVector x = FloatVector.broadcast(SPECIES, a[left + k]);
+            s0 = x.fma(FloatVector.fromArray(SPECIES, b, b0 + q), s0);
+            s1 = x.fma(FloatVector.fromArray(SPECIES, b, b0 + q + VECTOR), s1);
             s2 = x.fma(FloatVector.fromArray(SPECIES, b, b1 + q), s2);
             s3 = x.fma(FloatVector.fromArray(SPECIES, b, b1 + q + VECTOR), s3);
             s4 = x.fma(FloatVector.fromArray(SPECIES, b, b2 + q), s4);
             s5 = x.fma(FloatVector.fromArray(SPECIES, b, b2 + q + VECTOR), s5);
             s6 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q), s6);
             s7 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q + VECTOR), s7);
+        }
+        int end = to >> BLOCK_SHIFT;
+        for (int block = first; block < end; block++) {
+            left = aAt + block * aBlock;
+            b0 = bAt + block * BLOCK * LANES;
+            b1 = b0 + bPart;
+            b2 = b1 + bPart;
+            b3 = b2 + bPart;
+            for (int k = 0; k < BLOCK; k++) {
+                int q = k * LANES;
+                FloatVector x = FloatVector.broadcast(SPECIES, a[left + k]);
+                s0 = x.fma(FloatVector.fromArray(SPECIES, b, b0 + q), s0);
+                s1 = x.fma(FloatVector.fromArray(SPECIES, b, b0 + q + VECTOR), s1);
+                s2 = x.fma(FloatVector.fromArray(SPECIES, b, b1 + q), s2);
+                s3 = x.fma(FloatVector.fromArray(SPECIES, b, b1 + q + VECTOR), s3);
+                s4 = x.fma(FloatVector.fromArray(SPECIES, b, b2 + q), s4);
+                s5 = x.fma(FloatVector.fromArray(SPECIES, b, b2 + q + VECTOR), s5);
+                s6 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q), s6);
+                s7 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q + VECTOR), s7);
+            }
         }
         s0.intoArray(c, cAt);
         s1.intoArray(c, cAt + VECTOR);
@@ -242,7 +282,18 @@ final class SimdPairProducts {
     }
 
     private static void sixRows(
-            float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, int sPitch, float[] c, int cAt) {
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
@@ -255,10 +306,13 @@ final class SimdPairProducts {
         FloatVector s41 = FloatVector.fromArray(SPECIES, s, sAt + 4 * sPitch + VECTOR);
         FloatVector s50 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch);
         FloatVector s51 = FloatVector.fromArray(SPECIES, s, sAt + 5 * sPitch + VECTOR);
-        int depth = Math.min(terms, BLOCK);
-        for (int k = 0; k < depth; k++) {
-            int q = bAt + k * LANES;
-            int p = aAt + k;
+        int left = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int right = bAt + from * LANES;
+        int first = firstWhole(from, to);
+        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        for (int k = 0; k < terms; k++) {
+            int q = right + k * LANES;
+            int p = left + k;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
@@ -280,6 +334,35 @@ final class SimdPairProducts {
             s50 = x5.fma(b0, s50);
             s51 = x5.fma(b1, s51);
         }
+        int end = to >> BLOCK_SHIFT;
+        for (int block = first; block < end; block++) {
+            left = aAt + block * aBlock;
+            right = bAt + block * BLOCK * LANES;
+            for (int k = 0; k < BLOCK; k++) {
+                int q = right + k * LANES;
+                int p = left + k;
+                FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+                FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+                FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+                s00 = x0.fma(b0, s00);
+                s01 = x0.fma(b1, s01);
+                FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
+                s10 = x1.fma(b0, s10);
+                s11 = x1.fma(b1, s11);
+                FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2 * BLOCK]);
+                s20 = x2.fma(b0, s20);
+                s21 = x2.fma(b1, s21);
+                FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3 * BLOCK]);
+                s30 = x3.fma(b0, s30);
+                s31 = x3.fma(b1, s31);
+                FloatVector x4 = FloatVector.broadcast(SPECIES, a[p + 4 * BLOCK]);
+                s40 = x4.fma(b0, s40);
+                s41 = x4.fma(b1, s41);
+                FloatVector x5 = FloatVector.broadcast(SPECIES, a[p + 5 * BLOCK]);
+                s50 = x5.fma(b0, s50);
+                s51 = x5.fma(b1, s51);
+            }
+        }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
         s10.intoArray(c, cAt + BLOCK);
@@ -295,7 +378,18 @@ final class SimdPairProducts {
     }
 
     private static void fourRows(
-            float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, int sPitch, float[] c, int cAt) {
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            int sPitch,
+            float[] c,
+            int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
         FloatVector s10 = FloatVector.fromArray(SPECIES, s, sAt + sPitch);
@@ -304,10 +398,13 @@ final class SimdPairProducts {
         FloatVector s21 = FloatVector.fromArray(SPECIES, s, sAt + 2 * sPitch + VECTOR);
         FloatVector s30 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch);
         FloatVector s31 = FloatVector.fromArray(SPECIES, s, sAt + 3 * sPitch + VECTOR);
-        int depth = Math.min(terms, BLOCK);
-        for (int k = 0; k < depth; k++) {
-            int q = bAt + k * LANES;
-            int p = aAt + k;
+        int left = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int right = bAt + from * LANES;
+        int first = firstWhole(from, to);
+        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        for (int k = 0; k < terms; k++) {
+            int q = right + k * LANES;
+            int p = left + k;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
             FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
@@ -323,6 +420,29 @@ final class SimdPairProducts {
             s30 = x3.fma(b0, s30);
             s31 = x3.fma(b1, s31);
         }
+        int end = to >> BLOCK_SHIFT;
+        for (int block = first; block < end; block++) {
+            left = aAt + block * aBlock;
+            right = bAt + block * BLOCK * LANES;
+            for (int k = 0; k < BLOCK; k++) {
+                int q = right + k * LANES;
+                int p = left + k;
+                FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
+                FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
+                FloatVector x0 = FloatVector.broadcast(SPECIES, a[p]);
+                s00 = x0.fma(b0, s00);
+                s01 = x0.fma(b1, s01);
+                FloatVector x1 = FloatVector.broadcast(SPECIES, a[p + BLOCK]);
+                s10 = x1.fma(b0, s10);
+                s11 = x1.fma(b1, s11);
+                FloatVector x2 = FloatVector.broadcast(SPECIES, a[p + 2 * BLOCK]);
+                s20 = x2.fma(b0, s20);
+                s21 = x2.fma(b1, s21);
+                FloatVector x3 = FloatVector.broadcast(SPECIES, a[p + 3 * BLOCK]);
+                s30 = x3.fma(b0, s30);
+                s31 = x3.fma(b1, s31);
+            }
+        }
         s00.intoArray(c, cAt);
         s01.intoArray(c, cAt + VECTOR);
         s10.intoArray(c, cAt + BLOCK);
@@ -334,15 +454,39 @@ final class SimdPairProducts {
     }
 
     private static void onePair(
-            float[] a, int aAt, int terms, float[] b, int bAt, float[] s, int sAt, float[] c, int cAt) {
+            float[] a,
+            int aAt,
+            int aBlock,
+            int from,
+            int to,
+            float[] b,
+            int bAt,
+            float[] s,
+            int sAt,
+            float[] c,
+            int cAt) {
         FloatVector s0 = FloatVector.fromArray(SPECIES, s, sAt);
         FloatVector s1 = FloatVector.fromArray(SPECIES, s, sAt + VECTOR);
-        int depth = Math.min(terms, BLOCK);
-        for (int k = 0; k < depth; k++) {
-            int q = bAt + k * LANES;
-            FloatVector x = FloatVector.broadcast(SPECIES, a[aAt + k]);
+        int left = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
+        int right = bAt + from * LANES;
+        int first = firstWhole(from, to);
+        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        for (int k = 0; k < terms; k++) {
+            int q = right + k * LANES;
+            FloatVector x = FloatVector.broadcast(SPECIES, a[left + k]);
             s0 = x.fma(FloatVector.fromArray(SPECIES, b, q), s0);
             s1 = x.fma(FloatVector.fromArray(SPECIES, b, q + VECTOR), s1);
+        }
+        int end = to >> BLOCK_SHIFT;
+        for (int block = first; block < end; block++) {
+            left = aAt + block * aBlock;
+            right = bAt + block * BLOCK * LANES;
+            for (int k = 0; k < BLOCK; k++) {
+                int q = right + k * LANES;
+                FloatVector x = FloatVector.broadcast(SPECIES, a[left + k]);
+                s0 = x.fma(FloatVector.fromArray(SPECIES, b, q), s0);
+                s1 = x.fma(FloatVector.fromArray(SPECIES, b, q + VECTOR), s1);
+            }
         }
         s0.intoArray(c, cAt);
         s1.intoArray(c, cAt + VECTOR);

@@ -27,7 +27,17 @@ class KernelsTest {
         int block = 4 * lanes;
         for (int rows = 0; rows <= 20; rows++) {
             for (int width : new int[] {4, 1}) {
-                for (int[] range : new int[][] {{0, 1}, {0, 5}, {3, 4}, {block - 1, block + 2}, {5, 3 * block - 7}}) {
+                for (int[] range : new int[][] {
+                    {0, 1},
+                    {0, 5},
+                    {3, 4},
+                    {block - 1, block + 2},
+                    {5, 3 * block - 7},
+                    {0, block},
+                    {block, 3 * block},
+                    {block - 28, 3 * block},
+                    {2 * block, 2 * block + 10}
+                }) {
                     int from = range[0];
                     int to = range[1];
                     int columns = width * lanes;
@@ -153,8 +163,7 @@ class KernelsTest {
             int pitch = k == 0 ? block : 5 * block;
             int mPitch = k == 0 ? block : lanes;
             kernels.cellForward(
-                    rows, z.clone(), 0, c.clone(), 0, 0.4f, gates[k], 0, pitch, states[k], 0, m[k], 0, mPitch, null,
-                    null, 0, 0);
+                    rows, z.clone(), 0, c.clone(), 0, 0.4f, gates[k], 0, pitch, states[k], 0, m[k], 0, mPitch);
         }
         for (int r = 0; r < rows; r++) {
             for (int j = 0; j < block; j++) {
