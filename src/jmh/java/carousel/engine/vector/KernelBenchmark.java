@@ -70,6 +70,7 @@ public class KernelBenchmark {
 
     private final float[] b = new float[LARGE];
     private final float[] start = draw(BLOCK);
+    private final float[] room = new float[Kernels.ROOM];
     private final float[] sums = new float[DEPTH * BLOCK];
     private final float[] numbers = draw(NUMBERS);
     private final float[] results = new float[NUMBERS];
@@ -129,7 +130,7 @@ public class KernelBenchmark {
     @Benchmark
     public float[] outerProduct(Work work) {
         int pitch = chosen.group() == 0 ? DEPTH : ROWS * Kernels.GROUP_PITCH;
-        chosen.outerProduct(DEPTH, a, pitch, ROWS, b, LEAD, sums, 0, LEAD, ROWS * BLOCK);
+        chosen.outerProduct(DEPTH, a, pitch, ROWS, b, LEAD, sums, 0, LEAD, ROWS * BLOCK, room);
         work.gflop += PRODUCT;
         return sums;
     }

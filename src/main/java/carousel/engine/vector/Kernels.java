@@ -30,6 +30,9 @@ interface Kernels {
     /** Terms of one product, at most. */
     int MOST_TERMS = 512;
 
+    /** What an outer product may need to work in. */
+    int ROOM = MOST_TERMS * LANES;
+
     /** Numbers from row to row in a group of columns: a cache line holds two rows. */
     int GROUP_PITCH = 8;
 
@@ -108,6 +111,7 @@ interface Kernels {
      * @param b row m at {@code bAt + m * 4L}
      * @param c row j at {@code cAt + j * 4L}
      * @param next where in the array of b lies what will be wanted next, {@code nextCount} numbers; a hint
+     * @param room {@link #ROOM} numbers to work in
      */
     void outerProduct(
             int columns,
@@ -119,7 +123,8 @@ interface Kernels {
             float[] c,
             int cAt,
             int next,
-            int nextCount);
+            int nextCount,
+            float[] room);
 
     /** Columns of a strip that lie side by side: 4L, or L for four parts {@code [depth][L]}, one after the other. */
     int side();

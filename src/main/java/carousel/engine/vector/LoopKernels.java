@@ -239,7 +239,8 @@ final class LoopKernels implements Kernels {
             float[] c,
             int cAt,
             int next,
-            int nextCount) {
+            int nextCount,
+            float[] room) {
         Rows local = ROWS.get();
         for (int m = 0; m < depth; m += BLOCK) {
             int terms = Math.min(BLOCK, depth - m);

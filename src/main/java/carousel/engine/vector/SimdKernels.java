@@ -92,9 +92,10 @@ final class SimdKernels implements Kernels {
             float[] c,
             int cAt,
             int next,
-            int nextCount) {
+            int nextCount,
+            float[] room) {
         if (PAIRS) {
-            SimdPairProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt);
+            SimdPairProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt, room);
         } else {
             SimdProducts.outer(columns, a, aPitch, depth, b, bAt, c, cAt, next, nextCount);
         }

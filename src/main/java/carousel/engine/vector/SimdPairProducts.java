@@ -146,21 +146,33 @@ final class SimdPairProducts {
     }
 
     /** See {@link Kernels#outerProduct}. */
-    static void outer(int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+    static void outer(
+            int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt, float[] room) {
         for (int v = 0; v < BLOCK; v += PAIR) {
-            int right = bAt + v;
+            // Side by side: in the rows of b these columns take every fourth cache line, and share few sets of the
+            // cache.
+            pairs(depth, b, bAt + v, room);
             int at = 0;
             int j = 0;
             for (; columns - j >= GROUP; j += GROUP, at += aPitch) {
-                sixColumns(a, at, depth, b, right, c, cAt + j * BLOCK + v);
+                sixColumns(a, at, depth, room, c, cAt + j * BLOCK + v);
             }
             if (columns - j >= 4) {
-                fourColumns(a, at, depth, b, right, c, cAt + j * BLOCK + v);
+                fourColumns(a, at, depth, room, c, cAt + j * BLOCK + v);
             }
         }
         int last = columns % GROUP;
         for (int j = columns - last + (last >= 4 ? 4 : 0); j < columns; j++) {
             oneColumn(a, j / GROUP * aPitch + j % GROUP, depth, b, bAt, c, cAt + j * BLOCK);
+        }
+    }
+
+    /** Copies a pair of vectors of each row side by side. */
+    private static void pairs(int rows, float[] b, int bAt, float[] to) {
+        int depth = Math.min(rows, Kernels.MOST_TERMS);
+        for (int k = 0; k < depth; k++) {
+            FloatVector.fromArray(SPECIES, b, bAt + k * BLOCK).intoArray(to, k * LANES);
+            FloatVector.fromArray(SPECIES, b, bAt + k * BLOCK + VECTOR).intoArray(to, k * LANES + VECTOR);
         }
     }
 
@@ -492,7 +504,7 @@ final class SimdPairProducts {
         s1.intoArray(c, cAt + VECTOR);
     }
 
-    private static void sixColumns(float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
+    private static void sixColumns(float[] a, int aAt, int depth, float[] b, float[] c, int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s10 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK);
@@ -507,7 +519,7 @@ final class SimdPairProducts {
         FloatVector s51 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + VECTOR);
         int terms = Math.min(depth, Kernels.MOST_TERMS);
         for (int k = 0; k < terms; k++) {
-            int q = bAt + k * BLOCK;
+            int q = k * LANES;
             int p = aAt + k * GROUP_PITCH;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
@@ -544,7 +556,7 @@ final class SimdPairProducts {
         s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
     }
 
-    private static void fourColumns(float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
+    private static void fourColumns(float[] a, int aAt, int depth, float[] b, float[] c, int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s10 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK);
@@ -555,7 +567,7 @@ final class SimdPairProducts {
         FloatVector s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + VECTOR);
         int terms = Math.min(depth, Kernels.MOST_TERMS);
         for (int k = 0; k < terms; k++) {
-            int q = bAt + k * BLOCK;
+            int q = k * LANES;
             int p = aAt + k * GROUP_PITCH;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);

@@ -15,6 +15,8 @@ final class WeightGradients implements Workers.Task {
     private static final int DEPTH = 128;
     /** Columns of a block, at most. */
     private static final int COLUMNS = 512;
+    /** The same where columns are copied in groups, which takes longer: fewer of them with more strips are copied less often. */
+    private static final int GROUPED_COLUMNS = 256;
     /** Strips times columns of a block, at most: its sums stay in the second-level cache. */
     private static final int AREA = 2048;
     /** Columns that are added to G at a time: a cache line. */
@@ -143,7 +145,8 @@ final class WeightGradients implements Workers.Task {
         for (int k = 0; k < count; k++) {
             Part part = parts[k];
             part.firstTask = tasks;
-            part.columnGroups = (part.columns + COLUMNS - 1) / COLUMNS;
+            int widest = kernels.group() == 0 ? COLUMNS : GROUPED_COLUMNS;
+            part.columnGroups = (part.columns + widest - 1) / widest;
             int width = (part.columns + part.columnGroups - 1) / part.columnGroups;
             int fair = (part.strips + workers.count() - 1) / workers.count();
             int most = Math.max(1, Math.min(AREA / width, fair));
@@ -217,7 +220,8 @@ final class WeightGradients implements Workers.Task {
                         sums,
                         s * columns * BLOCK,
                         nextRows > 0 ? next : bAt,
-                        Math.max(0, nextRows) * BLOCK);
+                        Math.max(0, nextRows) * BLOCK,
+                        buffers[worker].room);
                 if (biased) {
                     kernels.rowSum(depth, part.b, bAt, sums, area + s * BLOCK);
                 }

@@ -14,6 +14,8 @@ final class WorkerBuffers {
     final int[] words = new int[Philox.WORDS];
     /** Blocks of random numbers for the rows of a tile. */
     final long[] blocks = new long[Kernels.DRAWN + Sequences.TILE * RandomBits.BLOCKS];
+    /** What an outer product works in. */
+    final float[] room = new float[Kernels.ROOM];
     /** Sums in lanes. */
     final float[] lanes = new float[Kernels.BLOCK];
 
@@ -28,6 +30,6 @@ final class WorkerBuffers {
     }
 
     long bytes() {
-        return sums.bytes() + left.bytes() + ungrouped.bytes();
+        return sums.bytes() + left.bytes() + ungrouped.bytes() + (long) room.length * Float.BYTES;
     }
 }

@@ -225,7 +225,7 @@ class KernelsTest {
     private static void outerProduct(
             Kernels kernels, int columns, float[] a, int pitch, int depth, float[] b, int bAt, float[] c, int cAt) {
         if (kernels.group() == 0) {
-            kernels.outerProduct(columns, a, pitch, depth, b, bAt, c, cAt, 0, b.length);
+            kernels.outerProduct(columns, a, pitch, depth, b, bAt, c, cAt, 0, b.length, new float[Kernels.ROOM]);
             return;
         }
         int groups = (columns + kernels.group() - 1) / kernels.group();
@@ -237,7 +237,7 @@ class KernelsTest {
             System.arraycopy(a, m * pitch, row, 0, columns);
             kernels.intoGroups(row, columns, grouped, m, size);
         }
-        kernels.outerProduct(columns, grouped, size, depth, b, bAt, c, cAt, 0, b.length);
+        kernels.outerProduct(columns, grouped, size, depth, b, bAt, c, cAt, 0, b.length, new float[Kernels.ROOM]);
     }
 
     @ParameterizedTest
