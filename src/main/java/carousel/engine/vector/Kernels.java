@@ -30,7 +30,7 @@ interface Kernels {
     /** Terms of one product, at most. */
     int MOST_TERMS = 512;
 
-    /** What an outer product may need to work in. */
+    /** What an outer product works in: kernels with groups of columns copy b into it, L columns at a time. */
     int ROOM = MOST_TERMS * LANES;
 
     /** Numbers from row to row in a group of columns: a cache line holds two rows. */

@@ -418,8 +418,9 @@ final class LstmBackward implements Workers.Task {
                     // Every other step begins with what the caches still have.
                     boolean backwards = step % 2 != 0;
                     for (int k = firstPanel; k < lastPanel; k++) {
-                        int panel = backwards ? firstPanel + lastPanel - 1 - k : k;
-                        int next = k + 1 == lastPanel ? panel : backwards ? panel - 1 : panel + 1;
+                        int panel = Schedule.turned(k, firstPanel, lastPanel, backwards);
+                        // The next step begins with the one that this one ends with.
+                        int next = k + 1 < lastPanel ? Schedule.turned(k + 1, firstPanel, lastPanel, backwards) : panel;
                         previous(from, to, step, panel, next);
                         join(from, to, step, panel, buffer);
                     }
@@ -622,10 +623,12 @@ final class LstmBackward implements Workers.Task {
             int rows = sequences.start(to) - origin;
             float[] into = options.ofHidden() ? options.seenGradient() : dh;
             for (int part = 0; part < parts; part++) {
+                int firstTerm = Panel.cut(0, back.depth(), parts, part);
+                int lastTerm = Panel.cut(0, back.depth(), parts, part + 1);
                 boolean on = part + 1 < parts;
                 int nextPanel = on ? panel : panelAfter;
                 int width = back.width(nextPanel) * LANES;
-                int nextFrom = on ? Panel.cut(0, back.depth(), parts, part + 1) : 0;
+                int nextFrom = on ? lastTerm : 0;
                 int nextTo = Panel.cut(0, back.depth(), parts, on ? part + 2 : 1);
                 int next = back.at(nextPanel) + nextFrom * width;
                 int share = (nextTo - nextFrom) * width / rows;
@@ -635,7 +638,7 @@ final class LstmBackward implements Workers.Task {
                     int at = hiddenAt(tile, first);
                     int count = sequences.count(tile, step);
                     int row = sequences.row(tile, step);
-                    part(back, panel, part, parts, count, row, into, at, next + place * share, size * share);
+                    part(back, panel, firstTerm, lastTerm, count, row, into, at, next + place * share, size * share);
                 }
             }
         }
@@ -661,8 +664,8 @@ final class LstmBackward implements Workers.Task {
         private void part(
                 Panel panel,
                 int strip,
-                int part,
-                int parts,
+                int firstTerm,
+                int lastTerm,
                 int rows,
                 int row,
                 float[] into,
@@ -674,15 +677,15 @@ final class LstmBackward implements Workers.Task {
                     options.normalized() ? options.recurrentShare() : gates,
                     (options.normalized() ? options.recurrentShareAt() : gatesAt) + row * BLOCK,
                     record * BLOCK,
-                    Panel.cut(0, panel.depth(), parts, part),
-                    Panel.cut(0, panel.depth(), parts, part + 1),
+                    firstTerm,
+                    lastTerm,
                     panel.values(),
                     panel.at(strip),
                     panel.depth(),
                     panel.width(strip),
-                    part == 0 ? zeros.zeros(BLOCK) : into,
-                    part == 0 ? 0 : at,
-                    part == 0 ? 0 : BLOCK,
+                    firstTerm == 0 ? zeros.zeros(BLOCK) : into,
+                    firstTerm == 0 ? 0 : at,
+                    firstTerm == 0 ? 0 : BLOCK,
                     into,
                     at,
                     next,

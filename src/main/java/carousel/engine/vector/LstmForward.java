@@ -118,8 +118,8 @@ final class LstmForward implements Workers.Task {
         private final ForwardOptions options;
         private int chunkCount;
         /**
-         * By state, the steps that came before this call, odd or even: in every other step the weights are read in the opposite order, so
-         * that it begins with what the caches still have.
+         * By state, the steps that came before this call, odd or even: every other step takes the strips of {@code [x, h]}'s weights, or of
+         * h's where x is multiplied ahead, in the opposite order, and so begins with what the caches still have.
          */
         private int[] turns = new int[0];
 
@@ -305,6 +305,14 @@ final class LstmForward implements Workers.Task {
             int members = schedule.members();
             int firstStrip = Sequences.split(strips, members, member);
             int lastStrip = Sequences.split(strips, members, member + 1);
+            // Of h, those that come from these strips, or that are projected by this member.
+            Panel projection = weights.projection;
+            int firstColumn = projected
+                    ? projection.column(Sequences.split(projection.strips(), members, member))
+                    : firstStrip * LANES;
+            int lastColumn = projected
+                    ? projection.column(Sequences.split(projection.strips(), members, member + 1))
+                    : lastStrip * LANES;
             int rows = sequences.start(to) - sequences.start(from);
             float[] sums = buffer.sums.take((rows == 1 ? lastStrip - firstStrip : rows) * BLOCK);
             int steps = 0;
@@ -329,18 +337,18 @@ final class LstmForward implements Workers.Task {
                 } else {
                     boolean backwards = (turn + step) % 2 != 0;
                     for (int k = firstStrip; k < lastStrip; k++) {
-                        int strip = backwards ? firstStrip + lastStrip - 1 - k : k;
-                        int next = k + 1 == lastStrip ? strip : backwards ? strip - 1 : strip + 1;
+                        int strip = Schedule.turned(k, firstStrip, lastStrip, backwards);
+                        // The next step begins with the one that this one ends with.
+                        int next = k + 1 < lastStrip ? Schedule.turned(k + 1, firstStrip, lastStrip, backwards) : strip;
                         strip(from, to, step, strip, next, sums, buffer);
                     }
                 }
                 if (projected) {
                     meeting.await();
                     project(from, to, step, member, members, buffer);
-                } else if (!options.ofHidden()) {
-                    for (int tile = from; tile < to; tile++) {
-                        show(tile, step, firstStrip, lastStrip);
-                    }
+                }
+                for (int tile = from; !options.ofHidden() && tile < to; tile++) {
+                    writeOutput(tile, step, firstColumn, lastColumn);
                 }
                 for (int tile = from; stepsAhead == 0 && tile < to; tile++) {
                     loadInput(tile, step + 1, member, members);
@@ -587,7 +595,7 @@ final class LstmForward implements Workers.Task {
                     int mAt = shownAt(tile, strip);
                     int cAt = carriedAt(tile, strip);
                     options.normalizedOutOfCell(tile, step, strip, c, cAt, target, mAt, statistics, at, buffer);
-                    hidden(tile, step, strip, target, mAt, buffer);
+                    joinHidden(tile, step, strip, target, mAt, buffer);
                 }
             }
         }
@@ -599,8 +607,8 @@ final class LstmForward implements Workers.Task {
                     + strip % Gate.COUNT * LANES;
         }
 
-        /** What a strip of h becomes where not all of it is new, or not all of it seen; it goes to y at once. */
-        private void hidden(int tile, int step, int strip, float[] h, int at, WorkerBuffers buffer) {
+        /** A strip of h where not all of it is new, or not all of it is seen; it goes to y at once. */
+        private void joinHidden(int tile, int step, int strip, float[] h, int at, WorkerBuffers buffer) {
             if (!projected && options.ofHidden()) {
                 options.hidden(tile, step, strip, h, at, y, yRows, buffer);
             }
@@ -610,13 +618,13 @@ final class LstmForward implements Workers.Task {
          * A member's columns of h go to y. All of a step at its end, for then they are written one line after the other; strip by strip,
          * every line would be waited for.
          */
-        private void show(int tile, int step, int firstStrip, int lastStrip) {
+        private void writeOutput(int tile, int step, int firstColumn, int lastColumn) {
             float[] h = acts(step + 1);
             int size = sequences.size(tile);
             int row = sequences.row(tile, step);
-            int end = Math.min(hidden, lastStrip * LANES);
+            int end = Math.min(outputs, lastColumn);
             for (int r = 0; r < sequences.count(tile, step); r++) {
-                for (int k = firstStrip * LANES; k < end; ) {
+                for (int k = firstColumn; k < end; ) {
                     int count = Math.min(BLOCK - k % BLOCK, end - k);
                     int at = hiddenAt(tile) + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
                     System.arraycopy(h, at, y, yRows[row + r] + k, count);
@@ -699,7 +707,7 @@ final class LstmForward implements Workers.Task {
             if (options.ofCell()) {
                 options.draw(tile, step, strip, buffer);
                 options.cell(tile, step, strip, sums, sumsAt, c, carriedAt(tile, strip), to, toAt, buffer);
-                hidden(tile, step, strip, to, toAt, buffer);
+                joinHidden(tile, step, strip, to, toAt, buffer);
                 return;
             }
             int row = sequences.row(tile, step);
@@ -718,7 +726,7 @@ final class LstmForward implements Workers.Task {
                     to,
                     toAt,
                     BLOCK);
-            hidden(tile, step, strip, to, toAt, buffer);
+            joinHidden(tile, step, strip, to, toAt, buffer);
         }
 
         /** {@code h = W_p m}. */
@@ -733,7 +741,6 @@ final class LstmForward implements Workers.Task {
                 for (int tile = from; tile < to; tile++) {
                     int size = sequences.size(tile);
                     int count = sequences.count(tile, step);
-                    int row = sequences.row(tile, step);
                     int nextAt = hiddenAt(tile) + first / BLOCK * size * BLOCK + first % BLOCK;
                     panel.product(
                             kernels,
@@ -751,9 +758,6 @@ final class LstmForward implements Workers.Task {
                             nextAt);
                     for (int k = 0; options.ofHidden() && k < width; k += LANES) {
                         options.hidden(tile, step, (first + k) / LANES, next, nextAt + k, y, yRows, buffer);
-                    }
-                    for (int r = 0; !options.ofHidden() && r < count; r++) {
-                        System.arraycopy(next, nextAt + r * BLOCK, y, yRows[row + r] + first, width);
                     }
                 }
             }

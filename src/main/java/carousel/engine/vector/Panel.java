@@ -14,12 +14,13 @@ import java.util.Arrays;
 final class Panel {
     /** Rows and columns transposed at a time: a few cache lines each way. */
     private static final int TILE = LANES;
-    /** Terms of a part of a product, about: that much of what is read side by side stays in the first-level cache from one row to the next. */
-    private static final int WIDE_PART = 128;
-
-    private static final int NARROW_PART = 256;
+    /** Terms of a part of a product, about, where strips lie as a whole: 32 KiB stay in the first-level cache from one row to the next. */
+    private static final int PART_OF_BLOCKS = 128;
+    /** The same where L columns lie side by side: 16 KiB. */
+    private static final int PART_OF_LANES = 256;
 
     private final int side;
+    private final int part;
     private float[] values = new float[0];
     private int base;
     private int depth;
@@ -29,6 +30,7 @@ final class Panel {
     /** In the order in which some kernels read it. */
     Panel(Kernels kernels) {
         side = kernels.side();
+        part = side == BLOCK ? PART_OF_BLOCKS : PART_OF_LANES;
     }
 
     /** Numbers that a factor takes. */
@@ -134,11 +136,15 @@ final class Panel {
 
     /** In how many parts a product of so many terms is done. */
     int parts(int terms) {
-        int part = side == BLOCK ? WIDE_PART : NARROW_PART;
         return Math.max(1, (terms + part / 2) / part);
     }
 
-    /** Where a part of the terms {@code from} to {@code to - 1} begins, or of the number of parts, ends: where a block of a left factor does. */
+    /**
+     * The first term of a part of the terms {@code from} to {@code to - 1}; of part {@code parts}, their end. Between parts it is where a
+     * block of the left factor begins, since kernels take whole blocks in one pass.
+     *
+     * @param parts as {@link #parts} says: then each has terms
+     */
     static int cut(int from, int to, int parts, int part) {
         int even = from + Sequences.split(to - from, parts, part);
         return part == 0 || part == parts ? even : even / BLOCK * BLOCK;

@@ -51,6 +51,11 @@ final class Schedule {
         return weights <= CACHED;
     }
 
+    /** The {@code k}-th of the items {@code first} to {@code last - 1}, counted from {@code first} on, in their order or the opposite one. */
+    static int turned(int k, int first, int last, boolean backwards) {
+        return backwards ? first + last - 1 - k : k;
+    }
+
     /** Runs one task for each member of each group of each cell. */
     void launch(Workers workers, Workers.Task task) {
         int units = cells * groups;

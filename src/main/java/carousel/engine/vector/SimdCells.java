@@ -23,6 +23,7 @@ final class SimdCells {
      * too, were it not for their being called through this class at a place that sees all three of them.
      */
     private abstract static class Pass {
+        /** Vector by vector of a row, and for each all rows: then an index is the counter times a constant, and its check leaves the loop. */
         abstract void run(float[] z, int zAt, int rows);
     }
 
@@ -53,7 +54,7 @@ final class SimdCells {
     private static final class OutputGates extends Pass {
         @Override
         void run(float[] z, int zAt, int rows) {
-            for (int v = 3 * LANES; v < 4 * LANES; v += VECTOR) {
+            for (int v = 3 * LANES; v < BLOCK; v += VECTOR) {
                 for (int r = 0; r < rows; r++) {
                     int at = zAt + v + r * BLOCK;
                     logistic(FloatVector.fromArray(SPECIES, z, at)).intoArray(z, at);

@@ -15,8 +15,10 @@ import jdk.incubator.vector.FloatVector;
  * eight vectors, whose loads are part of the multiply-adds.
  *
  * <p>Every index is the loop's counter times a constant, and something that does not change in the loop. Only then does the compiler
- * check bounds before the loop instead of in it, where that took more instructions than the product. So a loop ends where a
- * block of the left factor does, and the columns of a left factor whose outer product is wanted lie in groups: see {@link Kernels#intoGroups}.
+ * check bounds before the loop instead of in it, where that took more instructions than the product. So the columns of a left factor
+ * whose outer product is wanted lie in groups, see {@link Kernels#intoGroups}, and a product has two loops with the same body: one for the
+ * terms before a border of the left factor's blocks, and one of exactly as many terms as a block has, in another over the blocks. Were the number of terms
+ * in that one not a constant, C2 would allocate the sums. What is left after the last whole block is a pass of its own.
  */
 final class SimdPairProducts {
     private static final int BLOCK_SHIFT = Integer.numberOfTrailingZeros(BLOCK);
@@ -47,7 +49,7 @@ final class SimdPairProducts {
             float[] c,
             int cAt) {
         int paired = paired(rows);
-        int until = end(from, to);
+        int until = wholeEnd(from, to);
         for (int v = 0; v < BLOCK; v += PAIR) {
             int right = bAt + v * bDepth;
             for (int r = 0; r < paired; ) {
@@ -88,7 +90,7 @@ final class SimdPairProducts {
             float[] c,
             int cAt) {
         int paired = paired(rows);
-        int until = end(from, to);
+        int until = wholeEnd(from, to);
         for (int r = 0; r < rows; ) {
             int block = r < paired ? block(paired - r) : 1;
             int left = aAt + r * BLOCK;
@@ -148,7 +150,7 @@ final class SimdPairProducts {
     /** See {@link Kernels#outerProduct}. */
     static void outer(
             int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt, float[] room) {
-        for (int v = 0; v < BLOCK; v += PAIR) {
+        for (int v = 0; v < BLOCK && columns >= 4; v += PAIR) {
             // Side by side: in the rows of b these columns take every fourth cache line, and share few sets of the
             // cache.
             pairs(depth, b, bAt + v, room);
@@ -188,7 +190,7 @@ final class SimdPairProducts {
     }
 
     /** Up to where the first pass over some terms goes: what follows the last whole block of the left factor has a pass of its own. */
-    private static int end(int from, int to) {
+    private static int wholeEnd(int from, int to) {
         int whole = to & ~BLOCK_MASK;
         return whole > from ? whole : to;
     }
@@ -197,6 +199,11 @@ final class SimdPairProducts {
     private static int firstWhole(int from, int to) {
         int block = from >> BLOCK_SHIFT;
         return (from & BLOCK_MASK) == 0 && to - from >= BLOCK ? block : block + 1;
+    }
+
+    /** How many terms come before the first whole block; less than a block, which the bound tells the compiler. */
+    private static int headTerms(int from, int to, int firstWhole) {
+        return Math.min(Math.min(to, firstWhole * BLOCK) - from, BLOCK);
     }
 
     /** Six rows, four or one, of a pair of vectors. */
@@ -250,7 +257,7 @@ final class SimdPairProducts {
         int b2 = b1 + bPart;
         int b3 = b2 + bPart;
         int first = firstWhole(from, to);
-        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        int terms = headTerms(from, to, first);
         for (int k = 0; k < terms; k++) {
             int q = k * LANES;
             FloatVector x = FloatVector.broadcast(SPECIES, a[left + k]);
@@ -263,8 +270,8 @@ final class SimdPairProducts {
             s6 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q), s6);
             s7 = x.fma(FloatVector.fromArray(SPECIES, b, b3 + q + VECTOR), s7);
         }
-        int end = to >> BLOCK_SHIFT;
-        for (int block = first; block < end; block++) {
+        int lastBlock = to >> BLOCK_SHIFT;
+        for (int block = first; block < lastBlock; block++) {
             left = aAt + block * aBlock;
             b0 = bAt + block * BLOCK * LANES;
             b1 = b0 + bPart;
@@ -321,7 +328,7 @@ final class SimdPairProducts {
         int left = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
         int right = bAt + from * LANES;
         int first = firstWhole(from, to);
-        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        int terms = headTerms(from, to, first);
         for (int k = 0; k < terms; k++) {
             int q = right + k * LANES;
             int p = left + k;
@@ -346,8 +353,8 @@ final class SimdPairProducts {
             s50 = x5.fma(b0, s50);
             s51 = x5.fma(b1, s51);
         }
-        int end = to >> BLOCK_SHIFT;
-        for (int block = first; block < end; block++) {
+        int lastBlock = to >> BLOCK_SHIFT;
+        for (int block = first; block < lastBlock; block++) {
             left = aAt + block * aBlock;
             right = bAt + block * BLOCK * LANES;
             for (int k = 0; k < BLOCK; k++) {
@@ -413,7 +420,7 @@ final class SimdPairProducts {
         int left = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
         int right = bAt + from * LANES;
         int first = firstWhole(from, to);
-        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        int terms = headTerms(from, to, first);
         for (int k = 0; k < terms; k++) {
             int q = right + k * LANES;
             int p = left + k;
@@ -432,8 +439,8 @@ final class SimdPairProducts {
             s30 = x3.fma(b0, s30);
             s31 = x3.fma(b1, s31);
         }
-        int end = to >> BLOCK_SHIFT;
-        for (int block = first; block < end; block++) {
+        int lastBlock = to >> BLOCK_SHIFT;
+        for (int block = first; block < lastBlock; block++) {
             left = aAt + block * aBlock;
             right = bAt + block * BLOCK * LANES;
             for (int k = 0; k < BLOCK; k++) {
@@ -482,15 +489,15 @@ final class SimdPairProducts {
         int left = aAt + (from >> BLOCK_SHIFT) * aBlock + (from & BLOCK_MASK);
         int right = bAt + from * LANES;
         int first = firstWhole(from, to);
-        int terms = Math.min(Math.min(to, first * BLOCK) - from, BLOCK);
+        int terms = headTerms(from, to, first);
         for (int k = 0; k < terms; k++) {
             int q = right + k * LANES;
             FloatVector x = FloatVector.broadcast(SPECIES, a[left + k]);
             s0 = x.fma(FloatVector.fromArray(SPECIES, b, q), s0);
             s1 = x.fma(FloatVector.fromArray(SPECIES, b, q + VECTOR), s1);
         }
-        int end = to >> BLOCK_SHIFT;
-        for (int block = first; block < end; block++) {
+        int lastBlock = to >> BLOCK_SHIFT;
+        for (int block = first; block < lastBlock; block++) {
             left = aAt + block * aBlock;
             right = bAt + block * BLOCK * LANES;
             for (int k = 0; k < BLOCK; k++) {

@@ -141,11 +141,11 @@ final class WeightGradients implements Workers.Task {
 
     /** Computes all products added since the last time. */
     void run() {
+        int widest = kernels.group() == 0 ? COLUMNS : GROUPED_COLUMNS;
         int tasks = 0;
         for (int k = 0; k < count; k++) {
             Part part = parts[k];
             part.firstTask = tasks;
-            int widest = kernels.group() == 0 ? COLUMNS : GROUPED_COLUMNS;
             part.columnGroups = (part.columns + widest - 1) / widest;
             int width = (part.columns + part.columnGroups - 1) / part.columnGroups;
             int fair = (part.strips + workers.count() - 1) / workers.count();

@@ -36,7 +36,10 @@ class KernelsTest {
                     {0, block},
                     {block, 3 * block},
                     {block - 28, 3 * block},
-                    {2 * block, 2 * block + 10}
+                    {2 * block, 2 * block + 10},
+                    {0, block + 5},
+                    {block, 2 * block + 7},
+                    {3, block}
                 }) {
                     int from = range[0];
                     int to = range[1];
@@ -93,14 +96,18 @@ class KernelsTest {
     @MethodSource("kernels")
     void productMayAddToWhatIsThere(Kernels kernels) {
         int block = Kernels.BLOCK;
-        float[] a = draw(9 * block);
-        float[] b = draw(9 * block);
-        float[] c = draw(9 * block);
+        int terms = 2 * block + 7;
+        float[] a = draw(3 * 9 * block);
+        float[] b = draw(terms * block);
+        float[] start = draw(9 * block);
         float[] once = new float[9 * block];
-        kernels.product(9, a, 0, 0, 0, 7, b, 0, 9, 4, c, 0, block, once, 0, 0, 0);
-        kernels.product(9, a, 0, 0, 0, 3, b, 0, 9, 4, c, 0, block, c, 0, 0, 0);
-        kernels.product(9, a, 0, 0, 3, 7, b, 0, 9, 4, c, 0, block, c, 0, 0, 0);
-        assertArrayEquals(once, c, "in two parts");
+        kernels.product(9, a, 0, 9 * block, 0, terms, b, 0, terms, 4, start, 0, block, once, 0, 0, 0);
+        for (int cut : new int[] {3, block, block + 3, 2 * block}) {
+            float[] c = start.clone();
+            kernels.product(9, a, 0, 9 * block, 0, cut, b, 0, terms, 4, c, 0, block, c, 0, 0, 0);
+            kernels.product(9, a, 0, 9 * block, cut, terms, b, 0, terms, 4, c, 0, block, c, 0, 0, 0);
+            assertArrayEquals(once, c, "cut at " + cut);
+        }
     }
 
     @ParameterizedTest
@@ -139,9 +146,10 @@ class KernelsTest {
         int depth = Kernels.MOST_TERMS;
         float[] ones = new float[depth * block];
         Arrays.fill(ones, 1);
-        float[] sums = new float[8 * block];
+        float[] sums = new float[18 * block];
         kernels.product(7, ones, 0, 0, 0, depth, ones, 0, depth, 4, new float[block], 0, 0, sums, 0, 0, 0);
-        outerProduct(kernels, 1, ones, 1, depth, ones, 0, sums, 7 * block);
+        // In blocks of six and of four, and one column.
+        outerProduct(kernels, 11, ones, 11, depth, ones, 0, sums, 7 * block);
         for (float sum : sums) {
             assertEquals(depth, sum);
         }
@@ -224,8 +232,10 @@ class KernelsTest {
     /** With the left factor, whose rows are {@code pitch} apart, in the order in which these kernels want it. */
     private static void outerProduct(
             Kernels kernels, int columns, float[] a, int pitch, int depth, float[] b, int bAt, float[] c, int cAt) {
+        float[] room = new float[Kernels.ROOM];
+        Arrays.fill(room, Float.NaN);
         if (kernels.group() == 0) {
-            kernels.outerProduct(columns, a, pitch, depth, b, bAt, c, cAt, 0, b.length, new float[Kernels.ROOM]);
+            kernels.outerProduct(columns, a, pitch, depth, b, bAt, c, cAt, 0, b.length, room);
             return;
         }
         int groups = (columns + kernels.group() - 1) / kernels.group();
@@ -237,7 +247,7 @@ class KernelsTest {
             System.arraycopy(a, m * pitch, row, 0, columns);
             kernels.intoGroups(row, columns, grouped, m, size);
         }
-        kernels.outerProduct(columns, grouped, size, depth, b, bAt, c, cAt, 0, b.length, new float[Kernels.ROOM]);
+        kernels.outerProduct(columns, grouped, size, depth, b, bAt, c, cAt, 0, b.length, room);
     }
 
     @ParameterizedTest

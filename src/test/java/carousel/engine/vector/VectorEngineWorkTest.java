@@ -60,15 +60,32 @@ class VectorEngineWorkTest {
             plain(LstmSpec.of(20, 64).withProjectionSize(9), 5, 19, null, 14),
             plain(LstmSpec.of(20, 64), 5, 130, null, 1),
             plain(LstmSpec.of(20, 64), 7, 70, lengths, 2),
-            plain(LstmSpec.of(9, 330), 3, 20, null, 3),
+            plain(LstmSpec.of(9, 400), 3, 20, null, 3),
             plain(LstmSpec.of(9, 330).withDirection(Direction.BIDIRECTIONAL), 3, 20, null, 4),
-            plain(LstmSpec.of(9, 330).withProjectionSize(140), 3, 20, null, 5),
+            plain(LstmSpec.of(9, 400).withProjectionSize(140), 3, 20, null, 5),
             plain(LstmSpec.of(40, 260), 7, 1, null, 6),
             // x is multiplied for four steps at once, as the weights are too many for a cache; a tile ends before the
             // other.
             plain(LstmSpec.of(9, 330), 10, 30, ragged, 15),
             plain(LstmSpec.of(9, 330).withDirection(Direction.REVERSE), 10, 30, null, 16),
-            new LstmCase(LstmSpec.of(9, 330), 10, 30, ragged, false, true, true, null, Double.NaN, 19),
+            new LstmCase(LstmSpec.of(9, 400), 10, 30, ragged, false, true, true, null, Double.NaN, 19),
+            // Several parts of a product, of which the first step without an initial state has only those of x; with
+            // many
+            // sequences, and with few, where x is multiplied for several steps at once.
+            new LstmCase(LstmSpec.of(400, 140), 3, 9, null, false, true, true, null, Double.NaN, 23),
+            new LstmCase(LstmSpec.of(400, 140), 5, 3, null, false, true, true, null, Double.NaN, 24),
+            // A mask over weights whose gradient comes in several blocks of columns.
+            new LstmCase(
+                    LstmSpec.of(9, 330).withRecurrentWeightDropout(0.3),
+                    3,
+                    9,
+                    null,
+                    true,
+                    true,
+                    true,
+                    new RandomKey(5, 0, 1),
+                    Double.NaN,
+                    25),
             plain(LstmSpec.of(9, 330).withPeepholes(true).withZoneout(0.2, 0.3), 10, 30, ragged, 20),
             // Members of a group that share a normalised cell's units, and one that has all of many.
             plain(LstmSpec.of(9, 330).withLayerNormalization(true), 3, 20, null, 21),
