@@ -70,7 +70,7 @@ public class KernelBenchmark {
 
     private final float[] b = new float[LARGE];
     private final float[] start = draw(BLOCK);
-    private final float[] room = new float[Kernels.ROOM];
+    private final float[] room = new float[ROWS * BLOCK];
     private final float[] sums = new float[DEPTH * BLOCK];
     private final float[] numbers = draw(NUMBERS);
     private final float[] results = new float[NUMBERS];

@@ -30,9 +30,6 @@ interface Kernels {
     /** Terms of one product, at most. */
     int MOST_TERMS = 512;
 
-    /** What an outer product works in: kernels with groups of columns copy b into it, L columns at a time. */
-    int ROOM = MOST_TERMS * LANES;
-
     /** Numbers from row to row in a group of columns: a cache line holds two rows. */
     int GROUP_PITCH = 8;
 
@@ -111,7 +108,7 @@ interface Kernels {
      * @param b row m at {@code bAt + m * 4L}
      * @param c row j at {@code cAt + j * 4L}
      * @param next where in the array of b lies what will be wanted next, {@code nextCount} numbers; a hint
-     * @param room {@link #ROOM} numbers to work in
+     * @param room where {@link #group} is not 0, numbers to work in, as many as b has
      */
     void outerProduct(
             int columns,

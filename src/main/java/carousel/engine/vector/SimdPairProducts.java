@@ -150,17 +150,18 @@ final class SimdPairProducts {
     /** See {@link Kernels#outerProduct}. */
     static void outer(
             int columns, float[] a, int aPitch, int depth, float[] b, int bAt, float[] c, int cAt, float[] room) {
+        if (columns >= 4) {
+            sideBySide(depth, b, bAt, room);
+        }
         for (int v = 0; v < BLOCK && columns >= 4; v += PAIR) {
-            // Side by side: in the rows of b these columns take every fourth cache line, and share few sets of the
-            // cache.
-            pairs(depth, b, bAt + v, room);
+            int right = v * depth;
             int at = 0;
             int j = 0;
             for (; columns - j >= GROUP; j += GROUP, at += aPitch) {
-                sixColumns(a, at, depth, room, c, cAt + j * BLOCK + v);
+                sixColumns(a, at, depth, room, right, c, cAt + j * BLOCK + v);
             }
             if (columns - j >= 4) {
-                fourColumns(a, at, depth, room, c, cAt + j * BLOCK + v);
+                fourColumns(a, at, depth, room, right, c, cAt + j * BLOCK + v);
             }
         }
         int last = columns % GROUP;
@@ -169,12 +170,26 @@ final class SimdPairProducts {
         }
     }
 
-    /** Copies a pair of vectors of each row side by side. */
-    private static void pairs(int rows, float[] b, int bAt, float[] to) {
+    /**
+     * Copies rows of 4L numbers into four parts {@code [rows][L]}, one after the other: in the rows a pair of vectors takes every fourth cache
+     * line, which is a quarter of the cache's sets. All four at once, for then the rows are read from end to end.
+     */
+    private static void sideBySide(int rows, float[] b, int bAt, float[] to) {
         int depth = Math.min(rows, Kernels.MOST_TERMS);
+        int to1 = rows * LANES;
+        int to2 = to1 + rows * LANES;
+        int to3 = to2 + rows * LANES;
         for (int k = 0; k < depth; k++) {
-            FloatVector.fromArray(SPECIES, b, bAt + k * BLOCK).intoArray(to, k * LANES);
-            FloatVector.fromArray(SPECIES, b, bAt + k * BLOCK + VECTOR).intoArray(to, k * LANES + VECTOR);
+            int from = bAt + k * BLOCK;
+            int q = k * LANES;
+            FloatVector.fromArray(SPECIES, b, from).intoArray(to, q);
+            FloatVector.fromArray(SPECIES, b, from + VECTOR).intoArray(to, q + VECTOR);
+            FloatVector.fromArray(SPECIES, b, from + LANES).intoArray(to, to1 + q);
+            FloatVector.fromArray(SPECIES, b, from + LANES + VECTOR).intoArray(to, to1 + q + VECTOR);
+            FloatVector.fromArray(SPECIES, b, from + 2 * LANES).intoArray(to, to2 + q);
+            FloatVector.fromArray(SPECIES, b, from + 2 * LANES + VECTOR).intoArray(to, to2 + q + VECTOR);
+            FloatVector.fromArray(SPECIES, b, from + 3 * LANES).intoArray(to, to3 + q);
+            FloatVector.fromArray(SPECIES, b, from + 3 * LANES + VECTOR).intoArray(to, to3 + q + VECTOR);
         }
     }
 
@@ -511,7 +526,7 @@ final class SimdPairProducts {
         s1.intoArray(c, cAt + VECTOR);
     }
 
-    private static void sixColumns(float[] a, int aAt, int depth, float[] b, float[] c, int cAt) {
+    private static void sixColumns(float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s10 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK);
@@ -526,7 +541,7 @@ final class SimdPairProducts {
         FloatVector s51 = FloatVector.fromArray(SPECIES, c, cAt + 5 * BLOCK + VECTOR);
         int terms = Math.min(depth, Kernels.MOST_TERMS);
         for (int k = 0; k < terms; k++) {
-            int q = k * LANES;
+            int q = bAt + k * LANES;
             int p = aAt + k * GROUP_PITCH;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);
@@ -563,7 +578,7 @@ final class SimdPairProducts {
         s51.intoArray(c, cAt + 5 * BLOCK + VECTOR);
     }
 
-    private static void fourColumns(float[] a, int aAt, int depth, float[] b, float[] c, int cAt) {
+    private static void fourColumns(float[] a, int aAt, int depth, float[] b, int bAt, float[] c, int cAt) {
         FloatVector s00 = FloatVector.fromArray(SPECIES, c, cAt);
         FloatVector s01 = FloatVector.fromArray(SPECIES, c, cAt + VECTOR);
         FloatVector s10 = FloatVector.fromArray(SPECIES, c, cAt + BLOCK);
@@ -574,7 +589,7 @@ final class SimdPairProducts {
         FloatVector s31 = FloatVector.fromArray(SPECIES, c, cAt + 3 * BLOCK + VECTOR);
         int terms = Math.min(depth, Kernels.MOST_TERMS);
         for (int k = 0; k < terms; k++) {
-            int q = k * LANES;
+            int q = bAt + k * LANES;
             int p = aAt + k * GROUP_PITCH;
             FloatVector b0 = FloatVector.fromArray(SPECIES, b, q);
             FloatVector b1 = FloatVector.fromArray(SPECIES, b, q + VECTOR);

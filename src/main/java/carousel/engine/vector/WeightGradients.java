@@ -196,6 +196,7 @@ final class WeightGradients implements Workers.Task {
         int size = together == 0 ? DEPTH * rowPitch : (columns + together - 1) / together * pitch;
         float[] left = buffers[worker].left.take(size);
         float[] ungrouped = together == 0 ? null : buffers[worker].ungrouped.take(columns + Kernels.GROUP_PITCH);
+        float[] room = together == 0 ? null : buffers[worker].room.take(DEPTH * BLOCK);
         for (int from = 0; from < part.depth; from += DEPTH) {
             int depth = Math.min(DEPTH, part.depth - from);
             for (int m = 0; m < depth && together == 0; m++) {
@@ -221,7 +222,7 @@ final class WeightGradients implements Workers.Task {
                         s * columns * BLOCK,
                         nextRows > 0 ? next : bAt,
                         Math.max(0, nextRows) * BLOCK,
-                        buffers[worker].room);
+                        room);
                 if (biased) {
                     kernels.rowSum(depth, part.b, bAt, sums, area + s * BLOCK);
                 }

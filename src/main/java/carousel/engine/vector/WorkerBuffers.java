@@ -15,7 +15,7 @@ final class WorkerBuffers {
     /** Blocks of random numbers for the rows of a tile. */
     final long[] blocks = new long[Kernels.DRAWN + Sequences.TILE * RandomBits.BLOCKS];
     /** What an outer product works in. */
-    final float[] room = new float[Kernels.ROOM];
+    final Scratch room;
     /** Sums in lanes. */
     final float[] lanes = new float[Kernels.BLOCK];
 
@@ -27,9 +27,10 @@ final class WorkerBuffers {
         sums = new Scratch(poisoned);
         left = new Scratch(poisoned);
         ungrouped = new Scratch(poisoned);
+        room = new Scratch(poisoned);
     }
 
     long bytes() {
-        return sums.bytes() + left.bytes() + ungrouped.bytes() + (long) room.length * Float.BYTES;
+        return sums.bytes() + left.bytes() + ungrouped.bytes() + room.bytes();
     }
 }

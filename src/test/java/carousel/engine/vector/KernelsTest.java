@@ -232,7 +232,7 @@ class KernelsTest {
     /** With the left factor, whose rows are {@code pitch} apart, in the order in which these kernels want it. */
     private static void outerProduct(
             Kernels kernels, int columns, float[] a, int pitch, int depth, float[] b, int bAt, float[] c, int cAt) {
-        float[] room = new float[Kernels.ROOM];
+        float[] room = new float[depth * Kernels.BLOCK];
         Arrays.fill(room, Float.NaN);
         if (kernels.group() == 0) {
             kernels.outerProduct(columns, a, pitch, depth, b, bAt, c, cAt, 0, b.length, room);
