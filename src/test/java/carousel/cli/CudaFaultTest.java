@@ -38,9 +38,9 @@ class CudaFaultTest {
     /** Of what opens and closes an engine, no call is like another. */
     private static final int EACH_OTHER_UP_TO = 40;
 
-    private static final double GROWTH = 1.4;
+    private static final double GROWTH = 2;
     /** Of so many runs that failed, one is resumed: it takes as long as the failure. */
-    private static final int RESUMED = 3;
+    private static final int RESUMED = 4;
     /** As cuDNN 9 numbers it. */
     private static final long DNN_NOT_SUPPORTED = 3000;
 
