@@ -36,11 +36,11 @@ class CudaFaultTest {
     /** In the middle of a long loop of like calls, not each of them is tried. */
     private static final int EACH_UP_TO = 16;
     /** Of what opens and closes an engine, no call is like another. */
-    private static final int EACH_OTHER_UP_TO = 40;
-
+    private static final int EACH_OTHER_UP_TO = 30;
+    /** Past those, so many times further on each time. */
     private static final double GROWTH = 2;
     /** Of so many runs that failed, one is resumed: it takes as long as the failure. */
-    private static final int RESUMED = 4;
+    private static final int RESUMED = 6;
     /** As cuDNN 9 numbers it. */
     private static final long DNN_NOT_SUPPORTED = 3000;
 

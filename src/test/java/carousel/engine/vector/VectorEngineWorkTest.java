@@ -68,7 +68,7 @@ class VectorEngineWorkTest {
             // other.
             plain(LstmSpec.of(9, 330), 10, 30, ragged, 15),
             plain(LstmSpec.of(9, 330).withDirection(Direction.REVERSE), 10, 30, null, 16),
-            new LstmCase(LstmSpec.of(9, 400), 10, 30, ragged, false, true, true, null, Double.NaN, 19),
+            new LstmCase(LstmSpec.of(9, 330), 10, 30, ragged, false, true, true, null, Double.NaN, 19),
             // Several parts of a product, of which the first step without an initial state has only those of x; with
             // many
             // sequences, and with few, where x is multiplied for several steps at once.
