@@ -307,12 +307,10 @@ final class LstmForward implements Workers.Task {
             int lastStrip = Sequences.split(strips, members, member + 1);
             // Of h, those that come from these strips, or that are projected by this member.
             Panel projection = weights.projection;
-            int firstColumn = projected
-                    ? projection.column(Sequences.split(projection.strips(), members, member))
-                    : firstStrip * LANES;
-            int lastColumn = projected
-                    ? projection.column(Sequences.split(projection.strips(), members, member + 1))
-                    : lastStrip * LANES;
+            int firstPanel = projected ? Sequences.split(projection.strips(), members, member) : 0;
+            int lastPanel = projected ? Sequences.split(projection.strips(), members, member + 1) : 0;
+            int firstColumn = projected ? projection.column(firstPanel) : firstStrip * LANES;
+            int lastColumn = projected ? projection.column(lastPanel) : lastStrip * LANES;
             int rows = sequences.start(to) - sequences.start(from);
             float[] sums = buffer.sums.take((rows == 1 ? lastStrip - firstStrip : rows) * BLOCK);
             int steps = 0;
@@ -345,7 +343,7 @@ final class LstmForward implements Workers.Task {
                 }
                 if (projected) {
                     meeting.await();
-                    project(from, to, step, member, members, buffer);
+                    project(from, to, step, firstPanel, lastPanel, buffer);
                 }
                 for (int tile = from; !options.ofHidden() && tile < to; tile++) {
                     writeOutput(tile, step, firstColumn, lastColumn);
@@ -372,6 +370,11 @@ final class LstmForward implements Workers.Task {
         /** Where h begins among the blocks of a tile. */
         private int hiddenAt(int tile) {
             return actsAt(tile) + inputBlocks * sequences.size(tile) * BLOCK;
+        }
+
+        /** Where column k of a tile's h lies. */
+        private int hiddenAt(int tile, int k) {
+            return hiddenAt(tile) + k / BLOCK * sequences.size(tile) * BLOCK + k % BLOCK;
         }
 
         private int carriedAt(int tile, int strip) {
@@ -620,14 +623,12 @@ final class LstmForward implements Workers.Task {
          */
         private void writeOutput(int tile, int step, int firstColumn, int lastColumn) {
             float[] h = acts(step + 1);
-            int size = sequences.size(tile);
             int row = sequences.row(tile, step);
             int end = Math.min(outputs, lastColumn);
             for (int r = 0; r < sequences.count(tile, step); r++) {
                 for (int k = firstColumn; k < end; ) {
                     int count = Math.min(BLOCK - k % BLOCK, end - k);
-                    int at = hiddenAt(tile) + (k / BLOCK * size + r) * BLOCK + k % BLOCK;
-                    System.arraycopy(h, at, y, yRows[row + r] + k, count);
+                    System.arraycopy(h, hiddenAt(tile, k) + r * BLOCK, y, yRows[row + r] + k, count);
                     k += count;
                 }
             }
@@ -730,18 +731,16 @@ final class LstmForward implements Workers.Task {
         }
 
         /** {@code h = W_p m}. */
-        private void project(int from, int to, int step, int member, int members, WorkerBuffers buffer) {
+        private void project(int from, int to, int step, int firstPanel, int lastPanel, WorkerBuffers buffer) {
             Panel panel = weights.projection;
             float[] next = acts(step + 1);
-            for (int strip = Sequences.split(panel.strips(), members, member);
-                    strip < Sequences.split(panel.strips(), members, member + 1);
-                    strip++) {
+            for (int strip = firstPanel; strip < lastPanel; strip++) {
                 int first = panel.column(strip);
                 int width = Math.min(outputs - first, panel.width(strip) * LANES);
                 for (int tile = from; tile < to; tile++) {
                     int size = sequences.size(tile);
                     int count = sequences.count(tile, step);
-                    int nextAt = hiddenAt(tile) + first / BLOCK * size * BLOCK + first % BLOCK;
+                    int nextAt = hiddenAt(tile, first);
                     panel.product(
                             kernels,
                             strip,

@@ -69,9 +69,8 @@ class VectorEngineWorkTest {
             plain(LstmSpec.of(9, 330), 10, 30, ragged, 15),
             plain(LstmSpec.of(9, 330).withDirection(Direction.REVERSE), 10, 30, null, 16),
             new LstmCase(LstmSpec.of(9, 330), 10, 30, ragged, false, true, true, null, Double.NaN, 19),
-            // Several parts of a product, of which the first step without an initial state has only those of x; with
-            // many
-            // sequences, and with few, where x is multiplied for several steps at once.
+            // Several parts of a product, of which the first step without an initial state has only those of x;
+            // with many sequences, and with few, where x is multiplied for several steps at once.
             new LstmCase(LstmSpec.of(400, 140), 3, 9, null, false, true, true, null, Double.NaN, 23),
             new LstmCase(LstmSpec.of(400, 140), 5, 3, null, false, true, true, null, Double.NaN, 24),
             // A mask over weights whose gradient comes in several blocks of columns.
