@@ -65,6 +65,8 @@ final class ReferenceCell {
     private final int peepholes;
     private final int gateNorm;
     private final int cellNorm;
+    /** {@code d_R}, drawn once: every step of every sequence wants it. */
+    private final double[] keptWeights;
     /** {@code d_R * R}. */
     private final double[] recurrent;
 
@@ -104,10 +106,13 @@ final class ReferenceCell {
         this.peepholes = at(start, cell.peepholes());
         this.gateNorm = at(start, cell.gateNormalization());
         this.cellNorm = at(start, cell.cellNormalization());
+        this.keptWeights = new double[rows * outputs];
         this.recurrent = new double[rows * outputs];
         for (int row = 0; row < rows; row++) {
             for (int k = 0; k < outputs; k++) {
-                recurrent[row * outputs + k] = weights[r + row * outputs + k] * masks.recurrentWeight(row, k);
+                int element = row * outputs + k;
+                keptWeights[element] = masks.recurrentWeight(row, k);
+                recurrent[element] = weights[r + element] * keptWeights[element];
             }
         }
     }
@@ -311,7 +316,7 @@ final class ReferenceCell {
             addOuter(d, shift + w, du, now.x);
             for (int row = 0; row < rows; row++) {
                 for (int k = 0; k < outputs; k++) {
-                    d[shift + r + row * outputs + k] += masks.recurrentWeight(row, k) * (dv[row] * now.hSeen[k]);
+                    d[shift + r + row * outputs + k] += keptWeights[row * outputs + k] * (dv[row] * now.hSeen[k]);
                 }
             }
             if (dx != null) {
