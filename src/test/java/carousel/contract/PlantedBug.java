@@ -144,6 +144,12 @@ enum PlantedBug {
             }
         }
     }),
+    LEAVES_THE_LAST_STATE_UNWRITTEN_DURING_INFERENCE(engine -> new DelegatingEngine(engine) {
+        @Override
+        public void lstmForward(LstmSpec spec, Tensor parameters, LstmInput input, LstmOutput output, LstmTape tape) {
+            super.lstmForward(spec, parameters, input, tape == null ? new LstmOutput(output.y(), null) : output, tape);
+        }
+    }),
     LEAKS_WORKSPACE(engine -> new AfterForward(engine) {
         @Override
         void after(LstmSpec spec, LstmInput input, LstmOutput output) {
