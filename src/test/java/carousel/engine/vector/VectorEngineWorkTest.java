@@ -26,8 +26,11 @@ import carousel.tensor.Shape;
 import carousel.tensor.Tensor;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.function.BiConsumer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,6 +40,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Timeout(300)
 class VectorEngineWorkTest {
     private static final EngineOptions GUARDED = EngineOptions.defaults().withGuards(true);
+
+    private static final LstmCase[] CASES = cases();
+    private static List<Map<String, float[]>> alone;
 
     private static LstmCase plain(LstmSpec spec, int timeSteps, int batchSize, int[] lengths, long seed) {
         return new LstmCase(spec, timeSteps, batchSize, lengths, true, true, true, null, Double.NaN, seed);
@@ -100,25 +106,37 @@ class VectorEngineWorkTest {
         };
     }
 
+    /** What one thread makes of each case, for all tests. */
+    @BeforeAll
+    static void runOnOneThread() {
+        try (Engine one = new VectorEngine(GUARDED.withThreads(1))) {
+            alone = Arrays.stream(CASES).map(each -> each.run(one)).toList();
+        }
+    }
+
+    @AfterAll
+    static void forget() {
+        alone = null;
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 7})
     void sharedWorkGivesTheSameBits(int threads) {
-        try (Engine one = new VectorEngine(GUARDED.withThreads(1));
-                Engine several = new VectorEngine(GUARDED.withThreads(threads))) {
-            for (LstmCase each : cases()) {
-                Map<String, float[]> expected = each.run(one);
-                each.run(several).forEach((name, values) -> assertArrayEquals(expected.get(name), values, name));
+        try (Engine several = new VectorEngine(GUARDED.withThreads(threads))) {
+            for (int k = 0; k < CASES.length; k++) {
+                Map<String, float[]> expected = alone.get(k);
+                CASES[k].run(several).forEach((name, values) -> assertArrayEquals(expected.get(name), values, name));
             }
         }
     }
 
     @Test
-    void sharedWorkAgreesWithTheReference() {
-        try (Engine reference = new ReferenceEngine(true);
-                Engine vector = new VectorEngine(GUARDED.withThreads(3))) {
-            for (LstmCase each : cases()) {
+    void workAgreesWithTheReference() {
+        try (Engine reference = new ReferenceEngine(true)) {
+            for (int k = 0; k < CASES.length; k++) {
+                LstmCase each = CASES[k];
                 Map<String, float[]> expected = each.run(reference);
-                each.run(vector).forEach((name, values) -> {
+                alone.get(k).forEach((name, values) -> {
                     float largest = 1;
                     for (float value : expected.get(name)) {
                         largest = Math.max(largest, Math.abs(value));
