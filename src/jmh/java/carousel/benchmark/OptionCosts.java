@@ -21,8 +21,6 @@ import carousel.tensor.Tensor;
 import com.sun.management.ThreadMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -151,7 +149,7 @@ public final class OptionCosts {
         }
     }
 
-    private static double median(double[] sorted) {
+    static double median(double[] sorted) {
         return (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
     }
 
@@ -168,11 +166,7 @@ public final class OptionCosts {
                 fields.put("milliseconds", median(arm.milliseconds));
                 fields.put("rounds", arm.ratios.length);
                 fields.put("bytes", arm.bytes);
-                fields.put("commit", commit);
-                fields.put("jdk", System.getProperty("java.version"));
-                fields.put("processor", Record.processor());
-                fields.put("processors", Runtime.getRuntime().availableProcessors());
-                fields.put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+                Record.putOrigin(fields, commit, System.getProperty("java.version"));
                 file.write(fields);
             }
         }

@@ -88,13 +88,18 @@ public final class Record {
         fields.put("iterations", scores.length);
         fields.put("counters", counters);
         fields.put(ALLOCATED, allocated);
-        fields.put("commit", commit);
-        fields.put("jdk", params.getJdkVersion());
+        putOrigin(fields, commit, params.getJdkVersion());
         fields.put("jvmOptions", params.getJvmArgs());
+        return fields;
+    }
+
+    /** What was measured where, and when. */
+    static void putOrigin(Map<String, Object> fields, String commit, String jdk) throws IOException {
+        fields.put("commit", commit);
+        fields.put("jdk", jdk);
         fields.put("processor", processor());
         fields.put("processors", Runtime.getRuntime().availableProcessors());
         fields.put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
-        return fields;
     }
 
     @SuppressWarnings("rawtypes")
@@ -131,7 +136,7 @@ public final class Record {
     }
 
     /** The processor's name; null where the system does not tell. */
-    static String processor() throws IOException {
+    private static String processor() throws IOException {
         List<String> lines = Files.isReadable(PROCESSORS) ? Files.readAllLines(PROCESSORS) : List.of();
         return lines.stream()
                 .filter(line -> line.startsWith("model name"))

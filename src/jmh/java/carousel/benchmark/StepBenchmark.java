@@ -37,9 +37,12 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 10, time = 2)
 @Fork(2)
 public class StepBenchmark {
-    private static final Workload WORKLOAD = Workload.A;
+    static final Workload WORKLOAD = Workload.A;
     private static final int CLASSES = 10;
-    private static final long SEED = 1;
+    static final ModelSpec MODEL =
+            ModelSpec.of(Form.sequence(WORKLOAD.features()), Lstm.of(WORKLOAD.hidden()), Dense.of(CLASSES));
+    static final Optimizer OPTIMIZER = Optimizer.adam(0.001);
+    static final long SEED = 1;
 
     @Param({"1", "2"})
     public int threads;
@@ -56,12 +59,9 @@ public class StepBenchmark {
     @Setup
     public void open() {
         engine = Engines.open("vector", new EngineOptions(threads, null, false));
-        model = Model.create(
-                engine,
-                ModelSpec.of(Form.sequence(WORKLOAD.features()), Lstm.of(WORKLOAD.hidden()), Dense.of(CLASSES)),
-                SEED);
+        model = Model.create(engine, MODEL, SEED);
         scope = engine.openScope("trainer");
-        optimizer = Optimizer.adam(0.001).open(engine, scope, model.parameters().elements());
+        optimizer = OPTIMIZER.open(engine, scope, model.parameters().elements());
         report = scope.allocate("report", 3);
         inputs = Workload.draw((long) WORKLOAD.timeSteps() * WORKLOAD.batchSize() * WORKLOAD.features(), 1, 1);
         for (int n = 0; n < labels.length; n++) {
