@@ -81,7 +81,7 @@ class PlantedBugTest {
 
     /** Run by the launcher only, for one bug after the other. */
     @ExtendWith(StopAtFirstFailure.class)
-    @TestMethodOrder(DrawnCasesLast.class)
+    @TestMethodOrder(ManyCasesLast.class)
     static class PlantedContract extends EngineContract {
         @Override
         EngineProvider provider() {
@@ -119,16 +119,16 @@ class PlantedBugTest {
         }
     }
 
-    /** Cases that are drawn, by the dozen, take all but a little of the time: a bug that a single test sees is seen before them. */
-    static final class DrawnCasesLast implements MethodOrderer {
-        private static final Set<String> DRAWN =
+    /** Tests of dozens of cases take all but a little of the time: a bug that a single case shows is seen before them. Only time depends on it. */
+    static final class ManyCasesLast implements MethodOrderer {
+        private static final Set<String> MANY =
                 Set.of("stackMatchesTheReference", "combinationMatchesTheReference", "tangentsMatchTheReference");
 
         @Override
         public void orderMethods(MethodOrdererContext context) {
             context.getMethodDescriptors()
                     .sort(Comparator.comparing(
-                            each -> DRAWN.contains(each.getMethod().getName())));
+                            each -> MANY.contains(each.getMethod().getName())));
         }
     }
 

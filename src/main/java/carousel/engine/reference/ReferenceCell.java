@@ -65,7 +65,7 @@ final class ReferenceCell {
     private final int peepholes;
     private final int gateNorm;
     private final int cellNorm;
-    /** {@code d_R}, drawn once: every step of every sequence wants it. */
+    /** {@code d_R}, drawn once a call: every step of every sequence wants it on the way back. */
     private final double[] keptWeights;
     /** {@code d_R * R}. */
     private final double[] recurrent;

@@ -108,6 +108,7 @@ class VectorEngineWorkTest {
 
     /** What one thread makes of each case, for all tests. */
     @BeforeAll
+    @Timeout(300)
     static void runOnOneThread() {
         try (Engine one = new VectorEngine(GUARDED.withThreads(1))) {
             alone = Arrays.stream(CASES).map(each -> each.run(one)).toList();
@@ -130,6 +131,7 @@ class VectorEngineWorkTest {
         }
     }
 
+    /** One thread's work; {@link #sharedWorkGivesTheSameBits} says that it is everyone's. */
     @Test
     void workAgreesWithTheReference() {
         try (Engine reference = new ReferenceEngine(true)) {
