@@ -72,8 +72,8 @@ public final class OptionCosts {
                             training ? "training" : "inference",
                             threads,
                             arm.name,
-                            median(arm.milliseconds),
-                            median(arm.ratios),
+                            Record.median(arm.milliseconds),
+                            Record.median(arm.ratios),
                             arm.ratios[0],
                             arm.ratios[rounds - 1],
                             arm.bytes);
@@ -149,10 +149,6 @@ public final class OptionCosts {
         }
     }
 
-    static double median(double[] sorted) {
-        return (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
-    }
-
     private static void record(List<Arm> arms, boolean training, int threads, String commit) throws IOException {
         try (JsonLines file = JsonLines.append(Record.RESULTS.resolve("OptionCosts.jsonl"))) {
             for (Arm arm : arms) {
@@ -160,10 +156,10 @@ public final class OptionCosts {
                 fields.put("option", arm.name);
                 fields.put("mode", training ? "training" : "inference");
                 fields.put("threads", threads);
-                fields.put("ratio", median(arm.ratios));
+                fields.put("ratio", Record.median(arm.ratios));
                 fields.put("ratioMin", arm.ratios[0]);
                 fields.put("ratioMax", arm.ratios[arm.ratios.length - 1]);
-                fields.put("milliseconds", median(arm.milliseconds));
+                fields.put("milliseconds", Record.median(arm.milliseconds));
                 fields.put("rounds", arm.ratios.length);
                 fields.put("bytes", arm.bytes);
                 Record.putOrigin(fields, commit, System.getProperty("java.version"));

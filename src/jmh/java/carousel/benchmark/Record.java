@@ -82,7 +82,7 @@ public final class Record {
         fields.put("params", given);
         fields.put("mode", params.getMode().shortLabel());
         fields.put("unit", result.getPrimaryResult().getScoreUnit());
-        fields.put("median", (scores[(scores.length - 1) / 2] + scores[scores.length / 2]) / 2);
+        fields.put("median", median(scores));
         fields.put("min", scores[0]);
         fields.put("max", scores[scores.length - 1]);
         fields.put("iterations", scores.length);
@@ -91,6 +91,10 @@ public final class Record {
         putOrigin(fields, commit, params.getJdkVersion());
         fields.put("jvmOptions", params.getJvmArgs());
         return fields;
+    }
+
+    static double median(double[] sorted) {
+        return (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
     }
 
     /** What was measured where, and when. */

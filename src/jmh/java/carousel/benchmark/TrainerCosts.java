@@ -61,23 +61,28 @@ public final class TrainerCosts {
         for (double[] each : new double[][] {ratios, turns.trainer, turns.bare}) {
             Arrays.sort(each);
         }
+        double ratio = Record.median(ratios);
+        double lower = ratios[rounds / 4];
+        double upper = ratios[rounds * 3 / 4];
+        double milliseconds = Record.median(turns.trainer);
+        double bareMilliseconds = Record.median(turns.bare);
         System.out.printf(
                 Locale.ROOT,
                 "%d threads  trainer %.3f ms a step, bare %.3f ms, ratio %.3f (quartiles %.3f and %.3f)%n",
                 threads,
-                OptionCosts.median(turns.trainer),
-                OptionCosts.median(turns.bare),
-                OptionCosts.median(ratios),
-                ratios[rounds / 4],
-                ratios[rounds * 3 / 4]);
+                milliseconds,
+                bareMilliseconds,
+                ratio,
+                lower,
+                upper);
         if (Arrays.asList(arguments).contains("record")) {
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("threads", threads);
-            fields.put("ratio", OptionCosts.median(ratios));
-            fields.put("ratioLowerQuartile", ratios[rounds / 4]);
-            fields.put("ratioUpperQuartile", ratios[rounds * 3 / 4]);
-            fields.put("trainerMilliseconds", OptionCosts.median(turns.trainer));
-            fields.put("bareMilliseconds", OptionCosts.median(turns.bare));
+            fields.put("ratio", ratio);
+            fields.put("ratioLowerQuartile", lower);
+            fields.put("ratioUpperQuartile", upper);
+            fields.put("trainerMilliseconds", milliseconds);
+            fields.put("bareMilliseconds", bareMilliseconds);
             fields.put("rounds", rounds);
             Record.putOrigin(fields, commit, System.getProperty("java.version"));
             try (JsonLines file = JsonLines.append(Record.RESULTS.resolve("TrainerCosts.jsonl"))) {

@@ -65,7 +65,7 @@ final class ReferenceCell {
     private final int peepholes;
     private final int gateNorm;
     private final int cellNorm;
-    /** {@code d_R}, drawn once a call: every step of every sequence wants it on the way back. */
+    /** {@code d_R}. */
     private final double[] keptWeights;
     /** {@code d_R * R}. */
     private final double[] recurrent;
@@ -106,15 +106,9 @@ final class ReferenceCell {
         this.peepholes = at(start, cell.peepholes());
         this.gateNorm = at(start, cell.gateNormalization());
         this.cellNorm = at(start, cell.cellNormalization());
-        this.keptWeights = new double[rows * outputs];
+        this.keptWeights = masks.recurrentWeights(rows);
         this.recurrent = new double[rows * outputs];
-        for (int row = 0; row < rows; row++) {
-            for (int k = 0; k < outputs; k++) {
-                int element = row * outputs + k;
-                keptWeights[element] = masks.recurrentWeight(row, k);
-                recurrent[element] = weights[r + element] * keptWeights[element];
-            }
-        }
+        Arrays.setAll(recurrent, element -> weights[r + element] * keptWeights[element]);
     }
 
     private static int at(int start, ParameterView view) {

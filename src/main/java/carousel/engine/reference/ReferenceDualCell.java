@@ -42,6 +42,8 @@ final class ReferenceDualCell {
     private final DualNumber[] peepholes;
     private final DualNumber[] gateNorm;
     private final DualNumber[] cellNorm;
+    /** {@code d_R}. */
+    private final double[] keptWeights;
     /** {@code d_R * R}. */
     private final DualNumber[] recurrent;
 
@@ -74,12 +76,9 @@ final class ReferenceDualCell {
         this.peepholes = parameters.read(views.peepholes());
         this.gateNorm = parameters.read(views.gateNormalization());
         this.cellNorm = parameters.read(views.cellNormalization());
+        this.keptWeights = masks.recurrentWeights(rows);
         this.recurrent = new DualNumber[rows * outputs];
-        for (int row = 0; row < rows; row++) {
-            for (int k = 0; k < outputs; k++) {
-                recurrent[row * outputs + k] = r[row * outputs + k].times(masks.recurrentWeight(row, k));
-            }
-        }
+        Arrays.setAll(recurrent, element -> r[element].times(keptWeights[element]));
     }
 
     /**
@@ -274,7 +273,7 @@ final class ReferenceDualCell {
             gradients.addOuter(views.inputWeights(), du, now.x);
             for (int row = 0; row < rows; row++) {
                 for (int k = 0; k < outputs; k++) {
-                    DualNumber share = dv[row].times(now.hSeen[k]).times(masks.recurrentWeight(row, k));
+                    DualNumber share = dv[row].times(now.hSeen[k]).times(keptWeights[row * outputs + k]);
                     gradients.add(views.recurrentWeights(), row * outputs + k, share);
                 }
             }

@@ -4,6 +4,7 @@ import carousel.engine.LstmMask;
 import carousel.engine.LstmSpec;
 import carousel.engine.Philox;
 import carousel.engine.RandomKey;
+import java.util.Arrays;
 
 /** The masks of one cell in one call, element by element as {@link LstmMask} says. */
 final class ReferenceMasks {
@@ -32,9 +33,11 @@ final class ReferenceMasks {
         return kept(LstmMask.CANDIDATE, (t * batchSize + n) * spec.hiddenSize() + j);
     }
 
-    /** {@code d_R}. */
-    double recurrentWeight(int row, int k) {
-        return kept(LstmMask.RECURRENT_WEIGHTS, row * spec.outputSize() + k);
+    /** {@code d_R}, as R lies: as a whole, since every step of every sequence wants all of it. */
+    double[] recurrentWeights(int rows) {
+        double[] all = new double[rows * spec.outputSize()];
+        Arrays.setAll(all, element -> kept(LstmMask.RECURRENT_WEIGHTS, element));
+        return all;
     }
 
     /** {@code z_h}. */
